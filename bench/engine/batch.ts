@@ -1,0 +1,79 @@
+/**
+ * Total throughput of concurrent streams: MODEL [STREAMS NUM_PROMPT NUM_OUTPUT THREADS]. All arrive at once, prompts differ, so that no
+ * prefix is shared. Prints one JSON line.
+ */
+import { generate } from '#engine/engine'
+import { loadEngine } from '#engine/load-engine'
+
+const [modelPath = '', numStreams = '8', numPrompt = '128', numOutput = '128', numThreads = '2'] = process.argv.slice(2)
+const streams = Number(numStreams)
+const promptLength = Number(numPrompt)
+const outputLength = Number(numOutput)
+
+const engine = await loadEngine({
+  modelPath,
+  kernels: 'native',
+  isa: null,
+  contextLength: promptLength + outputLength + 8,
+  kvCacheBytes: 4 * 2 ** 30,
+  kvDType: 'f16',
+  blockSize: 16,
+  maxTokensPerStep: 512,
+  maxSequences: streams,
+  maxWaitingRequests: 1024,
+  numThreads: Number(numThreads),
+})
+
+async function oneStream(stream: number): Promise<{ readonly firstMs: number; readonly numTokens: number }> {
+  const tokenIds = Array.from({ length: promptLength }, (_, index) => 300 + ((index * 7919 + stream * 104_729) % 1500))
+  let firstMs = 0
+  let numTokens = 0
+  const request = {
+    requestId: `bench-${stream}`,
+    input: { kind: 'tokens', tokenIds },
+    sampling: {
+      temperature: 0,
+      topK: 0,
+      topP: 1,
+      minP: 0,
+      repetitionPenalty: 1,
+      presencePenalty: 0,
+      frequencyPenalty: 0,
+      logitBias: [],
+      seed: 1,
+    },
+    maxTokens: outputLength,
+    minTokens: 0,
+    stopStrings: [],
+    stopTokenIds: [],
+    ignoreEos: true,
+    includeStopString: false,
+    numTopLogprobs: 0,
+    numChoices: 1,
+    echo: false,
+    priority: 0,
+    cacheSalt: `stream-${stream}`,
+  } as const
+  for await (const event of generate(engine, request, new AbortController().signal)) {
+    if (event.type !== 'text-delta') continue
+    if (numTokens++ === 0) firstMs = performance.now() - start
+  }
+  return { firstMs, numTokens }
+}
+
+const start = performance.now()
+const results = await Promise.all(Array.from({ length: streams }, (_, stream) => oneStream(stream)))
+const totalMs = performance.now() - start
+await engine.close()
+
+const outputTokens = results.reduce((sum, result) => sum + result.numTokens, 0)
+console.log(
+  JSON.stringify({
+    streams,
+    promptLength,
+    outputLength,
+    outputTokensPerS: (outputTokens / totalMs) * 1000,
+    totalTokensPerS: ((outputTokens + streams * promptLength) / totalMs) * 1000,
+    timeToFirstTokenMsMedian: results.map((result) => result.firstMs).toSorted((a, b) => a - b)[streams >> 1],
+  }),
+)

@@ -1,0 +1,28 @@
+/**
+ * `npm run bench` lists the suites; `npm run bench -- SUITE [arguments]` runs one. Figures go to standard output, one JSON record a
+ * line where a suite has them (bench/record.ts). What was measured, and where: bench/README.md.
+ */
+import { spawnSync } from 'node:child_process'
+import path from 'node:path'
+
+const SUITES: Readonly<Record<string, { readonly script: string; readonly doc: string }>> = {
+  matmul: { script: 'kernels/matmul.ts', doc: 'matmul by format and tokens: GMAC/s and GB/s' },
+  attention: { script: 'kernels/attention.ts', doc: 'attention by shape and context' },
+  model: { script: 'kernels/model.ts', doc: 'whole steps of a model shape on native kernels' },
+  tokenizer: { script: 'kernels/tokenizer.ts', doc: 'MB/s cold and warm, beside @huggingface/tokenizers' },
+  scheduler: { script: 'engine/scheduler-cost.ts', doc: 'cost of a step outside of the executor' },
+  speed: { script: 'engine/speed.ts', doc: 'MODEL [PROMPT OUTPUT THREADS]: prefill and decode of one stream' },
+  batch: { script: 'engine/batch.ts', doc: 'MODEL [STREAMS PROMPT OUTPUT THREADS]: throughput of concurrent streams' },
+  start: { script: 'server/start.ts', doc: '[MODEL]: from spawn to ready and to the first streamed token' },
+  stream: { script: 'server/stream-overhead.ts', doc: 'cost of the streaming path with a fake model' },
+  peers: { script: 'peers/compare.ts', doc: 'MODEL [PROMPT OUTPUT THREADS ROUNDS]: against node-llama-cpp, interleaved' },
+}
+
+const [name, ...args] = process.argv.slice(2)
+const suite = name === undefined ? undefined : SUITES[name]
+if (suite === undefined) {
+  for (const [key, { doc }] of Object.entries(SUITES)) console.log(`${key.padEnd(10)} ${doc}`)
+  process.exit(name === undefined ? 0 : 1)
+}
+const run = spawnSync(process.execPath, ['--conditions=inferd-source', path.join(import.meta.dirname, suite.script), ...args], { stdio: 'inherit' })
+process.exit(run.status ?? 1)

@@ -1,0 +1,296 @@
+#include "executor/executor.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "pack/pack_rows.h"
+
+namespace inferd {
+namespace {
+
+size_t round_up(size_t value, size_t to) { return (value + to - 1) / to * to; }
+
+}  // namespace
+
+Executor::Executor(ExecutorConfig config, const KernelTable& kernels) : config_(std::move(config)), kernels_(kernels) {
+  headDimPadded_ = static_cast<int32_t>(round_up(static_cast<size_t>(config_.headDim), 16));
+  keyTile_ = std::gcd(config_.blockSize, 16);
+  const int64_t elementBytes = config_.kvIsF16 ? 2 : 4;
+  const int64_t blockElements = static_cast<int64_t>(config_.numKvHeads) * config_.blockSize * (config_.headDim + headDimPadded_);
+  blockBytes_ = static_cast<int64_t>(round_up(static_cast<size_t>(blockElements * elementBytes), 64));
+  layerBytes_ = blockBytes_ * config_.numBlocks;
+  scratchFloats_ = static_cast<int64_t>(round_up(static_cast<size_t>(attention_scratch_floats(headDimPadded_)), 16));
+  for (const Phase& phase : config_.phases) spans_.resize(std::max(spans_.size(), phase.instructions.size()));
+}
+
+size_t Executor::needed_bytes() const {
+  size_t bytes = static_cast<size_t>(layerBytes_) * static_cast<size_t>(config_.numLayers) + static_cast<size_t>(config_.arenaBytes);
+  for (const MatrixShape& shape : config_.matrices)
+    bytes += panel_bytes(shape.format, static_cast<size_t>(shape.numColumns)) * ((static_cast<size_t>(shape.numRows) + kPanelRows - 1) / kPanelRows);
+  for (const int32_t length : config_.vectorLengths) bytes += static_cast<size_t>(length) * 4;
+  const size_t perThread = static_cast<size_t>(scratchFloats_) * 4 + static_cast<size_t>(config_.vocabSize) * 16;
+  return bytes + static_cast<size_t>(config_.numThreads) * perThread;
+}
+
+bool Executor::allocate() {
+  size_t matrixBytes = 0, vectorFloats = 0;
+  for (const MatrixShape& shape : config_.matrices) {
+    const PackedMatrix m = {shape.format, shape.numRows, shape.numColumns, panel_bytes(shape.format, static_cast<size_t>(shape.numColumns)), nullptr};
+    matrices_.push_back(m);
+    matrixBytes += m.panelBytes * static_cast<size_t>(m.numPanels());
+  }
+  for (const int32_t length : config_.vectorLengths) vectorFloats += round_up(static_cast<size_t>(length), 16);
+  const size_t threads = static_cast<size_t>(config_.numThreads);
+  const size_t kvCacheBytes = static_cast<size_t>(layerBytes_) * static_cast<size_t>(config_.numLayers);
+  // Kernels prefetch past the last panel; a prefetch never faults.
+  if (!weights_.allocate(matrixBytes) || !vectors_.allocate(vectorFloats * 4) || !kvCache_.allocate(kvCacheBytes) ||
+      !arena_.allocate(static_cast<size_t>(config_.arenaBytes)) || !scratch_.allocate(threads * static_cast<size_t>(scratchFloats_) * 4))
+    return false;
+  uint8_t* panels = weights_.data();
+  for (PackedMatrix& m : matrices_) {
+    m.panels = panels;
+    panels += m.panelBytes * static_cast<size_t>(m.numPanels());
+  }
+  float* vector = reinterpret_cast<float*>(vectors_.data());
+  for (const int32_t length : config_.vectorLengths) {
+    vectorData_.push_back(vector);
+    vector += round_up(static_cast<size_t>(length), 16);
+  }
+  sampling_.resize(threads);
+  for (SamplingScratch& scratch : sampling_) prepare_scratch(scratch, config_.vocabSize);
+  attentionItems_.reserve(static_cast<size_t>(config_.maxTokens));
+  pool_ = std::make_unique<ThreadPool>(config_.numThreads);
+  return true;
+}
+
+const char* Executor::find_fault(const StepArrays& step, const SamplingColumns& sampling) const {
+  if (step.numTokens < 1 || step.numTokens > config_.maxTokens) return "numTokens is beyond the step's limits";
+  if (step.numSequences < 1 || step.numSequences > config_.maxSequences) return "numSequences is beyond the step's limits";
+  if (step.numOutputs < 0 || step.numOutputs > config_.maxOutputs) return "numOutputs is beyond the step's limits";
+  if (step.numLogitRows < 0 || step.numLogitRows > step.numOutputs) return "numLogitRows is more than numOutputs";
+  const int64_t numSlots = static_cast<int64_t>(config_.numBlocks) * config_.blockSize;
+  for (int32_t t = 0; t < step.numTokens; t++) {
+    if (step.tokenIds[t] < 0 || step.tokenIds[t] >= config_.vocabSize) return "a token id is outside the vocabulary";
+    if (step.positions[t] < 0) return "a position is negative";
+    if (step.slotMapping[t] < 0 || step.slotMapping[t] >= numSlots) return "a slot is outside the cache";
+  }
+  if (step.sequenceStarts[0] != 0 || step.sequenceStarts[step.numSequences] != step.numTokens) return "sequenceStarts do not cover the tokens";
+  for (int32_t s = 0; s < step.numSequences; s++) {
+    const int32_t length = step.contextLengths[s], numNew = step.sequenceStarts[s + 1] - step.sequenceStarts[s];
+    if (numNew < 1 || numNew > length) return "a sequence has fewer cached than new tokens";
+    if (step.positions[step.sequenceStarts[s]] != length - numNew) return "positions do not end at the context's length";
+    const int32_t tableLength = step.blockTableStarts[s + 1] - step.blockTableStarts[s];
+    const int32_t numUsed = (length + config_.blockSize - 1) / config_.blockSize;
+    if (step.blockTableStarts[s] < 0 || tableLength < numUsed) return "a block table is shorter than its context";
+    for (int32_t i = 0; i < numUsed; i++) {
+      const int32_t block = step.blockTables[step.blockTableStarts[s] + i];
+      if (block < 0 || block >= config_.numBlocks) return "a block id is outside the cache";
+    }
+  }
+  for (int32_t i = 0; i < step.numOutputs; i++)
+    if (step.outputRows[i] < 0 || step.outputRows[i] >= step.numTokens) return "an output row is not a token of the step";
+  if (step.numLogitRows == 0) return nullptr;
+  for (int32_t i = sampling.biasStarts[0]; i < sampling.biasStarts[step.numLogitRows]; i++)
+    if (sampling.biasTokenIds[i] < 0 || sampling.biasTokenIds[i] >= config_.vocabSize) return "a bias token id is outside the vocabulary";
+  for (int32_t i = sampling.penaltyStarts[0]; i < sampling.penaltyStarts[step.numLogitRows]; i++)
+    if (sampling.penaltyTokenIds[i] < 0 || sampling.penaltyTokenIds[i] >= config_.vocabSize) return "a penalty token id is outside the vocabulary";
+  return nullptr;
+}
+
+void Executor::start_step(const StepArrays& step, const SamplingColumns& sampling, const StepOutputs& outputs, Completion* completion) {
+  step_ = step;
+  samplingColumns_ = sampling;
+  outputs_ = outputs;
+  completion_ = completion;
+  attentionItems_.clear();
+  pool_->submit(this);
+}
+
+void Executor::copy_blocks(const int32_t* pairs, int32_t numPairs) {
+  for (int32_t layer = 0; layer < config_.numLayers; layer++) {
+    uint8_t* base = kvCache_.data() + layer * layerBytes_;
+    for (int32_t i = 0; i < numPairs; i++) std::memcpy(base + pairs[2 * i + 1] * blockBytes_, base + pairs[2 * i] * blockBytes_, static_cast<size_t>(blockBytes_));
+  }
+}
+
+int32_t Executor::count_rows(RowKind kind) const {
+  switch (kind) {
+    case RowKind::tokens: return step_.numTokens;
+    case RowKind::outputs: return step_.numOutputs;
+    default: return step_.numLogitRows;
+  }
+}
+
+Rows Executor::rows_of(const Operand& operand) const {
+  if (operand.offset < 0) return {nullptr, 0};
+  return {reinterpret_cast<float*>(arena_.data()) + operand.offset, operand.stride};
+}
+
+KvLayer Executor::kv_layer(int32_t layer) const {
+  return {kvCache_.data() + layer * layerBytes_, blockBytes_, config_.blockSize, keyTile_, config_.numKvHeads, config_.headDim, headDimPadded_, config_.kvIsF16};
+}
+
+int64_t Executor::begin_phase(int32_t phase) {
+  if (phase == static_cast<int32_t>(config_.phases.size())) return step_.numLogitRows;
+  const Phase& p = config_.phases[static_cast<size_t>(phase)];
+  switch (p.kind) {
+    case PhaseKind::rows: return begin_rows(p);
+    case PhaseKind::linears: return begin_linears(p);
+    default: return begin_attention(p);
+  }
+}
+
+/** A few rows are not worth waking others; many are cut so that each thread gets several chunks. */
+int64_t Executor::begin_rows(const Phase& phase) {
+  numPhaseRows_ = count_rows(phase.instructions[0].rows);
+  const int32_t perChunk = (numPhaseRows_ + config_.numThreads * 4 - 1) / (config_.numThreads * 4);
+  rowsPerChunk_ = numPhaseRows_ <= 2 ? 2 : std::max(2, std::min(perChunk, 16));
+  return (numPhaseRows_ + rowsPerChunk_ - 1) / rowsPerChunk_;
+}
+
+int64_t Executor::begin_linears(const Phase& phase) {
+  constexpr size_t kChunkBytes = size_t{48} << 10;
+  constexpr int32_t kTokensPerChunk = 64;
+  int64_t numChunks = 0;
+  for (size_t i = 0; i < phase.instructions.size(); i++) {
+    const Instruction& op = phase.instructions[i];
+    const PackedMatrix& m = matrix(op.weight);
+    const int32_t numRows = count_rows(op.rows), numPanels = m.numPanels();
+    const int32_t byBytes = std::max<int32_t>(1, static_cast<int32_t>(kChunkBytes / m.panelBytes));
+    const int32_t byShare = std::max(1, numPanels / (config_.numThreads * 8));
+    LinearSpan& span = spans_[i];
+    span.firstChunk = numChunks;
+    span.panelsPerChunk = std::min(byBytes, byShare);
+    span.numPanelChunks = (numPanels + span.panelsPerChunk - 1) / span.panelsPerChunk;
+    span.tokensPerChunk = kTokensPerChunk;
+    numChunks += static_cast<int64_t>(span.numPanelChunks) * ((numRows + kTokensPerChunk - 1) / kTokensPerChunk);
+  }
+  return numChunks;
+}
+
+int64_t Executor::begin_attention(const Phase& phase) {
+  const Instruction& op = phase.instructions[0];
+  attentionItems_.clear();
+  const int32_t tokensPerItem = std::max(1, kAttentionRows / (op.numHeads / config_.numKvHeads));
+  for (int32_t s = 0; s < step_.numSequences; s++)
+    for (int32_t t = step_.sequenceStarts[s]; t < step_.sequenceStarts[s + 1]; t += tokensPerItem)
+      attentionItems_.push_back({s, t, std::min(t + tokensPerItem, step_.sequenceStarts[s + 1])});
+  return static_cast<int64_t>(attentionItems_.size()) * config_.numKvHeads;
+}
+
+void Executor::run_chunk(int32_t phase, int32_t chunk, int32_t thread) {
+  if (phase == static_cast<int32_t>(config_.phases.size())) return run_sampling(chunk, thread);
+  const Phase& p = config_.phases[static_cast<size_t>(phase)];
+  if (p.kind == PhaseKind::attention) return run_attention(p.instructions[0], chunk, thread);
+  if (p.kind == PhaseKind::linears) {
+    size_t i = p.instructions.size() - 1;
+    while (spans_[i].firstChunk > chunk) i--;
+    return run_linear(p.instructions[i], spans_[i], static_cast<int32_t>(chunk - spans_[i].firstChunk));
+  }
+  const int32_t begin = chunk * rowsPerChunk_, end = std::min(begin + rowsPerChunk_, numPhaseRows_);
+  for (const Instruction& op : p.instructions) run_rows(op, begin, end);
+}
+
+void Executor::run_rows(const Instruction& op, int32_t begin, int32_t end) {
+  const Rows a = rows_of(op.a), b = rows_of(op.b), out = rows_of(op.out);
+  switch (op.code) {
+    case OpCode::fillRotations: return fill_rotations(op, begin, end);
+    case OpCode::embed:
+      for (int32_t row = begin; row < end; row++) dequantize_row(matrix(op.weight), step_.tokenIds[row], op.scale, out.row(row));
+      return;
+    case OpCode::rmsNorm: return kernels_.rmsNorm(a, out, op.width, op.groupWidth, static_cast<float>(op.epsilon), vector_data(op.weight), begin, end);
+    case OpCode::quantize: return kernels_.quantizeRows(a, op.width, begin, end, reinterpret_cast<ActGroup*>(arena_.data() + op.act));
+    case OpCode::rope: {
+      const float* cosSin = reinterpret_cast<float*>(arena_.data()) + config_.tables[static_cast<size_t>(op.table)].offset;
+      return kernels_.rope(a, op.width, op.headDim, op.rotaryDim, op.flag, cosSin, begin, end);
+    }
+    case OpCode::kvWrite: return kernels_.kvWrite(kv_layer(op.layer), a, b, step_.slotMapping, begin, end);
+    case OpCode::gatedActivation: return kernels_.gatedActivation(a, b, out, op.width, op.flag, begin, end);
+    case OpCode::add: return kernels_.addRows(a, b, out, op.width, begin, end);
+    case OpCode::selectRows:
+      for (int32_t row = begin; row < end; row++) std::memcpy(out.row(row), a.row(step_.outputRows[row]), sizeof(float) * static_cast<size_t>(op.width));
+      return;
+    case OpCode::softcap: return kernels_.softcapRows(a, op.width, op.softcap, begin, end);
+    default: return;
+  }
+}
+
+void Executor::fill_rotations(const Instruction& op, int32_t begin, int32_t end) {
+  const RotaryTable& table = config_.tables[static_cast<size_t>(op.table)];
+  const size_t numPairs = table.inverseFrequencies.size();
+  for (int32_t row = begin; row < end; row++) {
+    float* cosines = reinterpret_cast<float*>(arena_.data()) + table.offset + static_cast<int64_t>(row) * 2 * static_cast<int64_t>(numPairs);
+    for (size_t i = 0; i < numPairs; i++) {
+      const double angle = static_cast<double>(step_.positions[row]) * static_cast<double>(table.inverseFrequencies[i]);
+      cosines[i] = static_cast<float>(__builtin_cos(angle) * table.magnitude);
+      cosines[numPairs + i] = static_cast<float>(__builtin_sin(angle) * table.magnitude);
+    }
+  }
+}
+
+void Executor::run_linear(const Instruction& op, const LinearSpan& span, int32_t chunk) {
+  const PackedMatrix& m = matrix(op.weight);
+  const int32_t numRows = count_rows(op.rows), numTokenChunks = (numRows + span.tokensPerChunk - 1) / span.tokensPerChunk;
+  const int32_t panel = chunk / numTokenChunks * span.panelsPerChunk, token = chunk % numTokenChunks * span.tokensPerChunk;
+  MatmulTask task;
+  task.weight = &m;
+  task.x = rows_of(op.a);
+  task.act = op.act < 0 ? nullptr : reinterpret_cast<const ActGroup*>(arena_.data() + op.act);
+  task.out = rows_of(op.out);
+  task.bias = op.bias < 0 ? nullptr : vector_data(op.bias);
+  task.residual = rows_of(op.b);
+  task.hasResidual = op.b.offset >= 0;
+  task.panelBegin = panel;
+  task.panelEnd = std::min(panel + span.panelsPerChunk, m.numPanels());
+  task.tokenBegin = token;
+  task.tokenEnd = std::min(token + span.tokensPerChunk, numRows);
+  kernels_.matmul[static_cast<int>(m.format)](task);
+}
+
+void Executor::run_attention(const Instruction& op, int32_t chunk, int32_t thread) {
+  // Last items first: they see the longest contexts, so short ones are left to fill the end of the phase.
+  const int32_t numItems = static_cast<int32_t>(attentionItems_.size());
+  const AttentionItem& item = attentionItems_[static_cast<size_t>(numItems - 1 - chunk / config_.numKvHeads)];
+  AttentionTask task;
+  task.kv = kv_layer(op.layer);
+  task.q = rows_of(op.a);
+  task.out = rows_of(op.out);
+  task.numHeads = op.numHeads;
+  task.kvHead = chunk % config_.numKvHeads;
+  task.tokenBegin = item.tokenBegin;
+  task.tokenEnd = item.tokenEnd;
+  task.firstPosition = step_.positions[item.tokenBegin];
+  task.blockTable = step_.blockTables + step_.blockTableStarts[item.sequence];
+  task.scale = op.scale;
+  task.softcap = op.softcap;
+  task.window = op.window;
+  task.scratch = reinterpret_cast<float*>(scratch_.data()) + thread * scratchFloats_;
+  kernels_.attention(task);
+}
+
+void Executor::run_sampling(int32_t row, int32_t thread) {
+  const float* logits = rows_of(config_.logits).row(row);
+  const size_t vocabSize = static_cast<size_t>(config_.vocabSize);
+  if (outputs_.logits != nullptr) std::memcpy(outputs_.logits + static_cast<size_t>(row) * vocabSize, logits, vocabSize * sizeof(float));
+  sample_row(logits, config_.vocabSize, samplingColumns_, row, sampling_[static_cast<size_t>(thread)], outputs_.sampled);
+}
+
+void Executor::finish() {
+  const size_t hiddenSize = static_cast<size_t>(config_.hiddenSize);
+  for (int32_t row = step_.numLogitRows; row < step_.numOutputs; row++)
+    std::memcpy(outputs_.hidden + static_cast<size_t>(row - step_.numLogitRows) * hiddenSize, rows_of(config_.hidden).row(row), hiddenSize * sizeof(float));
+  completion_->done();
+}
+
+int64_t PackJob::begin_phase(int32_t) { return (rowStart_ % kPanelRows + numRows_ + kPanelRows - 1) / kPanelRows; }
+
+void PackJob::run_chunk(int32_t, int32_t chunk, int32_t) {
+  const FormatTraits& t = traits_of(matrix_.format);
+  const size_t rowBytes = static_cast<size_t>(matrix_.numColumns / t.blockColumns) * static_cast<size_t>(t.blockBytes);
+  const int32_t firstPanel = rowStart_ / kPanelRows;
+  const int32_t begin = std::max(rowStart_, (firstPanel + chunk) * kPanelRows), end = std::min(rowStart_ + numRows_, (firstPanel + chunk + 1) * kPanelRows);
+  pack_rows(matrix_, begin, end - begin, fileRows_ + static_cast<size_t>(begin - rowStart_) * rowBytes);
+}
+
+}  // namespace inferd

@@ -1,0 +1,109 @@
+// Owns weights, KV cache, activations and threads of one bound program, and runs whole steps of it.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "executor/lowered_program.h"
+#include "executor/step.h"
+#include "kernel_table.h"
+#include "memory/huge_buffer.h"
+#include "pool/thread_pool.h"
+
+namespace inferd {
+
+/** Told once when a job is done, on a pool thread. */
+class Completion {
+ public:
+  virtual ~Completion() = default;
+  virtual void done() = 0;
+};
+
+class Executor final : public Job {
+ public:
+  Executor(ExecutorConfig config, const KernelTable& kernels);
+
+  /** Bytes of weights, KV cache, activations and scratch together. */
+  size_t needed_bytes() const;
+  /** False when memory is refused by the system. Throws std::bad_alloc, or std::system_error when a thread is refused. */
+  bool allocate();
+  size_t weights_bytes() const { return weights_.bytes() + vectors_.bytes(); }
+  size_t kv_cache_bytes() const { return kvCache_.bytes(); }
+  size_t activation_bytes() const { return arena_.bytes() + scratch_.bytes(); }
+  const KernelTable& kernels() const { return kernels_; }
+  const ExecutorConfig& config() const { return config_; }
+
+  const PackedMatrix& matrix(int32_t index) const { return matrices_[static_cast<size_t>(index)]; }
+  float* vector_data(int32_t index) const { return vectorData_[static_cast<size_t>(index)]; }
+
+  /** A sentence about the first index that is out of range, or null. */
+  const char* find_fault(const StepArrays& step, const SamplingColumns& sampling) const;
+  void start_step(const StepArrays& step, const SamplingColumns& sampling, const StepOutputs& outputs, Completion* completion);
+  /** Packs file rows into a matrix on all threads. */
+  void start_packing(Job* packing) { pool_->submit(packing); }
+  /** pairs: (numPairs, 2) block ids, from and to. Not while a step runs. */
+  void copy_blocks(const int32_t* pairs, int32_t numPairs);
+
+  int32_t num_phases() const override { return static_cast<int32_t>(config_.phases.size()) + 1; }
+  int64_t begin_phase(int32_t phase) override;
+  void run_chunk(int32_t phase, int32_t chunk, int32_t thread) override;
+  void finish() override;
+
+ private:
+  struct LinearSpan {
+    int64_t firstChunk;
+    int32_t panelsPerChunk, numPanelChunks, tokensPerChunk;
+  };
+  struct AttentionItem {
+    int32_t sequence, tokenBegin, tokenEnd;
+  };
+
+  int32_t count_rows(RowKind kind) const;
+  Rows rows_of(const Operand& operand) const;
+  KvLayer kv_layer(int32_t layer) const;
+  int64_t begin_rows(const Phase& phase);
+  int64_t begin_linears(const Phase& phase);
+  int64_t begin_attention(const Phase& phase);
+  void run_rows(const Instruction& op, int32_t begin, int32_t end);
+  void fill_rotations(const Instruction& op, int32_t begin, int32_t end);
+  void run_linear(const Instruction& op, const LinearSpan& span, int32_t chunk);
+  void run_attention(const Instruction& op, int32_t chunk, int32_t thread);
+  void run_sampling(int32_t row, int32_t thread);
+
+  ExecutorConfig config_;
+  const KernelTable& kernels_;
+  HugeBuffer weights_, vectors_, kvCache_, arena_, scratch_;
+  std::vector<PackedMatrix> matrices_;
+  std::vector<float*> vectorData_;
+  std::vector<SamplingScratch> sampling_;
+  int32_t headDimPadded_ = 0, keyTile_ = 0;
+  int64_t blockBytes_ = 0, layerBytes_ = 0, scratchFloats_ = 0;
+
+  StepArrays step_ = {};
+  SamplingColumns samplingColumns_ = {};
+  StepOutputs outputs_ = {};
+  Completion* completion_ = nullptr;
+  int32_t rowsPerChunk_ = 1, numPhaseRows_ = 0;
+  std::vector<LinearSpan> spans_;
+  std::vector<AttentionItem> attentionItems_;
+  /** Last, so that its threads are joined before anything goes that a running step still reads. */
+  std::unique_ptr<ThreadPool> pool_;
+};
+
+/** Packs rows on all threads, then tells `completion`. */
+class PackJob final : public Job {
+ public:
+  PackJob(const PackedMatrix& matrix, int32_t rowStart, int32_t numRows, const uint8_t* fileRows, Completion* completion)
+      : matrix_(matrix), rowStart_(rowStart), numRows_(numRows), fileRows_(fileRows), completion_(completion) {}
+  int32_t num_phases() const override { return 1; }
+  int64_t begin_phase(int32_t phase) override;
+  void run_chunk(int32_t phase, int32_t chunk, int32_t thread) override;
+  void finish() override { completion_->done(); }
+
+ private:
+  PackedMatrix matrix_;
+  int32_t rowStart_, numRows_;
+  const uint8_t* fileRows_;
+  Completion* completion_;
+};
+
+}  // namespace inferd

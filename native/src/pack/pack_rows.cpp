@@ -1,0 +1,149 @@
+#include "pack/pack_rows.h"
+
+#include <cstring>
+
+#include "half.h"
+#include "pack/unpack_block.h"
+
+namespace inferd {
+namespace {
+
+float read_float(Format format, const uint8_t* p) {
+  if (format == Format::f32) {
+    float value;
+    std::memcpy(&value, p, 4);
+    return value;
+  }
+  uint16_t bits;
+  std::memcpy(&bits, p, 2);
+  return format == Format::f16 ? f16_to_f32(bits) : bf16_to_f32(bits);
+}
+
+void pack_float_row(const PackedMatrix& m, int32_t row, const uint8_t* source) {
+  const size_t bytes = static_cast<size_t>(traits_of(m.format).blockBytes);
+  uint8_t* target = m.panel(row / kPanelRows) + static_cast<size_t>(row % kPanelRows) * bytes;
+  for (int32_t c = 0; c < m.numColumns; c++) std::memcpy(target + static_cast<size_t>(c) * kPanelRows * bytes, source + static_cast<size_t>(c) * bytes, bytes);
+}
+
+/** Writes one lane of a group: 32 codes into its planes. */
+void pack_group(const FormatTraits& t, const uint8_t* code, int lane, uint8_t* payload) {
+  if (t.bits == 8) {
+    for (int j = 0; j < 8; j++) std::memcpy(payload + j * 64 + lane * 4, code + j * 4, 4);
+    return;
+  }
+  for (int j = 0; j < 4; j++)
+    for (int k = 0; k < 4; k++) payload[j * 64 + lane * 4 + k] = static_cast<uint8_t>((code[j * 4 + k] & 15) | ((code[16 + j * 4 + k] & 15) << 4));
+  if (t.bits == 4) return;
+  uint8_t* high = payload + 256 + lane * 4;
+  const int bits = t.bits - 4, quadsPerByte = 8 / bits;
+  for (int plane = 0; plane * quadsPerByte < 8; plane++)
+    for (int k = 0; k < 4; k++) {
+      unsigned byte = 0;
+      for (int j = 0; j < quadsPerByte; j++) byte |= static_cast<unsigned>(code[(plane * quadsPerByte + j) * 4 + k] >> 4) << (j * bits);
+      high[plane * 64 + k] = static_cast<uint8_t>(byte);
+    }
+}
+
+void pack_scales(const FormatTraits& t, const UnpackedBlock& block, int lane, size_t group, uint8_t* scales) {
+  if (!t.isK) {
+    uint8_t* at = scales + scale_offset(t, group);
+    std::memcpy(at + lane * 2, &block.scale, 2);
+    if (t.hasMin) std::memcpy(at + 32 + lane * 2, &block.min, 2);
+    return;
+  }
+  uint8_t* header = scales + scale_offset(t, group) - super_header_bytes(t);
+  std::memcpy(header + lane * 2, &block.scale, 2);
+  if (t.hasMin) std::memcpy(header + 32 + lane * 2, &block.min, 2);
+  const int perGroup = kGroupColumns / t.subGroup;
+  for (int g = 0; g < 8; g++) {
+    uint8_t* at = scales + scale_offset(t, group + static_cast<size_t>(g));
+    for (int s = 0; s < perGroup; s++) {
+      at[s * 16 + lane] = static_cast<uint8_t>(block.subScale[g * perGroup + s]);
+      if (t.hasMin) at[(perGroup + s) * 16 + lane] = static_cast<uint8_t>(block.subMin[g * perGroup + s]);
+    }
+  }
+}
+
+void pack_quantized_row(const PackedMatrix& m, int32_t row, const uint8_t* source) {
+  const FormatTraits& t = traits_of(m.format);
+  uint8_t* payload = m.panel(row / kPanelRows);
+  uint8_t* scales = payload + payload_bytes(m.format, static_cast<size_t>(m.numColumns));
+  const int lane = row % kPanelRows, groupsPerBlock = t.blockColumns / kGroupColumns;
+  UnpackedBlock block;
+  for (size_t b = 0; b < static_cast<size_t>(m.numColumns / t.blockColumns); b++) {
+    unpack_block(m.format, source + b * static_cast<size_t>(t.blockBytes), block);
+    const size_t group = b * static_cast<size_t>(groupsPerBlock);
+    for (int g = 0; g < groupsPerBlock; g++) pack_group(t, block.code + g * 32, lane, payload + (group + static_cast<size_t>(g)) * payload_group_bytes(t));
+    pack_scales(t, block, lane, group, scales);
+  }
+}
+
+int stored_code(const FormatTraits& t, const uint8_t* payload, int lane, int column) {
+  const int quad = column / 4, k = column % 4;
+  if (t.bits == 8) return payload[quad * 64 + lane * 4 + k];
+  int code = (payload[quad % 4 * 64 + lane * 4 + k] >> (quad / 4 * 4)) & 15;
+  if (t.bits > 4) {
+    const int bits = t.bits - 4, quadsPerByte = 8 / bits;
+    const int high = payload[256 + quad / quadsPerByte * 64 + lane * 4 + k] >> (quad % quadsPerByte * bits);
+    code |= (high & ((1 << bits) - 1)) << 4;
+  }
+  return t.lookup != 0 ? kLookups[t.lookup][code] : code;
+}
+
+struct LaneScale {
+  float scale, min;
+};
+
+float read_half(Format format, const uint8_t* p) { return read_float(format == Format::mxfp4 ? Format::bf16 : Format::f16, p); }
+
+LaneScale stored_scale(Format format, const uint8_t* scales, int lane, size_t group, int sub) {
+  const FormatTraits& t = traits_of(format);
+  const uint8_t* at = scales + scale_offset(t, group);
+  if (!t.isK) return {read_half(format, at + lane * 2), t.hasMin ? read_half(format, at + 32 + lane * 2) : 0.0f};
+  const uint8_t* header = scales + scale_offset(t, group / 8 * 8) - super_header_bytes(t);
+  const int perGroup = kGroupColumns / t.subGroup;
+  const float scale = read_half(format, header + lane * 2) * static_cast<float>(static_cast<int8_t>(at[sub * 16 + lane]));
+  const float min = t.hasMin ? -read_half(format, header + 32 + lane * 2) * static_cast<float>(static_cast<int8_t>(at[(perGroup + sub) * 16 + lane])) : 0.0f;
+  return {scale, min};
+}
+
+}  // namespace
+
+void pack_rows(const PackedMatrix& matrix, int32_t rowStart, int32_t numRows, const uint8_t* fileRows) {
+  const FormatTraits& t = traits_of(matrix.format);
+  const size_t rowBytes = static_cast<size_t>(matrix.numColumns / t.blockColumns) * static_cast<size_t>(t.blockBytes);
+  for (int32_t i = 0; i < numRows; i++) {
+    const uint8_t* source = fileRows + static_cast<size_t>(i) * rowBytes;
+    if (t.bits == 0) pack_float_row(matrix, rowStart + i, source);
+    else pack_quantized_row(matrix, rowStart + i, source);
+  }
+}
+
+void dequantize_row(const PackedMatrix& m, int32_t row, float scale, float* out) {
+  const FormatTraits& t = traits_of(m.format);
+  const uint8_t* payload = m.panel(row / kPanelRows);
+  const int lane = row % kPanelRows;
+  if (t.bits == 0) {
+    const size_t bytes = static_cast<size_t>(t.blockBytes);
+    for (int32_t c = 0; c < m.numColumns; c++) out[c] = read_float(m.format, payload + (static_cast<size_t>(c) * kPanelRows + static_cast<size_t>(lane)) * bytes) * scale;
+    return;
+  }
+  const uint8_t* scales = payload + payload_bytes(m.format, static_cast<size_t>(m.numColumns));
+  const int zero = t.zeroShift > 0 ? 1 << t.zeroShift : 0;
+  for (size_t g = 0; g < static_cast<size_t>(m.numColumns / kGroupColumns); g++) {
+    for (int sub = 0; sub < kGroupColumns / t.subGroup; sub++) {
+      const LaneScale s = stored_scale(m.format, scales, lane, g, sub);
+      for (int c = sub * t.subGroup; c < (sub + 1) * t.subGroup; c++) {
+        const float level = static_cast<float>(stored_code(t, payload + g * payload_group_bytes(t), lane, c) - zero);
+        out[g * kGroupColumns + static_cast<size_t>(c)] = (s.scale * level + s.min) * scale;
+      }
+    }
+  }
+}
+
+void convert_vector(Format format, const uint8_t* source, int64_t count, float offset, float* out) {
+  const size_t bytes = static_cast<size_t>(traits_of(format).blockBytes);
+  for (int64_t i = 0; i < count; i++) out[i] = read_float(format, source + static_cast<size_t>(i) * bytes) + offset;
+}
+
+}  // namespace inferd

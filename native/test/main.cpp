@@ -1,0 +1,33 @@
+// Runs the suites that are named on the command line: kernels (on every instruction set of this machine), sampling, pool, executor.
+#include <cstdio>
+#include <cstring>
+#include <initializer_list>
+
+#include "dispatch/dispatch.h"
+#include "guarded.h"
+#include "suites.h"
+
+using namespace inferd;
+
+static void test_kernels() {
+  for (const char* isa : {"scalar", "avx2", "avx512"}) {
+    const KernelTable* kernels = find_kernels(isa);
+    if (kernels == nullptr) continue;
+    test::expect(std::strcmp(kernels->name, isa) == 0, "the table has another name");
+    test::test_matmul(*kernels);
+    test::test_attention(*kernels);
+    test::test_rows(*kernels);
+    std::printf("kernels %s ok\n", isa);
+  }
+}
+
+int main(int argc, char** argv) {
+  for (int i = 1; i < argc; i++) {
+    if (std::strcmp(argv[i], "kernels") == 0) test_kernels();
+    if (std::strcmp(argv[i], "executor") == 0) test::test_executor(*find_kernels(""));
+    if (std::strcmp(argv[i], "sampling") == 0) test::test_sampling();
+    if (std::strcmp(argv[i], "pool") == 0) test::test_pool();
+  }
+  std::printf("ok\n");
+  return 0;
+}

@@ -1,0 +1,48 @@
+/**
+ * The only source of randomness. `SeededRandom` replays a run from its seed; ids come from `randomId`.
+ */
+import { randomBytes } from 'node:crypto'
+
+export interface Random {
+  /** Uniform in [0, 2^32). */
+  nextUint32(): number
+  /** Uniform in [0, 1). */
+  nextFloat(): number
+  /** Uniform integer in [0, bound). */
+  nextInt(bound: number): number
+}
+
+/** splitmix32: 32 bits of state, full period. Good enough for simulations and jitter, not for secrets. */
+export class SeededRandom implements Random {
+  private state: number
+
+  constructor(seed: number) {
+    this.state = seed >>> 0
+  }
+
+  nextUint32(): number {
+    this.state = (this.state + 0x9e3779b9) >>> 0
+    let z = this.state
+    z = Math.imul(z ^ (z >>> 16), 0x21f0aaad)
+    z = Math.imul(z ^ (z >>> 15), 0x735a2d97)
+    return (z ^ (z >>> 15)) >>> 0
+  }
+
+  nextFloat(): number {
+    return this.nextUint32() / 2 ** 32
+  }
+
+  nextInt(bound: number): number {
+    return Math.floor(this.nextFloat() * bound)
+  }
+}
+
+/** 96 random bits as URL-safe text with a prefix that names the kind: `chatcmpl-...`. Unguessable. */
+export function randomId(prefix: string): string {
+  return `${prefix}-${randomBytes(12).toString('base64url')}`
+}
+
+/** A seed for requests that bring none: uniform in [0, 2^32). */
+export function randomSeed(): number {
+  return randomBytes(4).readUInt32LE(0)
+}

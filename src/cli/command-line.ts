@@ -1,0 +1,94 @@
+/** The commands, their arguments and their settings as one table for commander. */
+import { Command, Option } from 'commander'
+import { readConfig } from '#config/read-config'
+import { ENGINE_SETTINGS, flagName, SERVER_SETTINGS, type SettingTable } from '#config/schema'
+import { int } from '#config/setting'
+import { InferdError } from '#contract/errors'
+import { inspect } from './inspect.ts'
+import { quantize } from './quantize.ts'
+import { run } from './run.ts'
+import { serve } from './serve.ts'
+
+type Flags = Readonly<Record<string, string | undefined>>
+
+/** `signal` asks running commands to end in order. */
+export function commandLine(version: string, signal: AbortSignal): Command {
+  const program = new Command('inferd')
+    .description('Run trained models in production.')
+    .version(version)
+    .showHelpAfterError('(inferd COMMAND --help shows the options)')
+  addServe(program, signal)
+  addRun(program, signal)
+  program
+    .command('inspect')
+    .description('show what is in a model file')
+    .argument('<path>', '.gguf file or model folder')
+    .option('--json', 'as JSON')
+    .action((path: string, flags: { json?: true }) => inspect(path, flags.json === true))
+  program
+    .command('quantize')
+    .description('write a GGUF model in a smaller format')
+    .argument('<source>', '.gguf file with f32, f16 or bf16 weights')
+    .argument('<target>', 'file to write')
+    .argument('<scheme>', 'q8_0, q4_0, q4_k_m, ...')
+    .action((source: string, target: string, scheme: string) => quantize(source, target, scheme, signal))
+  return program
+}
+
+function addServe(program: Command, signal: AbortSignal): void {
+  const command = program
+    .command('serve')
+    .description('serve models over HTTP')
+    .addOption(
+      new Option('--model <[NAME=]PATH...>', 'model to serve, a .gguf file or a folder; repeatable (default: the shipped chat model)').default([]),
+    )
+  addSettings(addSettings(command, SERVER_SETTINGS), ENGINE_SETTINGS).action((flags: Flags & { readonly model: readonly string[] }) => {
+    const { model, ...settings } = flags
+    return serve(model, { server: readConfig(SERVER_SETTINGS, settings), engine: readConfig(ENGINE_SETTINGS, settings) }, signal)
+  })
+}
+
+function addRun(program: Command, signal: AbortSignal): void {
+  const command = program
+    .command('run')
+    .description('answer one prompt on the terminal')
+    .argument('<model>', '.gguf file or model folder')
+    .argument('[prompt]', 'what to ask; standard input when absent')
+    .option('--system <text>', 'system message')
+    .option('--raw', 'send the prompt without the chat template')
+    .option('--max-tokens <N>', 'longest answer, in tokens')
+    .option('--temperature <T>', '0 = always the likeliest token', '0')
+    .option('--seed <N>', 'seed of the sampling')
+  addSettings(command, ENGINE_SETTINGS).action((model: string, prompt: string | undefined, flags: Flags) =>
+    run(
+      {
+        model,
+        prompt: prompt ?? null,
+        system: flags['system'] ?? null,
+        raw: flags['raw'] !== undefined,
+        maxTokens: optionalInt(flags['maxTokens'], '--max-tokens', 1, 1e9),
+        temperature: temperature(flags['temperature'] ?? '0'),
+        seed: optionalInt(flags['seed'], '--seed', 0, 2 ** 32 - 1),
+      },
+      readConfig(ENGINE_SETTINGS, flags),
+      signal,
+    ),
+  )
+}
+
+/** Values stay text here; readConfig parses them, so that flags and environment obey the same ranges. */
+function addSettings(command: Command, settings: SettingTable): Command {
+  for (const [key, setting] of Object.entries(settings))
+    command.option(`${flagName(key)} <${setting.placeholder}>`, `${setting.doc} (default: ${setting.defaultText})`)
+  return command
+}
+
+function optionalInt(text: string | undefined, name: string, min: number, max: number): number | null {
+  return text === undefined ? null : int({ default: null, min, max, doc: '' }).parse(text, name)
+}
+
+function temperature(text: string): number {
+  const value = Number(text)
+  if (text.trim() !== '' && value >= 0 && value <= 2) return value
+  throw new InferdError('invalid_parameter', `--temperature must be a number from 0 to 2, not '${text}'`, { param: '--temperature' })
+}

@@ -1,0 +1,19 @@
+/** The engine's plain options from the settings that the user gave. */
+import type { EngineConfig } from '#config/schema'
+import type { EngineOptions } from '#engine/engine'
+
+export function engineOptions(modelPath: string, config: EngineConfig): EngineOptions {
+  return {
+    modelPath,
+    kernels: config.kernels,
+    isa: config.isa === 'auto' ? null : config.isa,
+    contextLength: config.ctx,
+    kvCacheBytes: config.kvCacheMib === null ? null : config.kvCacheMib * 2 ** 20,
+    kvDType: config.kvType,
+    blockSize: config.blockSize,
+    maxTokensPerStep: config.maxStepTokens,
+    maxSequences: config.maxSequences,
+    maxWaitingRequests: config.maxWaiting,
+    numThreads: config.threads,
+  }
+}

@@ -1,0 +1,25 @@
+/** Writes docs/reference/configuration.md from the schema; the tidy test holds the file against it. */
+import { ENGINE_SETTINGS, SERVER_SETTINGS, environmentName, flagName, type SettingTable } from './schema.ts'
+
+function table(settings: SettingTable): string {
+  const rows = Object.entries(settings).map(
+    ([key, setting]) =>
+      `| \`${flagName(key)} ${setting.placeholder.replaceAll('|', '\\|')}\` | \`${environmentName(key)}\` | ${setting.defaultText} | ${setting.range} | ${setting.doc} |`,
+  )
+  return ['| flag | environment | default | values | meaning |', '|---|---|---|---|---|', ...rows].join('\n')
+}
+
+export function configurationPage(): string {
+  return `# Configuration
+
+Made from \`src/config/schema.ts\` by \`npm run -s docs:configuration\`; do not edit by hand. A flag wins over the environment, the environment over the default.
+
+## Engine (\`inferd serve\`, \`inferd run\`)
+
+${table(ENGINE_SETTINGS)}
+
+## Server (\`inferd serve\`)
+
+${table(SERVER_SETTINGS)}
+`
+}

@@ -1,0 +1,95 @@
+/**
+ * The door of the engine: neutral requests in, neutral events out. One engine serves one model and owns its weights,
+ * KV cache and step loop.
+ */
+import { assert } from '#base/assert'
+import { BoundedQueue } from '#base/bounded-queue'
+import type { EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts, PromptInput } from '#contract/generate'
+
+/** Far above what one request can emit: every event but a few carries a token. */
+const MAX_QUEUED_EVENTS = 1 << 24
+
+export interface Engine {
+  readonly facts: ModelFacts
+  /**
+   * Queues one request and returns at once. `sink` gets its events, those of one step together, ending with exactly one terminal
+   * event unless `abort` came first; after abort nothing more arrives and the blocks are free within one step.
+   * Throws InferdError for what can be refused now (context too long, queue full, no chat template).
+   */
+  start(request: GenerateRequest, sink: (event: GenerateEvent) => void): { abort(): void }
+  embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult>
+  /** Resolves after the step loop has turned once: proof of life for /readyz. */
+  probe(signal: AbortSignal): Promise<void>
+  stats(): EngineStats
+  /** Ends every running request with `shutting_down`, then frees everything. */
+  close(): Promise<void>
+}
+
+/** A snapshot; counters only grow. */
+export interface EngineStats {
+  readonly numWaiting: number
+  readonly numRunning: number
+  readonly numSteps: number
+  readonly numPreemptions: number
+  readonly promptTokens: number
+  readonly cachedPromptTokens: number
+  readonly completionTokens: number
+  readonly numBlocks: number
+  /** Blocks that no sequence holds (they may still serve prefix hits). */
+  readonly numFreeBlocks: number
+  readonly memory: { readonly weightsBytes: number; readonly kvCacheBytes: number; readonly activationBytes: number }
+}
+
+/** How to run a model. Plain data: it travels to the worker process. */
+export interface EngineOptions {
+  /** A .gguf file, or a folder with safetensors. */
+  readonly modelPath: string
+  readonly kernels: 'native' | 'reference'
+  /** Instruction set of the native kernels; null = the best that the processor has. */
+  readonly isa: 'scalar' | 'avx2' | 'avx512' | null
+  /** Longest context of one request; null = the model's own, at most 8192. */
+  readonly contextLength: number | null
+  /** null = room for 8 full contexts, at most a quarter of the free memory. */
+  readonly kvCacheBytes: number | null
+  readonly kvDType: 'f16' | 'f32'
+  readonly blockSize: number
+  readonly maxTokensPerStep: number
+  readonly maxSequences: number
+  readonly maxWaitingRequests: number
+  /** null = one per core. */
+  readonly numThreads: number | null
+}
+
+/** How much work a prompt is before it has been encoded: UTF-16 units of text, or tokens. */
+export function promptLength(input: PromptInput): number {
+  switch (input.kind) {
+    case 'messages':
+      return input.messages.reduce((sum, { content, name }) => sum + content.length + (name?.length ?? 0), 0)
+    case 'text':
+      return input.text.length
+    case 'tokens':
+      return input.tokenIds.length
+  }
+}
+
+/** `Engine.start` as an iteration, for library use. Aborting or leaving the loop aborts the request. */
+export async function* generate(engine: Engine, request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void> {
+  signal.throwIfAborted()
+  const events = new BoundedQueue<GenerateEvent>({ maxItems: MAX_QUEUED_EVENTS })
+  const handle = engine.start(request, (event) => {
+    const taken = events.push(event)
+    assert(taken, 'a consumer fell further behind than a whole context of events')
+    if (event.type === 'response-end' || event.type === 'response-error') events.end()
+  })
+  const onAbort = (): void => {
+    handle.abort()
+    events.fail(signal.reason)
+  }
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    yield* events
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+    handle.abort()
+  }
+}

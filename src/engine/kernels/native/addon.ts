@@ -1,0 +1,49 @@
+/**
+ * The compiled addon, and the only file that loads it. It is loaded at the first use, not on import, so that tools which
+ * never run a model need no compiler.
+ */
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { InferdError } from '#contract/errors'
+import type { SamplingBatch, StepBatch, StepOutput } from '../kernels.ts'
+import type { ExecutorConfig } from './lowered-program.ts'
+
+/** Mirrors native/binding/addon.cpp. Methods throw Error for a broken contract; promises settle on the event loop. */
+export interface NativeExecutorHandle {
+  /** Packs file rows [rowStart, rowStart + numRows) of a matrix on all threads. `bytes` must not change until it resolves. */
+  packRows(matrix: number, rowStart: number, numRows: number, bytes: Uint8Array): Promise<void>
+  /** Converts float elements into a vector from element `start`, adding `offset`. */
+  setVector(vector: number, format: number, start: number, bytes: Uint8Array, offset: number): void
+  /** Fills `output`. The arrays of all three must not change until it resolves. */
+  runStep(batch: StepBatch, sampling: SamplingBatch, output: StepOutput): Promise<void>
+  copyBlocks(pairs: Int32Array): void
+  memory(): { readonly isa: IsaName; readonly weightsBytes: number; readonly kvCacheBytes: number; readonly activationBytes: number }
+  close(): void
+}
+
+export type IsaName = 'scalar' | 'avx2' | 'avx512'
+
+interface Addon {
+  /**
+   * Throws RangeError, with need and have in its message, when more than availableBytes are needed or the system refuses;
+   * Error with code THREADS_REFUSED when the system refuses threads.
+   */
+  readonly NativeExecutor: new (config: ExecutorConfig, isa: IsaName | '', availableBytes: number) => NativeExecutorHandle
+  /** '' asks for any. */
+  isAvailable(isa: IsaName | ''): boolean
+}
+
+let loaded: Addon | null = null
+
+/** Throws InferdError('internal') when the addon was not built. */
+export function loadAddon(): Addon {
+  if (loaded !== null) return loaded
+  const path = fileURLToPath(new URL('../../../../native/build/Release/inferd_kernels.node', import.meta.url))
+  try {
+    // The addon's exports are written by us; their shape is the interface above.
+    loaded = createRequire(import.meta.url)(path) as Addon
+  } catch (cause) {
+    throw new InferdError('internal', 'the native kernels are not built: run `npm run build`', { cause })
+  }
+  return loaded
+}

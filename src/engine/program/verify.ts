@@ -1,0 +1,111 @@
+/**
+ * Proves that a program can run before anything is allocated for it: executors trust what passed here and check nothing
+ * again. A fault names the op by its index: `op 17 (linear blk.3.ffn_up): weight has 512 columns, x has 256`.
+ */
+import { InferdError } from '#contract/errors'
+import { DTYPES } from '#engine/tensor/dtype'
+import type { TensorFile } from '#engine/weights/tensor-file'
+import { describeOp } from './operands.ts'
+import type { Program, RopeTable, Value, Weight, WeightPart } from './program.ts'
+import { verifyOps } from './verify-ops.ts'
+
+/** Throws InferdError('unsupported_model') at the first fault. */
+export function verifyProgram(program: Program): void {
+  for (const field of ['vocabSize', 'numLayers', 'numKvHeads', 'headDim'] as const) {
+    check(isCount(program[field]), `program ${program.name}: ${field} must be a positive integer, is ${program[field]}`)
+  }
+  program.values.forEach((value, index) => verifyValue(program, value, index))
+  program.weights.forEach(verifyWeight)
+  program.tables.forEach(verifyTable)
+  const fault = verifyOps(program)
+  check(fault === null, fault === null ? '' : `${describeOp(program, fault.opIndex)}: ${fault.problem}`)
+  verifyResults(program)
+}
+
+/** Checks every part of every weight against the file. Throws InferdError('invalid_model_file'). */
+export function verifyWeights(program: Program, tensors: TensorFile): void {
+  for (const weight of program.weights) {
+    for (const part of weight.parts) {
+      const problem = partProblem(weight, part, tensors)
+      if (problem !== null) throw new InferdError('invalid_model_file', `weight ${weight.name}: tensor ${part.tensor} ${problem}`)
+    }
+  }
+}
+
+function partProblem(weight: Weight, part: WeightPart, tensors: TensorFile): string | null {
+  const info = tensors.tensors.get(part.tensor)
+  if (info === undefined) return 'is not in the file'
+  if (info.dtype !== weight.dtype) return `has type ${info.dtype}, ${weight.dtype} expected`
+  if (info.shape.length < 1 || info.shape.length > 2) return `has ${info.shape.length} dimensions, 1 or 2 expected`
+  const [numRows, numColumns] = info.shape.length === 1 ? [1, info.shape[0]!] : [info.shape[0]!, info.shape[1]!]
+  if (numColumns !== weight.numColumns) return `has ${numColumns} columns, ${weight.numColumns} expected`
+  if (part.rowStart + part.numRows > numRows) return `has ${numRows} rows, rows ${part.rowStart} to ${part.rowStart + part.numRows} are wanted`
+  return null
+}
+
+function verifyValue(program: Program, value: Value, index: number): void {
+  const at = `value ${index} (${value.name})`
+  check(value.id === index, `${at}: id is ${value.id}`)
+  check(isCount(value.width), `${at}: width must be a positive integer, is ${value.width}`)
+  if (value.view === null) return
+  const base = program.values[value.view.of]
+  check(base !== undefined, `${at}: views value ${value.view.of}, which does not exist`)
+  check(base.view === null, `${at}: views ${base.name}, which is a view itself`)
+  check(base.rows === value.rows, `${at}: has rows of ${value.rows}, ${base.name} of ${base.rows}`)
+  const { columnOffset } = value.view
+  check(
+    Number.isSafeInteger(columnOffset) && columnOffset >= 0 && columnOffset + value.width <= base.width,
+    `${at}: columns ${columnOffset} to ${columnOffset + value.width} do not lie within the ${base.width} of ${base.name}`,
+  )
+}
+
+function verifyWeight(weight: Weight, index: number): void {
+  const at = `weight ${index} (${weight.name})`
+  check(weight.id === index, `${at}: id is ${weight.id}`)
+  check(isCount(weight.numRows) && isCount(weight.numColumns), `${at}: shape ${weight.numRows} x ${weight.numColumns} is not positive`)
+  check(weight.dtype in DTYPES, `${at}: unknown type ${weight.dtype}`)
+  const { blockSize } = DTYPES[weight.dtype]
+  check(
+    weight.numColumns % blockSize === 0,
+    `${at}: rows of ${weight.numColumns} elements are no multiple of the ${blockSize} of a ${weight.dtype} block`,
+  )
+  let numRows = 0
+  for (const part of weight.parts) {
+    check(
+      Number.isSafeInteger(part.rowStart) && part.rowStart >= 0 && isCount(part.numRows),
+      `${at}: part ${part.tensor} has rows ${part.rowStart} + ${part.numRows}`,
+    )
+    numRows += part.numRows
+  }
+  check(numRows === weight.numRows, `${at}: its parts have ${numRows} rows, ${weight.numRows} expected`)
+  check(Number.isFinite(weight.offset), `${at}: offset ${weight.offset} is not finite`)
+  check(weight.offset === 0 || (weight.numRows === 1 && blockSize === 1), `${at}: only an unquantized vector takes an offset`)
+}
+
+function verifyTable(table: RopeTable, index: number): void {
+  const at = `rope table ${index}`
+  check(table.id === index, `${at}: id is ${table.id}`)
+  check(
+    table.inverseFrequencies.every((frequency) => Number.isFinite(frequency) && frequency >= 0),
+    `${at}: an inverse frequency is negative or not finite`,
+  )
+  check(Number.isFinite(table.magnitude) && table.magnitude > 0, `${at}: magnitude ${table.magnitude} is not positive`)
+}
+
+function verifyResults(program: Program): void {
+  const hidden = program.values[program.hidden]
+  const logits = program.values[program.logits]
+  check(hidden?.rows === 'outputs' && hidden.view === null, `program ${program.name}: hidden must be a whole value with rows of outputs`)
+  check(logits?.rows === 'logits' && logits.view === null, `program ${program.name}: logits must be a whole value with rows of logits`)
+  check(logits.width === program.vocabSize, `program ${program.name}: logits have ${logits.width} columns, the vocabulary ${program.vocabSize}`)
+  const projection = program.ops.find((op) => op.kind === 'linear' && op.out === logits.id)
+  check(projection?.kind === 'linear' && projection.x === hidden.id, `program ${program.name}: logits must come from a linear that reads hidden`)
+}
+
+function isCount(count: number): boolean {
+  return Number.isSafeInteger(count) && count > 0
+}
+
+function check(condition: boolean, message: string): asserts condition {
+  if (!condition) throw new InferdError('unsupported_model', message)
+}

@@ -1,0 +1,35 @@
+/** What the server sees of a model: a name it can call, whatever stands behind it. */
+import type { ErrorRecord } from '#contract/errors'
+import type { EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts } from '#contract/generate'
+import type { EngineStats } from '#engine/engine'
+
+export type ServedModelState =
+  | { readonly kind: 'loading'; readonly loadedBytes: number; readonly totalBytes: number }
+  | { readonly kind: 'ready'; readonly facts: ModelFacts }
+  | { readonly kind: 'failed'; readonly error: ErrorRecord }
+  | { readonly kind: 'stopping' }
+
+/** What a probe brings back: how much runs and what it holds. */
+export type ModelLoad = Pick<EngineStats, 'numRunning' | 'numWaiting' | 'numBlocks' | 'numFreeBlocks'>
+
+export interface ServedModel {
+  readonly name: string
+  /** Wall clock at registration, seconds since the epoch. */
+  readonly createdSeconds: number
+  readonly state: ServedModelState
+  /** Waits while the model starts or restarts, for a bounded time; `state` then says what came of it. Rejects when the signal aborts. */
+  whileLoading(signal: AbortSignal): Promise<void>
+  /**
+   * Rejections known before the first event are thrown as InferdError; later failures arrive as the terminal event.
+   * Aborting the signal ends the iteration and frees everything behind it.
+   */
+  generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>
+  embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult>
+  /** An answer from the worker's step loop. */
+  probe(signal: AbortSignal): Promise<ModelLoad>
+}
+
+export interface ModelDirectory {
+  list(): readonly ServedModel[]
+  find(name: string): ServedModel | null
+}

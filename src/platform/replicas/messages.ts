@@ -1,0 +1,31 @@
+/**
+ * What gateway and worker say to each other over the inherited pipe. Calls carry a number that the gateway gave; the events of one
+ * engine step, whichever calls they belong to, travel in one message.
+ */
+import type { ErrorRecord } from '#contract/errors'
+import type { EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts } from '#contract/generate'
+import type { EngineOptions, EngineStats } from '#engine/engine'
+
+export type CallId = number & { readonly __brand: 'CallId' }
+
+export type ToWorker =
+  | { readonly type: 'load'; readonly options: EngineOptions }
+  | { readonly type: 'generate'; readonly call: CallId; readonly request: GenerateRequest }
+  | { readonly type: 'embed'; readonly call: CallId; readonly request: EmbedRequest }
+  /** Answered with `probed` once the step loop has turned. */
+  | { readonly type: 'probe'; readonly call: CallId }
+  | { readonly type: 'abort'; readonly call: CallId }
+  /** Ends every request with `shutting_down`, then the process. */
+  | { readonly type: 'close' }
+
+export type FromWorker =
+  | { readonly type: 'progress'; readonly loadedBytes: number; readonly totalBytes: number }
+  | { readonly type: 'ready'; readonly facts: ModelFacts }
+  | { readonly type: 'load-failed'; readonly error: ErrorRecord }
+  /** The step loop is beyond repair and has ended its requests: the process wants to be replaced. */
+  | { readonly type: 'broken'; readonly reason: string }
+  /** Parallel lists: events[i] belongs to calls[i]. */
+  | { readonly type: 'events'; readonly calls: readonly CallId[]; readonly events: readonly GenerateEvent[] }
+  | { readonly type: 'rejected'; readonly call: CallId; readonly error: ErrorRecord }
+  | { readonly type: 'embedded'; readonly call: CallId; readonly result: EmbedResult }
+  | { readonly type: 'probed'; readonly call: CallId; readonly stats: EngineStats }

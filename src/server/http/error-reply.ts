@@ -1,0 +1,56 @@
+/** Sends an error in a family's shape, also while the request's body is still arriving. */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Clock } from '#base/clock'
+import type { ErrorRecord } from '#contract/errors'
+import type { ProtocolFamily } from '#server/operation'
+
+export const JSON_MEDIA_TYPE = 'application/json; charset=utf-8'
+
+export interface ErrorReplyArguments {
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
+  readonly family: ProtocolFamily
+  readonly error: ErrorRecord
+  readonly clock: Clock
+  readonly lingerMs: number
+}
+
+export function sendError({ request, reply, family, error, clock, lingerMs }: ErrorReplyArguments): void {
+  const { status, headers, body } = family.encodeError(error)
+  if (reply.raw.destroyed) return
+  if (!hasUnreadBody(request)) {
+    void reply.code(status).headers(headers).type(JSON_MEDIA_TYPE).send(body)
+    return
+  }
+  const collected = reply.getHeaders()
+  reply.hijack()
+  const { raw } = reply
+  for (const [name, value] of Object.entries({ ...collected, ...headers })) {
+    if (value !== undefined) raw.setHeader(name, value)
+  }
+  raw.writeHead(status, { 'content-type': JSON_MEDIA_TYPE, 'content-length': Buffer.byteLength(body), connection: 'close' })
+  raw.write(body)
+  lingerThenEnd(request, reply, { clock, lingerMs }).catch(() => raw.destroy())
+}
+
+/** The answer is complete on the wire; closing at once would reset the connection before a client that still sends can read it. */
+async function lingerThenEnd(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { clock, lingerMs }: { readonly clock: Clock; readonly lingerMs: number },
+): Promise<void> {
+  const settled = new AbortController()
+  const received = new Promise<void>((resolve) => {
+    request.raw.once('end', resolve).once('close', resolve)
+  })
+  request.raw.on('error', () => {}).resume()
+  const timeout = clock.sleep(lingerMs, settled.signal).catch(() => {})
+  await Promise.race([received, timeout])
+  settled.abort()
+  reply.raw.end()
+}
+
+function hasUnreadBody({ raw }: FastifyRequest): boolean {
+  const hasBody = raw.headers['transfer-encoding'] !== undefined || Number(raw.headers['content-length'] ?? 0) > 0
+  return hasBody && !raw.readableEnded
+}

@@ -1,0 +1,290 @@
+/**
+ * The server: fastify for routing, everything that meets strangers' bytes in this folder. Order for each request: id, door
+ * (headers, host, origin), drain, authorization, then the route, so that no route error is seen by a caller who may not be here.
+ */
+import { once } from 'node:events'
+import type { RequestListener, Server } from 'node:http'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { Clock } from '#base/clock'
+import { randomId } from '#base/random'
+import { type ErrorRecord, InferdError, toErrorRecord } from '#contract/errors'
+import type { ModelDirectory } from '#platform/registry/served-model'
+import { openaiFamily } from '#server/protocols/openai/routes'
+import { MemoryBudget } from './memory-budget.ts'
+import { ConnectionTable } from './connection-table.ts'
+import { checkDoor } from './door.ts'
+import { sendError } from './error-reply.ts'
+import { FamilyTable } from './family-table.ts'
+import { checkReadiness } from './health.ts'
+import { createNodeServer } from './node-server.ts'
+import { RequestScope, RunningRequests } from './request-scope.ts'
+import { type HandlerContext, handleRoute, sendJson } from './route-handlers.ts'
+import { DEFAULT_SERVER_OPTIONS, type ServerLog, type ServerOptions } from './server-options.ts'
+
+/** Runs before any route is looked at, health routes excepted. Throws unauthenticated or forbidden. */
+const PROBE_ROUTES: readonly string[] = ['/healthz', '/readyz']
+
+export type Authorize = (request: { readonly method: string; readonly url: string; readonly headers: FastifyRequest['headers'] }) => Promise<void>
+
+export interface ServerArguments {
+  readonly models: ModelDirectory
+  readonly options?: Partial<ServerOptions>
+  readonly log: ServerLog
+  readonly clock: Clock
+  /** Unguessable ids; tests give their own. */
+  readonly newId?: (prefix: string) => string
+  readonly authorize?: Authorize
+}
+
+export interface ListenAddress {
+  readonly host: string
+  readonly port: number
+  /** Without a trailing slash. */
+  readonly url: string
+}
+
+export interface InferenceServer {
+  /** Throws invalid_parameter when the address cannot be had. */
+  listen(): Promise<ListenAddress>
+  /** Takes no new work, lets what runs end for `graceMs`, then ends it with an error; resolves when all sockets are closed. */
+  close(options?: { readonly graceMs?: number }): Promise<void>
+}
+
+const DEFAULT_GRACE_MS = 30_000
+/** For error frames to leave after the grace is over. */
+const FORCED_END_MS = 1000
+/** What the operator can change, by the error code of the operating system. */
+const BIND_FAILURES: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'the port is in use',
+  EADDRNOTAVAIL: 'this machine does not have that address',
+  EACCES: 'this user may not use that port',
+  ENOTFOUND: 'no such host name',
+}
+/** Loading a model takes seconds; a probe more often learns nothing. */
+const NOT_READY_RETRY_AFTER_S = 5
+const HEALTH_PATHS = ['/healthz', '/readyz']
+const CLIENT_REQUEST_ID = /^[\w.:-]{1,64}$/
+
+export function createServer(args: ServerArguments): InferenceServer {
+  return new HttpServer(args)
+}
+
+class HttpServer implements InferenceServer {
+  private readonly args: ServerArguments
+  private readonly options: ServerOptions
+  private readonly families = new FamilyTable([openaiFamily])
+  private readonly newId: (prefix: string) => string
+  private readonly connections: ConnectionTable
+  private readonly running = new RunningRequests()
+  private readonly app: FastifyInstance
+  /** One for each bound address. */
+  private readonly nodeServers: Server[] = []
+  private draining = false
+  private closing: Promise<void> | null = null
+
+  constructor(args: ServerArguments) {
+    this.args = args
+    this.newId = args.newId ?? randomId
+    this.options = { ...DEFAULT_SERVER_OPTIONS, ...args.options }
+    this.connections = new ConnectionTable(this.options.maxConnections)
+    this.app = this.createApp()
+    this.addRoutes()
+  }
+
+  async listen(): Promise<ListenAddress> {
+    const { host } = this.options
+    const isLocalhost = host === 'localhost'
+    await this.bind(isLocalhost ? '127.0.0.1' : host)
+    const address = this.app.server.address()
+    const port = typeof address === 'object' && address !== null ? address.port : this.options.port
+    if (isLocalhost) await this.listenOnIpv6Loopback(port)
+    const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+    this.args.log.info({ url }, 'listening')
+    return { host, port, url }
+  }
+
+  private async bind(host: string): Promise<void> {
+    const { port } = this.options
+    try {
+      await this.app.listen({ host, port })
+    } catch (cause) {
+      const reason = BIND_FAILURES[cause instanceof Error && 'code' in cause ? String(cause.code) : '']
+      if (reason === undefined) throw cause
+      throw new InferdError('invalid_parameter', `cannot listen on ${host} port ${port}: ${reason}`, { cause })
+    }
+  }
+
+  close({ graceMs = DEFAULT_GRACE_MS }: { readonly graceMs?: number } = {}): Promise<void> {
+    this.closing ??= this.drain(graceMs)
+    return this.closing
+  }
+
+  private async drain(graceMs: number): Promise<void> {
+    this.draining = true
+    for (const server of this.nodeServers) if (server !== this.app.server) server.close()
+    const closed = this.app.close()
+    const waiting = new AbortController()
+    const { clock, log } = this.args
+    const pause = (durationMs: number): Promise<void> => clock.sleep(durationMs, waiting.signal).catch(() => {})
+    const idle = this.running.whenIdle()
+    await Promise.race([idle, pause(graceMs)])
+    if (this.running.count > 0) {
+      log.warn({ requests: this.running.count }, 'grace is over: running requests are ended')
+      this.running.abortAll(new InferdError('shutting_down', 'the server is shutting down'))
+      await Promise.race([idle, pause(FORCED_END_MS)])
+    }
+    this.connections.closeAll()
+    await Promise.race([closed, pause(FORCED_END_MS)])
+    this.connections.destroyAll()
+    waiting.abort()
+    await closed
+  }
+
+  private createApp(): FastifyInstance {
+    const app = Fastify({
+      logger: false,
+      forceCloseConnections: false,
+      return503OnClosing: false,
+      routerOptions: { maxParamLength: this.options.maxHeaderBytes },
+      requestIdHeader: false,
+      genReqId: (raw) => requestIdOf(raw.headers['x-request-id'], this.newId),
+      serverFactory: (handler) => this.addNodeServer(handler),
+      clientErrorHandler: () => {},
+      frameworkErrors: (_error, request, reply) => {
+        this.enter(request, reply).then(
+          () => this.refuse(request, reply, notFound(request)),
+          (error: unknown) => this.refuse(request, reply, toErrorRecord(error)),
+        )
+      },
+    })
+    app.removeAllContentTypeParsers()
+    // Bodies are read by the handlers, after everything that can refuse a request without its body.
+    app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+    app.addHook('onRequest', (request, reply) => this.enter(request, reply))
+    app.setErrorHandler((error, request, reply) => this.refuse(request, reply, this.recordOf(error, request)))
+    app.setNotFoundHandler((request, reply) => this.refuse(request, reply, this.routeRefusal(request, reply)))
+    return app
+  }
+
+  private addNodeServer(handler: RequestListener): Server {
+    const { options, connections, families } = this
+    const server = createNodeServer({ handler, options, connections, family: families.fallback, newId: this.newId })
+    this.nodeServers.push(server)
+    return server
+  }
+
+  /** `localhost` is both addresses for clients, whatever the machine's hosts file says; a machine may lack IPv6. */
+  private async listenOnIpv6Loopback(port: number): Promise<void> {
+    const server = this.addNodeServer((request, response) => this.app.routing(request, response))
+    try {
+      server.listen({ host: '::1', port })
+      await once(server, 'listening')
+    } catch (error) {
+      this.args.log.warn({ err: error }, 'not listening on ::1')
+    }
+  }
+
+  private addRoutes(): void {
+    const { args, options, running } = this
+    const bodyMemory = new MemoryBudget(options.maxBufferedBodyBytes)
+    const logprobMemory = new MemoryBudget(options.maxHeldLogprobEntries)
+    const context: HandlerContext = { ...args, options, running, newId: this.newId, bodyMemory, logprobMemory }
+    for (const route of this.families.all.flatMap(({ routes }) => routes)) {
+      this.app.route({
+        method: route.method,
+        url: route.path,
+        handler: (request, reply) => answered(reply, handleRoute(route, request, reply, context)),
+      })
+    }
+    this.app.get('/healthz', (_request, reply) => sendJson(reply, JSON.stringify({ status: 'ok' })))
+    this.app.get('/readyz', async (_request, reply) => {
+      const readiness = await checkReadiness({ ...args, probeTimeoutMs: options.probeTimeoutMs, draining: this.draining })
+      const isReady = readiness.status === 'ready'
+      if (!isReady) void reply.header('retry-after', String(NOT_READY_RETRY_AFTER_S))
+      sendJson(reply, JSON.stringify(readiness), isReady ? 200 : 503)
+      return reply
+    })
+  }
+
+  private async enter(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const { args, options, running } = this
+    void reply.header('x-request-id', request.id)
+    const scope = new RequestScope(request.id)
+    running.open(request.raw, reply.raw, scope)
+    this.logWhenDone(request, reply)
+    const refusal = checkDoor(request.raw, options)
+    if (refusal !== null) throw refusal
+    if (HEALTH_PATHS.includes(request.url)) return
+    if (this.draining) throw new InferdError('shutting_down', 'the server is shutting down')
+    await args.authorize?.({ method: request.method, url: request.url, headers: request.headers })
+    scope.startDeadline(args.clock, options.requestTimeoutMs)
+    scope.cutAfterAbort(reply.raw, args.clock, options.cutAfterAbortMs)
+  }
+
+  private logWhenDone(request: FastifyRequest, reply: FastifyReply): void {
+    const { clock, log } = this.args
+    const startMs = clock.nowMs()
+    reply.raw.once('close', () => {
+      const route = request.routeOptions?.url ?? 'unknown'
+      // Probes come every few seconds and would bury what matters.
+      if (reply.raw.statusCode === 200 && PROBE_ROUTES.includes(route)) return
+      const durationMs = Math.round(clock.nowMs() - startMs)
+      log.info(
+        { requestId: request.id, method: request.method, route, status: reply.raw.statusCode, durationMs, complete: reply.raw.writableFinished },
+        'request',
+      )
+    })
+  }
+
+  private refuse(request: FastifyRequest, reply: FastifyReply, error: ErrorRecord): void {
+    const family = this.families.of(pathOf(request.url))
+    sendError({ request, reply, family, error, clock: this.args.clock, lingerMs: this.options.lingerMs })
+  }
+
+  private recordOf(error: unknown, request: FastifyRequest): ErrorRecord {
+    // The framework's own refusals: a media type or a method that it cannot make sense of.
+    const status = error instanceof Error && 'statusCode' in error ? error.statusCode : null
+    if (status === 415)
+      return { code: 'unsupported_media_type', message: 'content-type must be application/json (UTF-8)', param: null, retryAfterMs: null }
+    if (status === 400) return { code: 'malformed_request', message: 'the request is not valid', param: null, retryAfterMs: null }
+    if (!(error instanceof InferdError)) this.args.log.error({ requestId: request.id, err: error }, 'unexpected error')
+    return toErrorRecord(error)
+  }
+
+  /** A known path with another method is 405 with `allow`; anything else is 404. */
+  private routeRefusal(request: FastifyRequest, reply: FastifyReply): ErrorRecord {
+    const allowed = ['GET', 'POST'].filter((method) => this.app.findRoute({ method: method as 'GET' | 'POST', url: pathOf(request.url) }) !== null)
+    if (allowed.length === 0) return notFound(request)
+    void reply.header('allow', allowed.join(', '))
+    return {
+      code: 'method_not_allowed',
+      message: `${request.method} is not allowed here; use ${allowed.join(' or ')}`,
+      param: null,
+      retryAfterMs: null,
+    }
+  }
+}
+
+/** Tells the framework to wait for `work` and that the reply sends itself. */
+async function answered(reply: FastifyReply, work: Promise<void>): Promise<FastifyReply> {
+  await work
+  return reply
+}
+
+function notFound(request: FastifyRequest): ErrorRecord {
+  return {
+    code: 'route_not_found',
+    message: `no such route: ${request.method} ${pathOf(request.url).slice(0, 128)}`,
+    param: null,
+    retryAfterMs: null,
+  }
+}
+
+function pathOf(url: string): string {
+  const end = url.search(/[?#]/)
+  return end === -1 ? url : url.slice(0, end)
+}
+
+function requestIdOf(header: string | string[] | undefined, newId: (prefix: string) => string): string {
+  return typeof header === 'string' && CLIENT_REQUEST_ID.test(header) ? header : newId('req')
+}

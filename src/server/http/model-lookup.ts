@@ -1,0 +1,38 @@
+/** From a name on the wire to a model that can be asked, or the refusal that says why not. */
+import { createHash } from 'node:crypto'
+import { InferdError } from '#contract/errors'
+import type { ModelFacts } from '#contract/generate'
+import type { ModelDirectory, ServedModel } from '#platform/registry/served-model'
+
+const LOADING_RETRY_AFTER_MS = 5000
+const STOPPING_RETRY_AFTER_MS = 1000
+
+/** Throws model_not_found. */
+export function findModel(models: ModelDirectory, name: string): ServedModel {
+  const model = models.find(name)
+  if (model !== null) return model
+  throw new InferdError('model_not_found', `the model ${JSON.stringify(name.slice(0, 128))} does not exist on this server`, { param: 'model' })
+}
+
+/** Throws model_loading, shutting_down, or model_not_found for a model that could not be loaded. */
+export function readyFacts({ name, state }: ServedModel): ModelFacts {
+  switch (state.kind) {
+    case 'ready':
+      return state.facts
+    case 'loading':
+      throw new InferdError('model_loading', `the model ${name} is still loading`, { retryAfterMs: LOADING_RETRY_AFTER_MS })
+    case 'stopping':
+      throw new InferdError('shutting_down', `the model ${name} is being stopped`, { retryAfterMs: STOPPING_RETRY_AFTER_MS })
+    case 'failed':
+      // The record's code and words are for the operator.
+      throw new InferdError('model_not_found', `the model ${name} is not available: it failed to load`, { param: 'model' })
+  }
+}
+
+/** Equal for equal versions of the program and equal models: the promise `seed` is given under. */
+export function systemFingerprint(version: string, facts: ModelFacts): string {
+  const digest = createHash('sha256')
+    .update(JSON.stringify([version, facts]))
+    .digest('hex')
+  return `fp_${digest.slice(0, 12)}`
+}

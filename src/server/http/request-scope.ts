@@ -1,0 +1,96 @@
+/**
+ * One request from its headers to the end of its answer: its id and the signal that ends its work. The signal aborts, with an
+ * InferdError as reason, when the client goes away, when the deadline passes or when the server stops.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Clock } from '#base/clock'
+import { InferdError } from '#contract/errors'
+
+/** A reason of its own: the default one is an exception with a stack, made for each request. */
+const FINISHED = new InferdError('cancelled', 'the request has ended')
+
+export class RequestScope {
+  readonly id: string
+  readonly signal: AbortSignal
+  private readonly controller = new AbortController()
+  private readonly finished = new AbortController()
+
+  constructor(id: string) {
+    this.id = id
+    this.signal = this.controller.signal
+  }
+
+  abort(reason: InferdError): void {
+    this.controller.abort(reason)
+  }
+
+  /** Stops the timers; the signal stays as it is. */
+  finish(): void {
+    this.finished.abort(FINISHED)
+  }
+
+  /** Closes the connection when its answer has not left `timeoutMs` after an abort: nobody reads it. */
+  cutAfterAbort(response: ServerResponse, clock: Clock, timeoutMs: number): void {
+    const cut = (): void => {
+      clock.sleep(timeoutMs, this.finished.signal).then(
+        () => response.destroy(),
+        () => {},
+      )
+    }
+    this.signal.addEventListener('abort', cut, { once: true })
+  }
+
+  startDeadline(clock: Clock, timeoutMs: number): void {
+    clock.sleep(timeoutMs, this.finished.signal).then(
+      () => this.abort(new InferdError('deadline_exceeded', `the request took longer than ${timeoutMs} ms`)),
+      () => {},
+    )
+  }
+
+  /** `work`, or the abort reason as a rejection as soon as the signal aborts; then `work` is left to notice by itself. */
+  race<T>(work: Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>()
+    const onAbort = (): void => reject(this.signal.reason as InferdError)
+    if (this.signal.aborted) onAbort()
+    this.signal.addEventListener('abort', onAbort, { once: true })
+    work.then(resolve, reject).finally(() => this.signal.removeEventListener('abort', onAbort))
+    return promise
+  }
+}
+
+/** The requests that are being answered: what a drain waits for. */
+export class RunningRequests {
+  private readonly scopes = new Map<IncomingMessage, RequestScope>()
+  private idle: (() => void) | null = null
+
+  get count(): number {
+    return this.scopes.size
+  }
+
+  /** Opens a scope that ends when the response closes, finished or not. */
+  open(request: IncomingMessage, response: ServerResponse, scope: RequestScope): void {
+    this.scopes.set(request, scope)
+    response.once('close', () => {
+      if (!response.writableFinished) scope.abort(new InferdError('cancelled', 'the client closed the connection'))
+      scope.finish()
+      this.scopes.delete(request)
+      if (this.scopes.size === 0) this.idle?.()
+    })
+  }
+
+  scopeOf(request: IncomingMessage): RequestScope | null {
+    return this.scopes.get(request) ?? null
+  }
+
+  abortAll(reason: InferdError): void {
+    for (const scope of this.scopes.values()) scope.abort(reason)
+  }
+
+  /** Resolves when no request runs. */
+  whenIdle(): Promise<void> {
+    if (this.scopes.size === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.idle = resolve
+    })
+  }
+}

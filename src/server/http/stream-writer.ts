@@ -1,0 +1,151 @@
+/**
+ * Writes one stream to one response: the head with the first bytes, or when the model has been silent for a while; what is written
+ * in one turn of the event loop as one chunk; back-pressure with a cap on unsent bytes; a cut when the reader stalls or is slower
+ * than the least rate; heartbeats while the model is silent.
+ */
+import type { ServerResponse } from 'node:http'
+import type { Clock } from '#base/clock'
+import { InferdError } from '#contract/errors'
+import type { EventStream } from '#server/operation'
+
+/** A reason of its own: the default one is an exception with a stack, made for each stream. */
+const ENDED = new InferdError('cancelled', 'the stream has ended')
+
+export interface StreamWriterOptions {
+  readonly streamBufferBytes: number
+  readonly streamStallTimeoutMs: number
+  readonly minStreamBytesPerSecond: number
+  readonly streamOpenAfterMs: number
+  readonly heartbeatMs: number | null
+}
+
+export interface StreamWriterArguments {
+  readonly response: ServerResponse
+  /** Takes the response from the framework and returns the headers it had collected. */
+  readonly takeOver: () => Readonly<Record<string, number | string | string[] | undefined>>
+  readonly stream: Pick<EventStream, 'headers' | 'heartbeat'>
+  readonly options: StreamWriterOptions
+  readonly clock: Clock
+}
+
+export class StreamWriter {
+  private readonly args: StreamWriterArguments
+  private readonly response: ServerResponse
+  private readonly ended = new AbortController()
+  /** Text of this turn of the event loop that is not yet in the response. */
+  private pending = ''
+  private flushIsDue = false
+  private lastWriteMs: number
+  /** How long the reader may still be waited for: filled by what it takes, up to `streamStallTimeoutMs`. */
+  private patienceMs: number
+  opened = false
+
+  /** Silence counts from here. The writer must be ended, cut or abandoned. */
+  constructor(args: StreamWriterArguments) {
+    this.args = args
+    this.response = args.response
+    this.patienceMs = args.options.streamStallTimeoutMs
+    this.lastWriteMs = args.clock.nowMs()
+    this.response.once('close', () => this.ended.abort(ENDED))
+    if (args.options.heartbeatMs !== null) this.beat(args.options.heartbeatMs).catch(() => {})
+  }
+
+  /** Hot: per event. null = go on; a promise = wait for it before the next event. Bytes after the end are dropped. */
+  write(bytes: string | Uint8Array): Promise<void> | null {
+    const { response } = this
+    if (bytes.length === 0 || this.ended.signal.aborted || response.destroyed) return null
+    if (!this.opened) this.open()
+    const { streamBufferBytes } = this.args.options
+    if (typeof bytes === 'string') {
+      this.pending += bytes
+      if (this.pending.length > streamBufferBytes) this.flush()
+      else this.flushSoon()
+    } else {
+      this.flush()
+      response.write(bytes)
+    }
+    return response.writableNeedDrain && response.writableLength > streamBufferBytes ? this.drained() : null
+  }
+
+  end(): void {
+    if (this.ended.signal.aborted) return
+    this.flush()
+    this.ended.abort(ENDED)
+    this.response.end()
+  }
+
+  /** Closes the connection without an ending. */
+  cut(): void {
+    this.ended.abort(ENDED)
+    this.response.destroy()
+  }
+
+  /** The response was never opened and is answered by somebody else. */
+  abandon(): void {
+    this.ended.abort(ENDED)
+  }
+
+  private open(): void {
+    const { takeOver, stream } = this.args
+    this.opened = true
+    this.response.writeHead(200, { ...takeOver(), ...stream.headers })
+  }
+
+  /** A tick runs when no promise is left to continue: everything that the model has said by then goes out in one write. */
+  private flushSoon(): void {
+    if (this.flushIsDue) return
+    this.flushIsDue = true
+    process.nextTick(flushWriter, this)
+  }
+
+  /** Public to the tick only. */
+  flush(): void {
+    this.flushIsDue = false
+    if (this.pending === '' || this.ended.signal.aborted || this.response.destroyed) return
+    this.lastWriteMs = this.args.clock.nowMs()
+    this.response.write(this.pending)
+    this.pending = ''
+  }
+
+  /** Ends with a rejection when the stream ends. */
+  private async beat(heartbeatMs: number): Promise<never> {
+    const { clock, options, stream } = this.args
+    // The stream may open at any time: no sleep is longer than a heartbeat.
+    const dueMs = (): number => this.lastWriteMs + (this.opened ? heartbeatMs : options.streamOpenAfterMs) - clock.nowMs()
+    for (;;) {
+      await clock.sleep(Math.max(1, Math.min(dueMs(), heartbeatMs)), this.ended.signal)
+      if (dueMs() > 0) continue
+      if (!this.opened) this.open()
+      if (stream.heartbeat === null) this.response.flushHeaders()
+      else if (!this.response.writableNeedDrain) this.response.write(stream.heartbeat)
+      this.lastWriteMs = clock.nowMs()
+    }
+  }
+
+  /** Resolves when the reader has caught up or is gone; rejects when it stalls, or has been too slow for too long. */
+  private async drained(): Promise<void> {
+    const { response, patienceMs } = this
+    const { clock, options } = this.args
+    const settled = new AbortController()
+    const { promise: caughtUp, resolve } = Promise.withResolvers<void>()
+    response.once('drain', resolve).once('close', resolve)
+    const startMs = clock.nowMs()
+    const numUnsentBytes = response.writableLength
+    const stalled = clock.sleep(patienceMs, settled.signal).then(() => {
+      throw new InferdError('cancelled', 'the client stopped reading its stream')
+    })
+    try {
+      await Promise.race([caughtUp, stalled])
+      const earnedMs = (numUnsentBytes * 1000) / options.minStreamBytesPerSecond
+      this.patienceMs = Math.min(options.streamStallTimeoutMs, patienceMs - (clock.nowMs() - startMs) + earnedMs)
+    } finally {
+      response.off('drain', resolve).off('close', resolve)
+      settled.abort(ENDED)
+      stalled.catch(() => {})
+    }
+  }
+}
+
+function flushWriter(writer: StreamWriter): void {
+  writer.flush()
+}

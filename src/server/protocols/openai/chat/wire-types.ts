@@ -1,0 +1,44 @@
+/** `POST /v1/chat/completions` as it looks on the wire. Source: the OpenAI API reference, chat completions. */
+import type { GenerateRequest } from '#contract/generate'
+import type { WireUsage } from '#server/protocols/openai/wire-usage'
+
+/** A decoded call: what the encoders need beside the events. */
+export interface ChatCall {
+  readonly responseId: string
+  readonly createdSeconds: number
+  readonly model: string
+  readonly systemFingerprint: string
+  readonly stream: boolean
+  readonly includeUsage: boolean
+  readonly request: GenerateRequest
+}
+
+export interface WireTopLogprob {
+  readonly token: string
+  readonly logprob: number
+  readonly bytes: readonly number[]
+}
+
+export interface WireTokenLogprob extends WireTopLogprob {
+  readonly top_logprobs: readonly WireTopLogprob[]
+}
+
+export interface WireLogprobs {
+  readonly content: readonly WireTokenLogprob[]
+  readonly refusal: null
+}
+
+export interface WireChatCompletion {
+  readonly id: string
+  readonly object: 'chat.completion'
+  readonly created: number
+  readonly model: string
+  readonly choices: readonly {
+    readonly index: number
+    readonly message: { readonly role: 'assistant'; readonly content: string; readonly refusal: null }
+    readonly logprobs: WireLogprobs | null
+    readonly finish_reason: 'stop' | 'length'
+  }[]
+  readonly usage: WireUsage
+  readonly system_fingerprint: string
+}

@@ -1,0 +1,22 @@
+/** The body of a text completion that was not streamed. */
+import type { GenerateOutcome } from '#server/generate-outcome'
+import { encodeUsage } from '#server/protocols/openai/wire-usage'
+import { encodeCompletionLogprobs, TextOffsets } from './encode-logprobs.ts'
+import type { CompletionCall, WireCompletion } from './wire-types.ts'
+
+export function encodeCompletionResponse(call: CompletionCall, outcome: GenerateOutcome): WireCompletion {
+  return {
+    id: call.responseId,
+    object: 'text_completion',
+    created: call.createdSeconds,
+    model: call.model,
+    choices: outcome.choices.map(({ text, logprobs, finishReason }, index) => ({
+      text,
+      index,
+      logprobs: logprobs === null ? null : encodeCompletionLogprobs(logprobs, new TextOffsets()),
+      finish_reason: finishReason,
+    })),
+    usage: encodeUsage(outcome.usage),
+    system_fingerprint: call.systemFingerprint,
+  }
+}

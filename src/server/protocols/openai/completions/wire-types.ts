@@ -1,0 +1,41 @@
+/** `POST /v1/completions` as it looks on the wire. Source: the OpenAI API reference, completions (legacy). */
+import type { GenerateRequest } from '#contract/generate'
+import type { WireUsage } from '#server/protocols/openai/wire-usage'
+
+/** A decoded call: one request per prompt; choice `c` of prompt `p` has the index `p * n + c`. */
+export interface CompletionCall {
+  readonly responseId: string
+  readonly createdSeconds: number
+  readonly model: string
+  readonly systemFingerprint: string
+  readonly stream: boolean
+  readonly includeUsage: boolean
+  /** `prompt` is a list of prompts, also of one. */
+  readonly hasPromptList: boolean
+  readonly requests: readonly GenerateRequest[]
+}
+
+/** Parallel arrays, one entry per output token. */
+export interface WireCompletionLogprobs {
+  readonly tokens: readonly string[]
+  readonly token_logprobs: readonly number[]
+  /** The likeliest tokens and the one that was sampled. */
+  readonly top_logprobs: readonly Readonly<Record<string, number>>[]
+  /** Code points of the choice's output that are complete before each token. */
+  readonly text_offset: readonly number[]
+}
+
+export interface WireCompletion {
+  readonly id: string
+  readonly object: 'text_completion'
+  readonly created: number
+  readonly model: string
+  readonly choices: readonly {
+    readonly text: string
+    readonly index: number
+    readonly logprobs: WireCompletionLogprobs | null
+    readonly finish_reason: 'stop' | 'length'
+  }[]
+  readonly usage: WireUsage
+  readonly system_fingerprint: string
+}

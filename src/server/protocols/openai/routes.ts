@@ -1,0 +1,87 @@
+/** The OpenAI family: every operation as a row. */
+import type { GenerateEvent } from '#contract/generate'
+import type { ProtocolFamily } from '#server/operation'
+import { sseStream } from '#server/sse'
+import { decodeChatRequest } from './chat/decode-request.ts'
+import { encodeChatResponse } from './chat/encode-response.ts'
+import { startChatStream, stepChatStream } from './chat/encode-stream.ts'
+import { decodeCompletionRequest } from './completions/decode-request.ts'
+import { encodeCompletionResponse } from './completions/encode-response.ts'
+import { startCompletionStream, stepCompletionStream } from './completions/encode-stream.ts'
+import { decodeEmbeddingRequest } from './embeddings/decode-request.ts'
+import { encodeEmbeddingResponse } from './embeddings/encode-response.ts'
+import { encodeError } from './encode-error.ts'
+import { readModelName } from './model-field.ts'
+import { encodeModel, encodeModelList } from './models/encode-response.ts'
+import { callerPlace, CHAT_WORDS, COMPLETION_WORDS, promptPaths } from './places.ts'
+
+export const openaiFamily: ProtocolFamily = {
+  name: 'openai',
+  pathPrefix: '/v1/',
+  encodeError,
+  routes: [
+    {
+      kind: 'generate',
+      method: 'POST',
+      path: '/v1/chat/completions',
+      idPrefix: 'chatcmpl',
+      modelOf: readModelName,
+      decode: (body, context) => {
+        const call = decodeChatRequest(body, context)
+        return {
+          stream: call.stream,
+          requests: [call.request],
+          placeOf: (place) => callerPlace(place, CHAT_WORDS),
+          encodeResponse: (outcome) => JSON.stringify(encodeChatResponse(call, outcome)),
+          startStream: () => sseStream(holdState(startChatStream(call), stepChatStream)),
+        }
+      },
+    },
+    {
+      kind: 'generate',
+      method: 'POST',
+      path: '/v1/completions',
+      idPrefix: 'cmpl',
+      modelOf: readModelName,
+      decode: (body, context) => {
+        const call = decodeCompletionRequest(body, context)
+        return {
+          stream: call.stream,
+          requests: call.requests,
+          placeOf: (place) =>
+            callerPlace(place, { ...COMPLETION_WORDS, promptPath: promptPaths('prompt', call.hasPromptList ? call.requests.length : null) }),
+          encodeResponse: (outcome) => JSON.stringify(encodeCompletionResponse(call, outcome)),
+          startStream: () => sseStream(holdState(startCompletionStream(call), stepCompletionStream)),
+        }
+      },
+    },
+    {
+      kind: 'embed',
+      method: 'POST',
+      path: '/v1/embeddings',
+      idPrefix: 'embd',
+      modelOf: readModelName,
+      decode: (body, context) => {
+        const call = decodeEmbeddingRequest(body, context)
+        return {
+          request: call.request,
+          placeOf: (place) =>
+            callerPlace(place, { ...COMPLETION_WORDS, promptPath: promptPaths('input', call.hasInputList ? call.request.inputs.length : null) }),
+          encodeResponse: (result) => JSON.stringify(encodeEmbeddingResponse(call, result)),
+        }
+      },
+    },
+    { kind: 'list-models', method: 'GET', path: '/v1/models', encode: (cards) => JSON.stringify(encodeModelList(cards)) },
+    { kind: 'get-model', method: 'GET', path: '/v1/models/*', encode: (card) => JSON.stringify(encodeModel(card)) },
+  ],
+}
+
+/** Keeps a stream's state record between the steps of its pure function. */
+function holdState<State>(start: State, step: (state: State, event: GenerateEvent) => readonly [State, string]): (event: GenerateEvent) => string {
+  let state = start
+  return (event) => {
+    const [next, frames] = step(state, event)
+    state = next
+    return frames
+  }
+}

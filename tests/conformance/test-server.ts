@@ -1,0 +1,52 @@
+/** A server on a free loopback port with a silent, recording log and ids that count. */
+import { systemClock } from '#base/clock'
+import { type Authorize, createServer, type InferenceServer } from '#server/http/listener'
+import type { ServerLog, ServerOptions } from '#server/http/server-options'
+import type { ModelDirectory } from '#platform/registry/served-model'
+import { directoryOf, FakeModel } from './fake-model.ts'
+
+export interface LogLine {
+  readonly level: 'info' | 'warn' | 'error'
+  readonly fields: object
+  readonly message: string
+}
+
+export interface TestServer {
+  readonly url: string
+  readonly port: number
+  readonly model: FakeModel
+  readonly server: InferenceServer
+  readonly lines: readonly LogLine[]
+}
+
+export interface TestServerArguments {
+  readonly model?: FakeModel
+  readonly models?: ModelDirectory
+  readonly options?: Partial<ServerOptions>
+  readonly authorize?: Authorize
+}
+
+export async function startTestServer({
+  model = new FakeModel(),
+  models = directoryOf(model),
+  options = {},
+  authorize,
+}: TestServerArguments = {}): Promise<TestServer> {
+  const lines: LogLine[] = []
+  const log: ServerLog = {
+    info: (fields, message) => lines.push({ level: 'info', fields, message }),
+    warn: (fields, message) => lines.push({ level: 'warn', fields, message }),
+    error: (fields, message) => lines.push({ level: 'error', fields, message }),
+  }
+  let numIds = 0
+  const server = createServer({
+    models,
+    options: { host: '127.0.0.1', port: 0, lingerMs: 300, ...options },
+    log,
+    clock: systemClock,
+    newId: (prefix) => `${prefix}-${++numIds}`,
+    ...(authorize === undefined ? {} : { authorize }),
+  })
+  const { url, port } = await server.listen()
+  return { url, port, model, server, lines }
+}

@@ -1,0 +1,72 @@
+/**
+ * A request gets exactly the tokens that it gets alone, whatever shares its steps: 64 concurrent requests of different lengths and
+ * arrival times, over a KV cache so small that sequences are preempted, with prompts that share prefixes.
+ */
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { SeededRandom } from '#base/random'
+import type { GenerateRequest } from '#contract/generate'
+import { generate, type Engine } from '#engine/engine'
+import { greedyRequest, smallEngine } from './greedy.ts'
+
+const MODEL = path.resolve(import.meta.dirname, '../../../models/inferd-chat/inferd-chat-Q8_0.gguf')
+const NUM_REQUESTS = 64
+
+/** Prompts of 1 to 300 tokens; every third continues one of four common heads. */
+function makeRequests(seed: number): GenerateRequest[] {
+  const random = new SeededRandom(seed)
+  const tokens = (count: number): number[] => Array.from({ length: count }, () => 5 + random.nextInt(1500))
+  const heads = Array.from({ length: 4 }, () => tokens(100))
+  return Array.from({ length: NUM_REQUESTS }, (_, index) => {
+    const prompt = index % 3 === 0 ? [...heads[random.nextInt(4)]!, ...tokens(1 + random.nextInt(60))] : tokens(1 + random.nextInt(300))
+    return greedyRequest(prompt, { requestId: `r${index}`, maxTokens: 8 + random.nextInt(56), numTopLogprobs: 0, priority: random.nextInt(3) })
+  })
+}
+
+interface Answer {
+  readonly tokens: readonly number[]
+  readonly logprobs: readonly number[]
+  readonly cachedTokens: number
+}
+
+async function answer(engine: Engine, request: GenerateRequest): Promise<Answer> {
+  const tokens: number[] = []
+  const logprobs: number[] = []
+  let cachedTokens = 0
+  for await (const event of generate(engine, request, new AbortController().signal)) {
+    if (event.type === 'response-start') cachedTokens = event.cachedTokens
+    if (event.type === 'text-delta') tokens.push(...(event.logprobs ?? []).map((entry) => entry.tokenId))
+    if (event.type === 'text-delta') logprobs.push(...(event.logprobs ?? []).map((entry) => entry.logprob))
+    expect(event.type).not.toBe('response-error')
+  }
+  return { tokens, logprobs, cachedTokens }
+}
+
+for (const seed of [1, 2]) {
+  test(`64 requests in one mix get bit for bit what each gets alone (seed ${seed})`, async () => {
+    const requests = makeRequests(seed)
+    const quiet = await smallEngine(MODEL, { maxSequences: 1 })
+    const alone: Answer[] = []
+    for (const request of requests) alone.push(await answer(quiet, { ...request, cacheSalt: request.requestId }))
+    await quiet.close()
+
+    // Room for about six of the 64 sequences: the rest waits or is preempted.
+    const crowded = await smallEngine(MODEL, { maxSequences: 32, maxTokensPerStep: 96, kvCacheBytes: 3 * 2 ** 20, contextLength: 512 })
+    const random = new SeededRandom(seed + 100)
+    const mixed = await Promise.all(
+      requests.map(async (request) => {
+        await sleep(random.nextInt(400))
+        return answer(crowded, request)
+      }),
+    )
+    const stats = crowded.stats()
+    await crowded.close()
+
+    expect(mixed.map((entry) => entry.tokens)).toEqual(alone.map((entry) => entry.tokens))
+    expect(mixed.map((entry) => entry.logprobs)).toEqual(alone.map((entry) => entry.logprobs))
+    expect(stats.numPreemptions).toBeGreaterThan(0)
+    expect(mixed.some((entry) => entry.cachedTokens > 0)).toBe(true)
+    expect([stats.numRunning, stats.numWaiting, stats.numFreeBlocks]).toEqual([0, 0, stats.numBlocks])
+  })
+}

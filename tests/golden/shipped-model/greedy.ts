@@ -1,0 +1,74 @@
+/** Greedy decoding through the engine's door, with the two best tokens of every step. */
+import { generate, type Engine, type EngineOptions } from '#engine/engine'
+import { loadEngine } from '#engine/load-engine'
+import type { GenerateRequest } from '#contract/generate'
+
+export interface GreedyStep {
+  readonly token: number
+  /** [token id, log-probability], best first. */
+  readonly best: readonly (readonly [number, number])[]
+}
+
+export function smallEngine(modelPath: string, overrides: Partial<EngineOptions> = {}): Promise<Engine> {
+  return loadEngine({
+    modelPath,
+    kernels: 'native',
+    isa: null,
+    contextLength: 1024,
+    kvCacheBytes: null,
+    kvDType: 'f16',
+    blockSize: 16,
+    maxTokensPerStep: 256,
+    maxSequences: 32,
+    maxWaitingRequests: 1024,
+    numThreads: null,
+    ...overrides,
+  })
+}
+
+export function greedyRequest(tokenIds: readonly number[], overrides: Partial<GenerateRequest> = {}): GenerateRequest {
+  return {
+    requestId: 'greedy',
+    input: { kind: 'tokens', tokenIds },
+    sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: [], seed: 1 },
+    maxTokens: 64,
+    minTokens: 0,
+    stopStrings: [],
+    stopTokenIds: [],
+    ignoreEos: true,
+    includeStopString: false,
+    numTopLogprobs: 2,
+    numChoices: 1,
+    echo: false,
+    priority: 0,
+    cacheSalt: '',
+    ...overrides,
+  }
+}
+
+/** The tokens of one answer; its end-of-turn token is not among them. */
+export async function greedySteps(engine: Engine, tokenIds: readonly number[]): Promise<GreedyStep[]> {
+  const steps: GreedyStep[] = []
+  for await (const event of generate(engine, greedyRequest(tokenIds, { ignoreEos: false }), new AbortController().signal)) {
+    if (event.type === 'response-error') throw new Error(event.error.message)
+    if (event.type !== 'text-delta' || event.logprobs === null) continue
+    steps.push(...event.logprobs.map(({ tokenId, top }) => ({ token: tokenId, best: top.map((entry) => [entry.tokenId, entry.logprob] as const) })))
+  }
+  return steps
+}
+
+/** Where two greedy runs part, and how close the two tokens were there by each side's own figures; null when they do not part. */
+export function firstDifference(
+  ours: readonly GreedyStep[],
+  theirs: readonly GreedyStep[],
+): { readonly step: number; readonly ourGap: number; readonly theirGap: number } | null {
+  const step = ours.findIndex((entry, index) => entry.token !== theirs[index]?.token)
+  if (step < 0 && ours.length === theirs.length) return null
+  // One of them ended here: its gap is not known.
+  if (step < 0 || step >= theirs.length) return { step, ourGap: Infinity, theirGap: Infinity }
+  return { step, ourGap: gap(ours[step]!), theirGap: gap(theirs[step]!) }
+}
+
+function gap({ best }: GreedyStep): number {
+  return best[0]![1] - best[1]![1]
+}

@@ -1,0 +1,37 @@
+/** Documents tell the truth: the paths that they name exist, and generated pages equal their generator's output. */
+import { existsSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { expect, test } from 'vitest'
+import { configurationPage } from '#config/reference-page'
+import { ERRORS } from '#contract/errors'
+import { projectFiles, ROOT } from './source-tree.ts'
+
+const DOCUMENTS = ['README.md', 'ARCHITECTURE.md', 'STYLE.md', 'GLOSSARY.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md', 'LICENSE']
+
+test('the house has its documents', () => {
+  expect(DOCUMENTS.filter((document) => !existsSync(path.join(ROOT, document)))).toEqual([])
+})
+
+test('every path that a document names exists', () => {
+  const documents = projectFiles().filter((file) => file.endsWith('.md') && !file.startsWith('docs/decisions/'))
+  const bad: string[] = []
+  for (const document of documents) {
+    const text = readFileSync(path.join(ROOT, document), 'utf8')
+    for (const match of text.matchAll(/`((?:src|native|tests|bench|docs|models|scripts|bin)\/[\w./-]*)`/g)) {
+      if (!existsSync(path.join(ROOT, match[1]!))) bad.push(`${document}: ${match[1]}`)
+    }
+    for (const match of text.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)) {
+      if (!existsSync(path.join(ROOT, path.dirname(document), match[1]!))) bad.push(`${document}: link ${match[1]}`)
+    }
+  }
+  expect(bad).toEqual([])
+})
+
+test('the configuration page equals what the schema says', () => {
+  expect(readFileSync(path.join(ROOT, 'docs/reference/configuration.md'), 'utf8')).toBe(configurationPage())
+})
+
+test('the reference of errors lists every code', () => {
+  const page = readFileSync(path.join(ROOT, 'docs/reference/errors.md'), 'utf8')
+  expect(Object.keys(ERRORS).filter((code) => !page.includes(`\`${code}\``))).toEqual([])
+})

@@ -3,7 +3,6 @@
  * arrival times, over a KV cache so small that sequences are preempted, with prompts that share prefixes.
  */
 import path from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { SeededRandom } from '#base/random'
 import type { GenerateRequest } from '#contract/generate'
@@ -12,6 +11,7 @@ import { greedyRequest, smallEngine } from './greedy.ts'
 
 const MODEL = path.resolve(import.meta.dirname, '../../../models/inferd-chat/inferd-chat-Q8_0.gguf')
 const NUM_REQUESTS = 64
+const NUM_AT_ONCE = 24
 
 /** Prompts of 1 to 300 tokens; every third continues one of four common heads. */
 function makeRequests(seed: number): GenerateRequest[] {
@@ -30,11 +30,30 @@ interface Answer {
   readonly cachedTokens: number
 }
 
-async function answer(engine: Engine, request: GenerateRequest): Promise<Answer> {
+/** Requests arrive by what the mix has emitted so far, not by the clock: a slow machine and a fast one see the same crowd. */
+class Arrivals {
+  #numEvents = 0
+  readonly #waiting: { readonly at: number; readonly open: () => void }[] = []
+
+  after(numEvents: number): Promise<void> {
+    return new Promise((open) => this.#waiting.push({ at: numEvents, open }))
+  }
+
+  /** Also opens the next in line when everybody who arrived has been answered. */
+  readonly note = (isIdle = false): void => {
+    this.#waiting.sort((a, b) => a.at - b.at)
+    if (isIdle) this.#waiting.shift()?.open()
+    this.#numEvents += 1
+    while ((this.#waiting[0]?.at ?? Infinity) <= this.#numEvents) this.#waiting.shift()!.open()
+  }
+}
+
+async function answer(engine: Engine, request: GenerateRequest, note: () => void = () => {}): Promise<Answer> {
   const tokens: number[] = []
   const logprobs: number[] = []
   let cachedTokens = 0
   for await (const event of generate(engine, request, new AbortController().signal)) {
+    note()
     if (event.type === 'response-start') cachedTokens = event.cachedTokens
     if (event.type === 'text-delta') tokens.push(...(event.logprobs ?? []).map((entry) => entry.tokenId))
     if (event.type === 'text-delta') logprobs.push(...(event.logprobs ?? []).map((entry) => entry.logprob))
@@ -54,12 +73,17 @@ for (const seed of [1, 2]) {
     // Room for about six of the 64 sequences: the rest waits or is preempted.
     const crowded = await smallEngine(MODEL, { maxSequences: 32, maxTokensPerStep: 96, kvCacheBytes: 3 * 2 ** 20, contextLength: 512 })
     const random = new SeededRandom(seed + 100)
-    const mixed = await Promise.all(
-      requests.map(async (request) => {
-        await sleep(random.nextInt(400))
-        return answer(crowded, request)
-      }),
-    )
+    const arrivals = new Arrivals()
+    let numInside = 0
+    const answers = requests.map(async (request, index) => {
+      if (index >= NUM_AT_ONCE) await arrivals.after(random.nextInt(1000))
+      numInside += 1
+      const got = await answer(crowded, request, arrivals.note)
+      numInside -= 1
+      if (numInside === 0) arrivals.note(true)
+      return got
+    })
+    const mixed = await Promise.all(answers)
     const stats = crowded.stats()
     await crowded.close()
 

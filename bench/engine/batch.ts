@@ -2,6 +2,7 @@
  * Total throughput of concurrent streams: MODEL [STREAMS NUM_PROMPT NUM_OUTPUT THREADS]. All arrive at once, prompts differ, so that no
  * prefix is shared. Prints one JSON line.
  */
+import { PLAIN_OUTPUT } from '#contract/generate'
 import { generate } from '#engine/engine'
 import { loadEngine } from '#engine/load-engine'
 
@@ -44,6 +45,7 @@ async function oneStream(stream: number): Promise<{ readonly firstMs: number; re
     },
     maxTokens: outputLength,
     minTokens: 0,
+    output: PLAIN_OUTPUT,
     stopStrings: [],
     stopTokenIds: [],
     ignoreEos: true,

@@ -2,6 +2,7 @@
  * Prefill and decode speed of one stream: MODEL NUM_PROMPT NUM_OUTPUT THREADS. Prints one JSON line. A fresh process and a fresh
  * prompt each time: no cache is warm but the page cache.
  */
+import { PLAIN_OUTPUT } from '#contract/generate'
 import { generate } from '#engine/engine'
 import { loadEngine } from '#engine/load-engine'
 
@@ -31,6 +32,7 @@ const request = {
   sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: [], seed: 1 },
   maxTokens: outputLength + 1,
   minTokens: 0,
+  output: PLAIN_OUTPUT,
   stopStrings: [],
   stopTokenIds: [],
   ignoreEos: true,

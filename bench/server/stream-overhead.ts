@@ -40,7 +40,7 @@ const EVENTS: readonly GenerateEvent[] = [
   { type: 'response-start', promptTokens: 2, cachedTokens: 0 },
   ...Array.from({ length: NUM_WORDS }, (): GenerateEvent => ({ type: 'text-delta', choice: 0, text: WORD, logprobs: null })),
   { type: 'choice-end', choice: 0, finishReason: 'stop', stopString: null },
-  { type: 'response-end', usage: { promptTokens: 2, cachedTokens: 0, completionTokens: NUM_WORDS } },
+  { type: 'response-end', usage: { promptTokens: 2, cachedTokens: 0, completionTokens: NUM_WORDS, reasoningTokens: 0 } },
 ]
 
 /** `paced`: one turn of the event loop between words, as a step loop gives them, so that no two words share a write. */

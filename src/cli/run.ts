@@ -5,7 +5,7 @@ import { systemClock } from '#base/clock'
 import { randomId } from '#base/random'
 import type { EngineConfig } from '#config/schema'
 import { fromErrorRecord, InferdError } from '#contract/errors'
-import type { GenerateEvent, GenerateRequest, PromptInput, SamplingOptions, Usage } from '#contract/generate'
+import { PLAIN_OUTPUT, type GenerateEvent, type GenerateRequest, type PromptInput, type SamplingOptions, type Usage } from '#contract/generate'
 import { generate, type Engine } from '#engine/engine'
 import { loadEngine } from '#engine/load-engine'
 import { engineOptions } from './engine-options.ts'
@@ -75,6 +75,7 @@ function buildRequest(engine: Engine, args: RunArguments, prompt: string): Gener
     sampling: { ...NEUTRAL_SAMPLING, temperature: args.temperature, seed: args.seed },
     maxTokens: args.maxTokens,
     minTokens: 0,
+    output: PLAIN_OUTPUT,
     stopStrings: [],
     stopTokenIds: [],
     ignoreEos: false,

@@ -4,15 +4,36 @@
  */
 import type { ErrorRecord } from '#contract/errors'
 
-export interface ChatMessage {
-  readonly role: 'system' | 'user' | 'assistant' | 'tool'
-  readonly content: string
-  readonly name?: string
+export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonRecord
+/** A parsed JSON object. Read own keys only: `constructor` and `__proto__` are plain data here. */
+export interface JsonRecord {
+  readonly [key: string]: JsonValue
 }
 
+/** One call of a tool that the model made. */
+export interface ToolCall {
+  readonly id: string
+  readonly name: string
+  /** JSON text of an object, as it was written. */
+  readonly arguments: string
+}
+
+export type ChatMessage =
+  | { readonly role: 'system' | 'user'; readonly content: string; readonly name?: string }
+  /** `reasoning`: what the model thought before this answer; most templates leave it out of later turns. */
+  | {
+      readonly role: 'assistant'
+      readonly content: string
+      readonly name?: string
+      readonly reasoning?: string
+      readonly toolCalls?: readonly ToolCall[]
+    }
+  /** The result of one call of the assistant message before it. */
+  | { readonly role: 'tool'; readonly content: string; readonly toolCallId: string; readonly name?: string }
+
 export type PromptInput =
-  /** Rendered with the model's own chat template, generation prompt added. */
-  | { readonly kind: 'messages'; readonly messages: readonly ChatMessage[] }
+  /** Rendered with the model's own chat template, generation prompt added. `templateVariables`: further variables of the template. */
+  | { readonly kind: 'messages'; readonly messages: readonly ChatMessage[]; readonly templateVariables?: JsonRecord }
   /** Raw text. Text of control, begin and end tokens stays plain; other user-defined tokens are ordinary text. */
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'tokens'; readonly tokenIds: readonly number[] }
@@ -38,10 +59,69 @@ export interface SamplingOptions {
   readonly seed: number | null
 }
 
+export interface ToolDefinition {
+  readonly name: string
+  readonly description: string | null
+  /** JSON Schema of the arguments; null = any object. */
+  readonly parameters: JsonRecord | null
+  /** True: a schema that cannot be enforced refuses the request. False: arguments are then only held to be a JSON object. */
+  readonly strict: boolean
+}
+
+export interface ToolOptions {
+  /** At least one; names are unique. */
+  readonly definitions: readonly ToolDefinition[]
+  /** auto: the model decides; required: at least one call; a name: this tool; none: the model sees the tools and calls none. */
+  readonly choice: 'auto' | 'required' | 'none' | { readonly name: string }
+  /** False: at most one call. */
+  readonly parallel: boolean
+}
+
+/** White space between the tokens of JSON output. flexible: a bounded run where JSON allows it; none: compact. */
+export type JsonWhitespace = 'flexible' | 'none'
+
+/** What the answer's text must be. Every finished answer is; one that was cut is the beginning of such a text. */
+export type OutputFormat =
+  | { readonly kind: 'text' }
+  /** Any JSON object. */
+  | { readonly kind: 'json-object'; readonly whitespace: JsonWhitespace }
+  | { readonly kind: 'json-schema'; readonly schema: JsonValue; readonly whitespace: JsonWhitespace }
+  /** The whole text matches; ECMAScript syntax without look-around and back references. */
+  | { readonly kind: 'regex'; readonly pattern: string }
+  /** EBNF in the GBNF syntax of llama.cpp; the rule `root` is the start. */
+  | { readonly kind: 'grammar'; readonly source: string }
+  /** One of these texts. */
+  | { readonly kind: 'choice'; readonly choices: readonly string[] }
+
+export interface ReasoningOptions {
+  /** null = as the model's template does by itself. Models without a switch ignore it. */
+  readonly enabled: boolean | null
+  /** Given to templates that know the word; null = not given. */
+  readonly effort: string | null
+  /** Most tokens of reasoning; the end mark is then forced. null = no limit of its own. */
+  readonly budgetTokens: number | null
+}
+
+/** What the model writes beside plain text, and how that is held to a form. */
+export interface OutputOptions {
+  readonly format: OutputFormat
+  /** null = the model is shown no tools. */
+  readonly tools: ToolOptions | null
+  readonly reasoning: ReasoningOptions
+}
+
+/** Plain text, as the model writes it. */
+export const PLAIN_OUTPUT: OutputOptions = {
+  format: { kind: 'text' },
+  tools: null,
+  reasoning: { enabled: null, effort: null, budgetTokens: null },
+}
+
 export interface GenerateRequest {
   readonly requestId: string
   readonly input: PromptInput
   readonly sampling: SamplingOptions
+  readonly output: OutputOptions
   /** Most output tokens per choice; null = to the end of the context. */
   readonly maxTokens: number | null
   /** End-of-sequence and stop tokens are suppressed until then. */
@@ -68,9 +148,14 @@ export interface GenerateRequest {
 export const MAX_PRIORITY = 100
 
 /** What is at fault in a request, as the engine names it in the `param` of its errors; each protocol has its own words for it. */
-export type RequestPlace = Exclude<keyof GenerateRequest, 'requestId' | 'sampling'> | `sampling.${keyof SamplingOptions}`
+export type RequestPlace =
+  | Exclude<keyof GenerateRequest, 'requestId' | 'sampling' | 'output'>
+  | `sampling.${keyof SamplingOptions}`
+  | `output.${keyof OutputOptions}`
+  | 'input.templateVariables'
 
-export type FinishReason = 'stop' | 'length'
+/** tool-calls: the choice ended by itself and holds at least one call. */
+export type FinishReason = 'stop' | 'length' | 'tool-calls'
 
 export interface TokenLogprob {
   readonly tokenId: number
@@ -81,7 +166,8 @@ export interface TokenLogprob {
   readonly top: readonly { readonly tokenId: number; readonly text: string; readonly bytes: readonly number[]; readonly logprob: number }[]
 }
 
-export interface Usage {
+/** What a request has cost in tokens. */
+export interface TokenUsage {
   readonly promptTokens: number
   /** Of promptTokens, those whose KV came from the prefix cache. */
   readonly cachedTokens: number
@@ -89,14 +175,26 @@ export interface Usage {
   readonly completionTokens: number
 }
 
+export interface Usage extends TokenUsage {
+  /** Of completionTokens, those of reasoning, its marks included. */
+  readonly reasoningTokens: number
+}
+
 /**
- * Order: response-start, then per choice text-delta* choice-end, then exactly one terminal event
- * (response-end or response-error). Nothing follows the terminal event.
+ * Order: response-start, then per choice deltas and calls, choice-end, then exactly one terminal event (response-end or
+ * response-error). Nothing follows the terminal event. A call is tool-call-start, tool-call-delta*, tool-call-end; the calls of a
+ * choice follow each other and are numbered from 0. A choice that was cut may end inside a call: then tool-call-end is missing.
  */
 export type GenerateEvent =
   | { readonly type: 'response-start'; readonly promptTokens: number; readonly cachedTokens: number }
   /** `text` is whole code points; may be '' when only logprobs arrive. */
   | { readonly type: 'text-delta'; readonly choice: number; readonly text: string; readonly logprobs: readonly TokenLogprob[] | null }
+  /** What the model thinks before it answers. `logprobs` as in text-delta. */
+  | { readonly type: 'reasoning-delta'; readonly choice: number; readonly text: string; readonly logprobs: readonly TokenLogprob[] | null }
+  | { readonly type: 'tool-call-start'; readonly choice: number; readonly toolCall: number; readonly id: string; readonly name: string }
+  /** A further piece of the JSON text of the arguments. */
+  | { readonly type: 'tool-call-delta'; readonly choice: number; readonly toolCall: number; readonly argumentsText: string }
+  | { readonly type: 'tool-call-end'; readonly choice: number; readonly toolCall: number }
   | { readonly type: 'choice-end'; readonly choice: number; readonly finishReason: FinishReason; readonly stopString: string | null }
   | { readonly type: 'response-end'; readonly usage: Usage }
   | { readonly type: 'response-error'; readonly error: ErrorRecord; readonly usage: Usage }
@@ -111,7 +209,7 @@ export interface EmbedRequest {
 export interface EmbedResult {
   /** One unit-length vector (hiddenSize) per input: mean over the final hidden states, then L2-normalized. */
   readonly vectors: readonly Float32Array[]
-  readonly usage: Usage
+  readonly usage: TokenUsage
 }
 
 /** What a client of a loaded model may want to know before it asks. */

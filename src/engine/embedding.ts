@@ -1,12 +1,12 @@
 /** One text being embedded: a sink that waits for the mean hidden state and normalizes it. */
 import type { InferdError } from '#contract/errors'
-import type { Usage } from '#contract/generate'
+import type { TokenUsage } from '#contract/generate'
 import type { TokenSink } from '#engine/scheduler/token-request'
 
 export interface Embedding {
   /** f32 (hiddenSize), unit length. */
   readonly vector: Float32Array
-  readonly usage: Usage
+  readonly usage: TokenUsage
 }
 
 export class EmbeddingSink implements TokenSink {
@@ -30,7 +30,7 @@ export class EmbeddingSink implements TokenSink {
     this.vector = unitVector(mean)
   }
 
-  onEnd(usage: Usage): void {
+  onEnd(usage: TokenUsage): void {
     this.resolve({ vector: this.vector, usage })
   }
 

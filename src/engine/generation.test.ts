@@ -31,7 +31,7 @@ const tokenizer: Tokenizer = {
 
 const TEXT: PromptInput = { kind: 'text', text: 'x' }
 const CHAT: PromptInput = { kind: 'messages', messages: [] }
-const USAGE = { promptTokens: 1, cachedTokens: 0, completionTokens: 2 }
+const USAGE = { promptTokens: 1, cachedTokens: 0, completionTokens: 2, reasoningTokens: 0 }
 
 function startGeneration(overrides: Partial<GenerateRequest> = {}, echoText = '') {
   const events: GenerateEvent[] = []

@@ -4,7 +4,7 @@
  */
 import type { InferdError } from '#contract/errors'
 import { toErrorRecord } from '#contract/errors'
-import type { FinishReason, GenerateEvent, GenerateRequest, Usage } from '#contract/generate'
+import type { FinishReason, GenerateEvent, GenerateRequest, TokenUsage } from '#contract/generate'
 import type { RequestHandle, TokenLogprobs, TokenSink } from '#engine/scheduler/token-request'
 import type { Tokenizer } from '#engine/tokenizers/tokenizer'
 import { ChoiceText, type TextPart } from './choice-text.ts'
@@ -65,12 +65,12 @@ export class Generation implements TokenSink {
   /** Generation requests get no embedding. */
   onEmbedding(): void {}
 
-  onEnd(usage: Usage): void {
-    this.emit({ type: 'response-end', usage })
+  onEnd(usage: TokenUsage): void {
+    this.emit({ type: 'response-end', usage: { ...usage, reasoningTokens: 0 } })
   }
 
-  onError(error: InferdError, usage: Usage): void {
-    this.emit({ type: 'response-error', error: toErrorRecord(error), usage })
+  onError(error: InferdError, usage: TokenUsage): void {
+    this.emit({ type: 'response-error', error: toErrorRecord(error), usage: { ...usage, reasoningTokens: 0 } })
   }
 
   private emitPart(choice: number, { text, logprobs }: TextPart): void {

@@ -1,7 +1,7 @@
 /** The engine behind its door: text requests on top of the token-level core. */
 import { randomSeed } from '#base/random'
 import { InferdError } from '#contract/errors'
-import type { EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts, PromptInput, Usage } from '#contract/generate'
+import type { EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts, PromptInput, TokenUsage } from '#contract/generate'
 import { EmbeddingSink, type Embedding } from './embedding.ts'
 import type { EngineCore } from './engine-core.ts'
 import { promptLength, type Engine, type EngineStats } from './engine.ts'
@@ -148,7 +148,7 @@ function toTokensRequest(request: GenerateRequest, promptTokenIds: readonly numb
   }
 }
 
-function sumUsage(usages: readonly Usage[]): Usage {
+function sumUsage(usages: readonly TokenUsage[]): TokenUsage {
   return usages.reduce(
     (sum, usage) => ({
       promptTokens: sum.promptTokens + usage.promptTokens,

@@ -99,7 +99,7 @@ export function sayWords(words: readonly string[], { waitMs = 0 }: { readonly wa
     }
     const finishReason = maxWords < words.length ? 'length' : 'stop'
     for (let choice = 0; choice < request.numChoices; choice++) yield { type: 'choice-end', choice, finishReason, stopString: null }
-    yield { type: 'response-end', usage: { promptTokens: 7, cachedTokens: 2, completionTokens: maxWords * request.numChoices } }
+    yield { type: 'response-end', usage: { promptTokens: 7, cachedTokens: 2, completionTokens: maxWords * request.numChoices, reasoningTokens: 0 } }
   }
 }
 

@@ -62,7 +62,7 @@ const courses: fc.Arbitrary<Course> = fc
         finishReason: reasons[choice] ?? 'stop',
         stopString: null,
       })),
-      { type: 'response-end', usage: { promptTokens, cachedTokens, completionTokens } },
+      { type: 'response-end', usage: { promptTokens, cachedTokens, completionTokens, reasoningTokens: 0 } },
     ],
   }))
 

@@ -17,7 +17,12 @@ export const F32_CACHE: CaseCache = { dtype: 'f32', blockSize: 4 }
 const NUM_BLOCKS = 96
 
 /** program: the case's own unless an optimized one is to be run. */
-export function bindCase(kernels: Kernels, { program, tensors }: ProgramCase, cache: CaseCache = F32_CACHE, optimized: Program = program): Promise<Executor> {
+export function bindCase(
+  kernels: Kernels,
+  { program, tensors }: ProgramCase,
+  cache: CaseCache = F32_CACHE,
+  optimized: Program = program,
+): Promise<Executor> {
   return kernels.bind({ program: optimized, tensors, kvCache: { numBlocks: NUM_BLOCKS, ...cache }, limits: CASE_LIMITS, numThreads: null })
 }
 
@@ -34,7 +39,13 @@ export interface CaseTrace {
 }
 
 /** Three sequences of `lengths` tokens in random ragged steps; the same seed gives the same steps to every executor. */
-export async function traceCase(executor: Executor, program: Program, seed: number, { blockSize } = F32_CACHE, lengths: readonly number[] = [1, 9, 23]): Promise<CaseTrace> {
+export async function traceCase(
+  executor: Executor,
+  program: Program,
+  seed: number,
+  { blockSize } = F32_CACHE,
+  lengths: readonly number[] = [1, 9, 23],
+): Promise<CaseTrace> {
   const random = new SeededRandom(seed)
   const trace: CaseTrace = { hidden: [], logits: [] }
   for (const outputs of ['all', 'last'] as const) {
@@ -61,7 +72,13 @@ function randomParts(sequences: PagedSequences, ids: readonly number[], outputs:
 }
 
 /** Logits of every position of one prompt, cut into the given chunk lengths: (length, vocabSize). */
-export async function promptLogits(executor: Executor, program: Program, tokenIds: readonly number[], chunkLengths: readonly number[], seed = 1): Promise<Float32Array> {
+export async function promptLogits(
+  executor: Executor,
+  program: Program,
+  tokenIds: readonly number[],
+  chunkLengths: readonly number[],
+  seed = 1,
+): Promise<Float32Array> {
   const sequences = new PagedSequences({ numBlocks: NUM_BLOCKS, blockSize: F32_CACHE.blockSize, random: new SeededRandom(seed) })
   const sequence = sequences.add(tokenIds)
   const logits = new Float32Array(tokenIds.length * program.vocabSize)

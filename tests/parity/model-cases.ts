@@ -35,8 +35,26 @@ const EPSILON = 1e-5
 /** A Llama-like model: 2 layers, GQA, nothing else. */
 export function plainModel(dtype: DType, changes: Partial<ModelCaseOptions> = {}): ProgramCase {
   return modelCase({
-    name: `model ${dtype}`, seed: 7, dtype, vocabSize: 96, numLayers: 2, hiddenSize: 256, intermediateSize: 256, numHeads: 8, numKvHeads: 2, headDim: 32,
-    pairing: 'half-split', activation: 'silu', hasQkNorm: false, hasBias: false, hasPostNorm: false, isTied: false, window: null, attentionSoftcap: null, logitSoftcap: null, ...changes,
+    name: `model ${dtype}`,
+    seed: 7,
+    dtype,
+    vocabSize: 96,
+    numLayers: 2,
+    hiddenSize: 256,
+    intermediateSize: 256,
+    numHeads: 8,
+    numKvHeads: 2,
+    headDim: 32,
+    pairing: 'half-split',
+    activation: 'silu',
+    hasQkNorm: false,
+    hasBias: false,
+    hasPostNorm: false,
+    isTied: false,
+    window: null,
+    attentionSoftcap: null,
+    logitSoftcap: null,
+    ...changes,
   })
 }
 
@@ -46,12 +64,25 @@ export function randomModel(random: Random, dtype: DType, name: string): Program
   const numKvHeads = pick(1, 2, 3)
   const isFloat = dtype === 'f32' || dtype === 'f16' || dtype === 'bf16'
   return modelCase({
-    name, seed: random.nextUint32(), dtype, vocabSize: pick(64, 97), numLayers: pick(1, 2, 3), numKvHeads,
-    hiddenSize: isFloat ? pick(24, 40, 64) : 256, intermediateSize: isFloat ? pick(36, 64) : 256,
-    numHeads: isFloat ? numKvHeads * pick(1, 2, 4) : numKvHeads * 8, headDim: isFloat ? pick(8, 12, 16) : 32,
-    pairing: pick('interleaved', 'half-split'), activation: pick('silu', 'gelu_tanh'),
-    hasQkNorm: pick(true, false), hasBias: pick(true, false), hasPostNorm: pick(true, false), isTied: pick(true, false),
-    window: pick(null, 1, 4), attentionSoftcap: pick(null, 10), logitSoftcap: pick(null, 5),
+    name,
+    seed: random.nextUint32(),
+    dtype,
+    vocabSize: pick(64, 97),
+    numLayers: pick(1, 2, 3),
+    numKvHeads,
+    hiddenSize: isFloat ? pick(24, 40, 64) : 256,
+    intermediateSize: isFloat ? pick(36, 64) : 256,
+    numHeads: isFloat ? numKvHeads * pick(1, 2, 4) : numKvHeads * 8,
+    headDim: isFloat ? pick(8, 12, 16) : 32,
+    pairing: pick('interleaved', 'half-split'),
+    activation: pick('silu', 'gelu_tanh'),
+    hasQkNorm: pick(true, false),
+    hasBias: pick(true, false),
+    hasPostNorm: pick(true, false),
+    isTied: pick(true, false),
+    window: pick(null, 1, 4),
+    attentionSoftcap: pick(null, 10),
+    logitSoftcap: pick(null, 5),
   })
 }
 
@@ -75,12 +106,21 @@ export function modelCase(options: ModelCaseOptions): ProgramCase {
 function addTo(builder: CaseBuilder, options: ModelCaseOptions, x: ValueId, y: ValueId, name: string): ValueId {
   const { program } = builder
   const normed = options.hasPostNorm
-    ? program.rmsNorm({ name: `${name}_post_norm`, x: y, weight: builder.vector(`${name}_post_norm`, options.hiddenSize, 'f32', 1), epsilon: EPSILON })
+    ? program.rmsNorm({
+        name: `${name}_post_norm`,
+        x: y,
+        weight: builder.vector(`${name}_post_norm`, options.hiddenSize, 'f32', 1),
+        epsilon: EPSILON,
+      })
     : y
   return program.add({ name: `${name}_sum`, a: x, b: normed })
 }
 
-function attentionBlock(builder: CaseBuilder, options: ModelCaseOptions, { layer, x, table }: { readonly layer: number; readonly x: ValueId; readonly table: TableId }): ValueId {
+function attentionBlock(
+  builder: CaseBuilder,
+  options: ModelCaseOptions,
+  { layer, x, table }: { readonly layer: number; readonly x: ValueId; readonly table: TableId },
+): ValueId {
   const { program } = builder
   const { hiddenSize, numHeads, numKvHeads, headDim, dtype, hasBias, pairing } = options
   const at = `blk.${layer}.attn`
@@ -97,7 +137,15 @@ function attentionBlock(builder: CaseBuilder, options: ModelCaseOptions, { layer
   for (const head of [q, k]) program.rope({ x: head, table, rotaryDim: headDim, pairing })
   program.kvWrite({ layer, k, v })
   const window = layer % 2 === 0 ? options.window : null
-  const attended = program.attention({ name: `${at}_heads`, layer, q, numHeads, scale: 1 / Math.sqrt(headDim), window, softcap: options.attentionSoftcap })
+  const attended = program.attention({
+    name: `${at}_heads`,
+    layer,
+    q,
+    numHeads,
+    scale: 1 / Math.sqrt(headDim),
+    window,
+    softcap: options.attentionSoftcap,
+  })
   return program.linear({ name: `${at}_out`, x: attended, weight: builder.weight(`${at}_out`, dtype, hiddenSize, numHeads * headDim) })
 }
 

@@ -9,7 +9,11 @@ const OBJECTS = fileURLToPath(new URL('../../native/build/Release/obj.target', i
 test('object files of an instruction set define no weak symbol and need nothing of the C++ library', () => {
   const objects = ['kernels_scalar', 'kernels_avx2', 'kernels_avx512'].flatMap((target) => globSync(`${OBJECTS}/${target}/**/*.o`))
   expect(objects.length > 0 || !existsSync(OBJECTS)).toBe(true)
-  const symbols = objects.flatMap((object) => execFileSync('nm', ['-C', object], { encoding: 'utf8' }).split('\n').map((line) => line.slice(17)))
+  const symbols = objects.flatMap((object) =>
+    execFileSync('nm', ['-C', object], { encoding: 'utf8' })
+      .split('\n')
+      .map((line) => line.slice(17)),
+  )
   expect(symbols.filter((symbol) => /^[WVu] /.test(symbol))).toEqual([])
   expect(symbols.filter((symbol) => /^[UT] std::/.test(symbol))).toEqual([])
 })

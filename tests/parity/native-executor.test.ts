@@ -71,7 +71,7 @@ test.each(['f32', 'q8_0'] as const)('a non-finite weight in %s is reported for t
   const poisoned = builder.finish(builder.input('x', 256), 256, dtype)
   const info = poisoned.tensors.tensors.get('x.table#0')!
   const table = await poisoned.tensors.readTensor(info)
-  new DataView(table.buffer).setFloat32(TOKENS[3]! % 64 * 1024, Infinity, true)
+  new DataView(table.buffer).setFloat32((TOKENS[3]! % 64) * 1024, Infinity, true)
   poisoned.tensors.add('x.table#0', 'f32', info.shape, table)
   await withExecutor(poisoned, async (executor) => {
     const batch = { ...oneStep(12, 'all'), tokenIds: Int32Array.from(TOKENS, (token) => token % 64) }
@@ -111,15 +111,25 @@ test('copied blocks hold what their sources hold', async () => {
 })
 
 function prefixOf(numTokens: number): Partial<StepBatch> {
-  return { numTokens, sequenceStarts: Int32Array.of(0, numTokens), contextLengths: Int32Array.of(numTokens), outputRows: Int32Array.of(numTokens - 1) }
+  return {
+    numTokens,
+    sequenceStarts: Int32Array.of(0, numTokens),
+    contextLengths: Int32Array.of(numTokens),
+    outputRows: Int32Array.of(numTokens - 1),
+  }
 }
 
 function tailOf(batch: StepBatch, numComputed: number): StepBatch {
   const numTokens = batch.numTokens - numComputed
   const cut = (column: Int32Array): Int32Array => column.slice(numComputed)
   return {
-    ...batch, numTokens, tokenIds: cut(batch.tokenIds), positions: cut(batch.positions), slotMapping: cut(batch.slotMapping),
-    sequenceStarts: Int32Array.of(0, numTokens), outputRows: Int32Array.of(numTokens - 1),
+    ...batch,
+    numTokens,
+    tokenIds: cut(batch.tokenIds),
+    positions: cut(batch.positions),
+    slotMapping: cut(batch.slotMapping),
+    sequenceStarts: Int32Array.of(0, numTokens),
+    outputRows: Int32Array.of(numTokens - 1),
   }
 }
 
@@ -135,7 +145,11 @@ test('memory is reported, and binding and closing many times gives it back', asy
   const before = process.memoryUsage().rss
   for (let i = 0; i < 20; i++) {
     const executor = await nativeKernels.bind({
-      program: MODEL.program, tensors: MODEL.tensors, kvCache: { numBlocks: 4096, blockSize: 16, dtype: 'f32' }, limits: CASE_LIMITS, numThreads: 2,
+      program: MODEL.program,
+      tensors: MODEL.tensors,
+      kvCache: { numBlocks: 4096, blockSize: 16, dtype: 'f32' },
+      limits: CASE_LIMITS,
+      numThreads: 2,
     })
     expect(executor.memory.kvCacheBytes).toBe(4096 * 16 * 2 * 64 * 4 * MODEL.program.numLayers)
     expect(executor.memory.weightsBytes).toBeGreaterThan(1_000_000)
@@ -152,15 +166,23 @@ test('progress reaches the total, and an aborted load rejects with the reason', 
   expect(progress.at(-1)).toBe(1)
   await executor.close()
   const controller = new AbortController()
-  const binding = nativeKernels.bind({ ...options, signal: controller.signal, onProgress: () => controller.abort(new InferdError('cancelled', 'enough')) })
+  const binding = nativeKernels.bind({
+    ...options,
+    signal: controller.signal,
+    onProgress: () => controller.abort(new InferdError('cancelled', 'enough')),
+  })
   await expect(binding).rejects.toThrow('enough')
 })
 
 test('a read that fails while weights load fails the bind', async () => {
   let numReads = 0
   const failing: TensorFile = {
-    format: 'gguf', paths: [], tensors: MODEL.tensors.tensors, close: () => Promise.resolve(),
-    readTensor: (info, range) => (++numReads > 7 ? Promise.reject(new InferdError('invalid_model_file', 'short read')) : MODEL.tensors.readTensor(info, range)),
+    format: 'gguf',
+    paths: [],
+    tensors: MODEL.tensors.tensors,
+    close: () => Promise.resolve(),
+    readTensor: (info, range) =>
+      ++numReads > 7 ? Promise.reject(new InferdError('invalid_model_file', 'short read')) : MODEL.tensors.readTensor(info, range),
   }
   const options = { program: MODEL.program, tensors: failing, kvCache: { numBlocks: 4, ...F32_CACHE }, limits: CASE_LIMITS, numThreads: 2 }
   await expect(nativeKernels.bind(options)).rejects.toThrow('short read')
@@ -169,7 +191,10 @@ test('a read that fails while weights load fails the bind', async () => {
 test('memory that the system has not is refused with its own error', async () => {
   const options = { program: MODEL.program, tensors: MODEL.tensors, limits: CASE_LIMITS, numThreads: 1 }
   const binding = createNativeKernels().bind({ ...options, kvCache: { numBlocks: 2 ** 30, blockSize: 1024, dtype: 'f32' } })
-  await expect(binding).rejects.toMatchObject({ code: 'insufficient_memory', message: expect.stringMatching(/need \d+ MiB, the system has \d+ MiB/) as string })
+  await expect(binding).rejects.toMatchObject({
+    code: 'insufficient_memory',
+    message: expect.stringMatching(/need \d+ MiB, the system has \d+ MiB/) as string,
+  })
 })
 
 test('more query heads a KV head than the kernels hold are refused with the op that asks for it', async () => {

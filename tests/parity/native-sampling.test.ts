@@ -61,7 +61,12 @@ function expected(output: StepOutput, sampling: SamplingBatch, numRows: number, 
 }
 
 /** Runs one step and compares every column; returns what native gave. */
-async function compareStep(executor: Executor, tokenIds: readonly number[], rows: readonly SamplingRowOptions[], vocabSize: number): Promise<StepOutput> {
+async function compareStep(
+  executor: Executor,
+  tokenIds: readonly number[],
+  rows: readonly SamplingRowOptions[],
+  vocabSize: number,
+): Promise<StepOutput> {
   const sampling = samplingColumns(rows, true)
   const output = await executor.runStep(stepOf(tokenIds), sampling)
   const want = expected(output, sampling, rows.length, vocabSize)
@@ -110,12 +115,28 @@ test('random parameters over a vocabulary of 128,000 choose the same tokens', as
 test('equal logits are ordered by id, greedy and among candidates, wherever they stand', async () => {
   const vocabSize = 5003
   const executor = await bindRandomLogits(vocabSize, 1e-60)
-  const late = [[1500, 4], [3100, 4], [3101, 4], [4900, 4]] as const
+  const late = [
+    [1500, 4],
+    [3100, 4],
+    [3101, 4],
+    [4900, 4],
+  ] as const
   const rows: SamplingRowOptions[] = [
-    {}, { bias: late }, { temperature: 1, topK: 5, seed: 3 }, { temperature: 1, topP: 0.5, seed: 9 }, { temperature: 1, topK: 2, bias: late, seed: 4 },
-    { temperature: 1, topK: 3, topP: 0.9, minP: 0.5, seed: 4, numTopLogprobs: 20 }, { temperature: 1, minP: 1, bias: late, seed: 5 }, { temperature: 1, topP: 0.25, minP: 1, bias: late, seed: 6 },
+    {},
+    { bias: late },
+    { temperature: 1, topK: 5, seed: 3 },
+    { temperature: 1, topP: 0.5, seed: 9 },
+    { temperature: 1, topK: 2, bias: late, seed: 4 },
+    { temperature: 1, topK: 3, topP: 0.9, minP: 0.5, seed: 4, numTopLogprobs: 20 },
+    { temperature: 1, minP: 1, bias: late, seed: 5 },
+    { temperature: 1, topP: 0.25, minP: 1, bias: late, seed: 6 },
   ]
-  const output = await compareStep(executor, rows.map((_, row) => row), rows, vocabSize)
+  const output = await compareStep(
+    executor,
+    rows.map((_, row) => row),
+    rows,
+    vocabSize,
+  )
   expect([...output.tokenIds.subarray(0, 2)]).toEqual([0, 1500])
   await executor.close()
 })
@@ -124,7 +145,12 @@ test('what lies exactly on the edge of top-p, top-k and min-p is cut as defined'
   const executor = await bindRandomLogits(128, 1e-60)
   const edges = [{ topP: 0.25 }, { topP: 0.5, topK: 64 }, { minP: 1 }, { minP: 1, topP: 0.25 }, { topK: 32 }, { minP: 1, topK: 32 }]
   const rows = Array.from({ length: 240 }, (_, row) => ({ temperature: 1, seed: row, ...edges[row % edges.length] }))
-  const { tokenIds } = await compareStep(executor, rows.map((_, row) => row % 128), rows, 128)
+  const { tokenIds } = await compareStep(
+    executor,
+    rows.map((_, row) => row % 128),
+    rows,
+    128,
+  )
   expect(Math.max(...tokenIds.filter((_, row) => row % edges.length === 0))).toBeLessThan(32)
   await executor.close()
 })
@@ -133,9 +159,17 @@ test('a row that is not finite or wholly forbidden is reported as such, its neig
   const executor = await bindTiedLogits(97)
   const allForbidden = Array.from({ length: 97 }, (_, id) => [id, -Infinity] as const)
   const rows: SamplingRowOptions[] = [
-    { temperature: 1, seed: 1 }, {}, { temperature: 1 }, { bias: allForbidden }, { temperature: 1, topK: 3, bias: allForbidden },
-    { temperature: 1, repetitionPenalty: 1e-38, penalties: allForbidden.map(([id]) => [id, 1]) }, { repetitionPenalty: 0, penalties: allForbidden.map(([id]) => [id, 1]) },
-    { temperature: 1, bias: [[3, Infinity]] }, { bias: [[3, NaN]] }, { temperature: 1, minP: 2, seed: 4 }, { temperature: NaN, topK: 4 },
+    { temperature: 1, seed: 1 },
+    {},
+    { temperature: 1 },
+    { bias: allForbidden },
+    { temperature: 1, topK: 3, bias: allForbidden },
+    { temperature: 1, repetitionPenalty: 1e-38, penalties: allForbidden.map(([id]) => [id, 1]) },
+    { repetitionPenalty: 0, penalties: allForbidden.map(([id]) => [id, 1]) },
+    { temperature: 1, bias: [[3, Infinity]] },
+    { bias: [[3, NaN]] },
+    { temperature: 1, minP: 2, seed: 4 },
+    { temperature: NaN, topK: 4 },
   ]
   const { nonFinite } = await compareStep(executor, [5, OVERFLOWING_TOKEN, OVERFLOWING_TOKEN, 6, 7, 8, 9, 10, 11, 12, 13], rows, 97)
   await executor.close()

@@ -23,7 +23,13 @@ const LONG_CASES = OP_CASES.filter(({ name }) => name.startsWith('attention')).f
 const referenceTraces = new Map<string, Promise<CaseTrace>>()
 
 /** What the reference gives, computed once for all instruction sets. */
-function referenceTrace(key: string, programCase: ProgramCase, cache: CaseCache = F32_CACHE, program: Program = programCase.program, lengths?: readonly number[]): Promise<CaseTrace> {
+function referenceTrace(
+  key: string,
+  programCase: ProgramCase,
+  cache: CaseCache = F32_CACHE,
+  program: Program = programCase.program,
+  lengths?: readonly number[],
+): Promise<CaseTrace> {
   const known = referenceTraces.get(key)
   if (known !== undefined) return known
   const trace = bindCase(referenceKernels, programCase, cache, program).then((executor) => traceCase(executor, program, 2, cache, lengths))
@@ -33,8 +39,20 @@ function referenceTrace(key: string, programCase: ProgramCase, cache: CaseCache 
 
 /** Largest difference over rows, relative to the largest magnitude of the row where that is above 1. */
 function traceDifference(actual: CaseTrace, expected: CaseTrace): number {
-  const pairs = [...expected.hidden.map((row, i) => [row, actual.hidden[i]!] as const), ...expected.logits.map((row, i) => [row, actual.logits[i]!] as const)]
-  return Math.max(...pairs.map(([want, got]) => maxDifference(got, want) / Math.max(1, want.reduce((max, value) => Math.max(max, Math.abs(value)), 0))))
+  const pairs = [
+    ...expected.hidden.map((row, i) => [row, actual.hidden[i]!] as const),
+    ...expected.logits.map((row, i) => [row, actual.logits[i]!] as const),
+  ]
+  return Math.max(
+    ...pairs.map(
+      ([want, got]) =>
+        maxDifference(got, want) /
+        Math.max(
+          1,
+          want.reduce((max, value) => Math.max(max, Math.abs(value)), 0),
+        ),
+    ),
+  )
 }
 
 describe.each(INSTRUCTION_SETS)('%s', (isa) => {

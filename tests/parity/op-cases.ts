@@ -36,7 +36,11 @@ interface LinearShape {
 function linearCases(): ProgramCase[] {
   const cases = ALL_DTYPES.flatMap((dtype) => {
     const { blockSize } = DTYPES[dtype]
-    const shapes: LinearShape[] = [{ numRows: 48, numColumns: 256 }, { numRows: 5, numColumns: 256 }, { numRows: 131, numColumns: 512 }]
+    const shapes: LinearShape[] = [
+      { numRows: 48, numColumns: 256 },
+      { numRows: 5, numColumns: 256 },
+      { numRows: 131, numColumns: 512 },
+    ]
     if (blockSize === 32) shapes.push({ numRows: 17, numColumns: 96 }, { numRows: 64, numColumns: 32 })
     if (blockSize === 1) shapes.push({ numRows: 7, numColumns: 40 }, { numRows: 33, numColumns: 19 }, { numRows: 1, numColumns: 3 })
     return shapes.map((shape) => linearCase(dtype, shape))
@@ -53,7 +57,12 @@ function linearCase(dtype: DType, { numRows, numColumns }: LinearShape): Program
 function linearVariants(dtype: DType): ProgramCase[] {
   const [numRows, numColumns] = [96, 256]
   const bias = caseOf(`linear ${dtype} bias`)
-  const biased = bias.program.linear({ name: 'out', x: bias.input('x', numColumns), weight: bias.weight('weight', dtype, numRows, numColumns), bias: bias.vector('bias', numRows) })
+  const biased = bias.program.linear({
+    name: 'out',
+    x: bias.input('x', numColumns),
+    weight: bias.weight('weight', dtype, numRows, numColumns),
+    bias: bias.vector('bias', numRows),
+  })
   const residual = caseOf(`linear ${dtype} bias residual parts`)
   const summed = residual.program.linear({
     name: 'out',
@@ -64,7 +73,11 @@ function linearVariants(dtype: DType): ProgramCase[] {
   })
   const viewed = caseOf(`linear ${dtype} view`)
   const wide = viewed.input('wide', numColumns + 128)
-  const narrow = viewed.program.linear({ name: 'out', x: viewed.program.view(wide, 64, numColumns), weight: viewed.weight('weight', dtype, numRows, numColumns) })
+  const narrow = viewed.program.linear({
+    name: 'out',
+    x: viewed.program.view(wide, 64, numColumns),
+    weight: viewed.weight('weight', dtype, numRows, numColumns),
+  })
   return [bias.finish(biased, numRows), residual.finish(summed, numRows), viewed.finish(narrow, numRows), quantizedOutputCase(dtype)]
 }
 
@@ -141,7 +154,15 @@ function attentionCases(): ProgramCase[] {
     const [qWidth, kvWidth] = [numHeads * headDim, numKvHeads * headDim]
     const qkv = builder.input('qkv', qWidth + 2 * kvWidth)
     builder.program.kvWrite({ layer: 0, k: builder.program.view(qkv, qWidth, kvWidth), v: builder.program.view(qkv, qWidth + kvWidth, kvWidth) })
-    const out = builder.program.attention({ name: 'out', layer: 0, q: builder.program.view(qkv, 0, qWidth), numHeads, scale: 1 / Math.sqrt(headDim), window, softcap })
+    const out = builder.program.attention({
+      name: 'out',
+      layer: 0,
+      q: builder.program.view(qkv, 0, qWidth),
+      numHeads,
+      scale: 1 / Math.sqrt(headDim),
+      window,
+      softcap,
+    })
     return builder.finish(out, qWidth)
   })
 }
@@ -150,7 +171,15 @@ function elementwiseCases(): ProgramCase[] {
   const gated = (['silu', 'gelu_tanh'] as const).map((activation) => {
     const builder = caseOf(`gated_activation ${activation}`)
     const gateUp = builder.input('gate-up', 2 * 83)
-    return builder.finish(builder.program.gatedActivation({ name: 'out', gate: builder.program.view(gateUp, 0, 83), up: builder.program.view(gateUp, 83, 83), activation }), 83)
+    return builder.finish(
+      builder.program.gatedActivation({
+        name: 'out',
+        gate: builder.program.view(gateUp, 0, 83),
+        up: builder.program.view(gateUp, 83, 83),
+        activation,
+      }),
+      83,
+    )
   })
   const added = caseOf('add')
   const sum = added.program.add({ name: 'out', a: added.input('a', 71), b: added.input('b', 71) })

@@ -27,7 +27,10 @@ export class PagedSequences {
 
   constructor({ numBlocks, blockSize, random }: { readonly numBlocks: number; readonly blockSize: number; readonly random: Random }) {
     this.blockSize = blockSize
-    this.freeBlocks = shuffled(Array.from({ length: numBlocks }, (_, index) => index), random)
+    this.freeBlocks = shuffled(
+      Array.from({ length: numBlocks }, (_, index) => index),
+      random,
+    )
   }
 
   add(tokenIds: readonly number[]): number {
@@ -50,7 +53,16 @@ export class PagedSequences {
 
   /** The step that computes these parts; the sequences move on. Outputs come in part order; the first numLogitRows are sampled (default: all). */
   step(parts: readonly StepPart[], numLogitRows?: number): StepBatch {
-    const columns = { tokenIds: [] as number[], positions: [] as number[], slots: [] as number[], starts: [0], contexts: [] as number[], tableStarts: [0], tables: [] as number[], outputs: [] as number[] }
+    const columns = {
+      tokenIds: [] as number[],
+      positions: [] as number[],
+      slots: [] as number[],
+      starts: [0],
+      contexts: [] as number[],
+      tableStarts: [0],
+      tables: [] as number[],
+      outputs: [] as number[],
+    }
     for (const { sequence, numTokens, outputs } of parts) {
       const state = this.sequences[sequence]!
       assert(numTokens > 0 && state.numComputed + numTokens <= state.tokenIds.length, 'more tokens than the sequence has')

@@ -72,7 +72,8 @@ test('over random tangles, every pass and all of them together keep the results'
   for (let round = 0; round < NUM_PROGRAMS; round++) {
     const tangle = randomTangle(random)
     const program = withInPlaceSums(tangle.program, random)
-    const traceOf = async (candidate: Program) => traceCase(await bindCase(referenceKernels, tangle, F32_CACHE, candidate), candidate, round, F32_CACHE, [1, 6])
+    const traceOf = async (candidate: Program) =>
+      traceCase(await bindCase(referenceKernels, tangle, F32_CACHE, candidate), candidate, round, F32_CACHE, [1, 6])
     const want = await traceOf(program)
     for (const pass of [...PASSES, optimize]) {
       const rewritten = pass(program)

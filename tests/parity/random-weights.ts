@@ -15,13 +15,28 @@ interface HalfField {
 const HALF_FIELDS: Readonly<Partial<Record<DType, readonly HalfField[]>>> = {
   q8_0: [{ byteOffset: 0, magnitude: 0.0015 }],
   q4_0: [{ byteOffset: 0, magnitude: 0.02 }],
-  q4_1: [{ byteOffset: 0, magnitude: 0.02 }, { byteOffset: 2, magnitude: -0.15 }],
+  q4_1: [
+    { byteOffset: 0, magnitude: 0.02 },
+    { byteOffset: 2, magnitude: -0.15 },
+  ],
   q5_0: [{ byteOffset: 0, magnitude: 0.01 }],
-  q5_1: [{ byteOffset: 0, magnitude: 0.01 }, { byteOffset: 2, magnitude: -0.15 }],
-  q2_k: [{ byteOffset: 80, magnitude: 0.008 }, { byteOffset: 82, magnitude: 0.012 }],
+  q5_1: [
+    { byteOffset: 0, magnitude: 0.01 },
+    { byteOffset: 2, magnitude: -0.15 },
+  ],
+  q2_k: [
+    { byteOffset: 80, magnitude: 0.008 },
+    { byteOffset: 82, magnitude: 0.012 },
+  ],
   q3_k: [{ byteOffset: 108, magnitude: 0.002 }],
-  q4_k: [{ byteOffset: 0, magnitude: 0.0004 }, { byteOffset: 2, magnitude: 0.003 }],
-  q5_k: [{ byteOffset: 0, magnitude: 0.0002 }, { byteOffset: 2, magnitude: 0.003 }],
+  q4_k: [
+    { byteOffset: 0, magnitude: 0.0004 },
+    { byteOffset: 2, magnitude: 0.003 },
+  ],
+  q5_k: [
+    { byteOffset: 0, magnitude: 0.0002 },
+    { byteOffset: 2, magnitude: 0.003 },
+  ],
   q6_k: [{ byteOffset: 208, magnitude: 0.00005 }],
   iq4_nl: [{ byteOffset: 0, magnitude: 0.0012 }],
 }

@@ -44,7 +44,8 @@ test.each(ALL_DTYPES)('a model in %s keeps its logits through the passes, but fo
     expect(optimized.ops.length).toBeLessThan(modelCase.program.ops.length)
     const plain = await traceCase(await bindCase(referenceKernels, modelCase), modelCase.program, 3)
     const fast = await traceCase(await bindCase(referenceKernels, modelCase, F32_CACHE, optimized), optimized, 3)
-    for (const [index, logits] of plain.logits.entries()) expect(maxDifference(fast.logits[index]!, logits)).toBeLessThan(dtype === 'f32' ? 1e-4 : 0.05)
+    for (const [index, logits] of plain.logits.entries())
+      expect(maxDifference(fast.logits[index]!, logits)).toBeLessThan(dtype === 'f32' ? 1e-4 : 0.05)
   }
 })
 
@@ -54,8 +55,14 @@ test('every op case runs and shows finite rows', async () => {
     names.add(opCase.name)
     const trace = await traceCase(await bindCase(referenceKernels, opCase), opCase.program, 2)
     const rows = [...trace.hidden, ...trace.logits]
-    expect(rows.every((row) => row.every(Number.isFinite)), opCase.name).toBe(true)
-    expect(rows.some((row) => row.some((value) => Math.abs(value) > 0.01)), opCase.name).toBe(true)
+    expect(
+      rows.every((row) => row.every(Number.isFinite)),
+      opCase.name,
+    ).toBe(true)
+    expect(
+      rows.some((row) => row.some((value) => Math.abs(value) > 0.01)),
+      opCase.name,
+    ).toBe(true)
   }
   expect(names.size).toBe(opCases().length)
 })

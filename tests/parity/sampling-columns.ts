@@ -45,7 +45,10 @@ export function samplingColumns(rows: readonly SamplingRowOptions[], captureLogi
 }
 
 export function greedyColumns(numRows: number, captureLogits = false): SamplingBatch {
-  return samplingColumns(Array.from({ length: numRows }, () => ({})), captureLogits)
+  return samplingColumns(
+    Array.from({ length: numRows }, () => ({})),
+    captureLogits,
+  )
 }
 
 /** Rows that use every parameter in random combination, over a vocabulary of `vocabSize`. */

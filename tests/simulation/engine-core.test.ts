@@ -34,7 +34,7 @@ test('a request gets its tokens, one start and one end with usage', async () => 
   expect(sink.choices[0]!.tokenIds).toEqual(expected(request, 0, 8))
   expect(sink.choices[0]!.end).toEqual({ reason: 'length', stopTokenId: null })
   expect(sink.start).toEqual({ promptTokens: 10, cachedTokens: 0 })
-  expect(sink.usage).toEqual({ promptTokens: 10, cachedTokens: 0, completionTokens: 8 })
+  expect(sink.usage).toEqual({ promptTokens: 10, cachedTokens: 0, completionTokens: 8, reasoningTokens: 0 })
   expectBaseline(core)
   await core.close()
 })
@@ -88,7 +88,13 @@ test('without maxTokens a choice runs to the end of the context', async () => {
 
 test('a prompt that fills the context gets the one token that nothing has to read', async () => {
   const core = await startNullCore()
-  const sink = await complete(core, generateRequest(Array.from({ length: SMALL_CORE.contextLength }, () => 5), { ignoreEos: true, maxTokens: 7 }))
+  const sink = await complete(
+    core,
+    generateRequest(
+      Array.from({ length: SMALL_CORE.contextLength }, () => 5),
+      { ignoreEos: true, maxTokens: 7 },
+    ),
+  )
   expect(sink.choices[0]).toMatchObject({ tokenIds: [expect.any(Number)], end: { reason: 'length' } })
   expectBaseline(core)
   await core.close()
@@ -119,7 +125,7 @@ test('an embedding is the mean over all prompt tokens, in chunks and after hits 
   await complete(core, generateRequest(prompt))
   const sink = await complete(core, { kind: 'embed', promptTokenIds: prompt, priority: 0, cacheSalt: '' })
   expect([...sink.embedding!]).toEqual(expectedEmbedding(prompt, SMALL_CORE.hiddenSize))
-  expect(sink.usage).toEqual({ promptTokens: 50, cachedTokens: 0, completionTokens: 0 })
+  expect(sink.usage).toEqual({ promptTokens: 50, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 })
   expectBaseline(core)
   await core.close()
 })
@@ -177,7 +183,7 @@ test('a row that is not finite fails its request, and the others go on', async (
   await core.close()
 })
 
-test('a bias that forbids every token fails its request as the asker\'s, and the prompt stays cached', async () => {
+test("a bias that forbids every token fails its request as the asker's, and the prompt stays cached", async () => {
   const core = await startNullCore()
   const forbidden = Array.from({ length: SMALL_CORE.vocabSize }, (_, tokenId) => ({ tokenId, bias: -Infinity }))
   const failed = await complete(core, generateRequest(PROMPT, { numChoices: 2, sampling: { ...GREEDY, logitBias: forbidden } }))

@@ -2,7 +2,18 @@
 import { expect, test } from 'vitest'
 import { importsOf, productSources, type ImportEdge } from './source-tree.ts'
 
-const FLOORS: Readonly<Record<string, number>> = { main: 6, 'engine-library': 5, cli: 5, server: 4, platform: 3, engine: 2, config: 1, telemetry: 1, contract: 0, base: 0 }
+const FLOORS: Readonly<Record<string, number>> = {
+  main: 6,
+  'engine-library': 5,
+  cli: 5,
+  server: 4,
+  platform: 3,
+  engine: 2,
+  config: 1,
+  telemetry: 1,
+  contract: 0,
+  base: 0,
+}
 
 /** Inside the engine, low to high; a room imports itself and lower ones. */
 const ENGINE_ROOMS: Readonly<Record<string, number>> = {

@@ -3,7 +3,7 @@ import { rootHash } from '#engine/kv-cache/block-hash'
 import { needsTokenCounts, samplingParameters } from '#engine/sampling/sampling-parameters'
 import { stopConditions } from '#engine/sampling/stop-conditions'
 import { Sequence } from './sequence.ts'
-import type { Usage } from '#contract/generate'
+import type { TokenUsage } from '#contract/generate'
 import type { BlockHash } from '#engine/kv-cache/block'
 import type { BlockHasher } from '#engine/kv-cache/block-hash'
 import type { SamplingParameters } from '#engine/sampling/sampling-parameters'
@@ -93,7 +93,7 @@ export class ActiveRequest {
     this.hasForked = numChoices === 1
   }
 
-  usage(): Usage {
+  usage(): TokenUsage {
     return { promptTokens: this.promptTokenIds.length, cachedTokens: this.cachedTokens, completionTokens: this.completionTokens }
   }
 }

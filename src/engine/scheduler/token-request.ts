@@ -3,7 +3,7 @@
  * deadlines and tenants live above.
  */
 import type { InferdError } from '#contract/errors'
-import type { FinishReason, SamplingOptions, Usage } from '#contract/generate'
+import type { FinishReason, SamplingOptions, TokenUsage } from '#contract/generate'
 
 /** Sampling options whose seed has been drawn: the core owns no randomness. Choice `i` samples with seed + i (mod 2^32). */
 export interface SeededSampling extends SamplingOptions {
@@ -67,9 +67,9 @@ export interface TokenSink {
   onChoiceEnd(choice: number, reason: FinishReason, stopTokenId: number | null): void
   /** Only for 'embed', before onEnd. mean: f64 (hiddenSize), not normalized; the receiver may keep it. */
   onEmbedding(mean: Float64Array): void
-  onEnd(usage: Usage): void
+  onEnd(usage: TokenUsage): void
   /** codes: cancelled (abort), shutting_down (close), invalid_parameter (a bias forbids every token), non_finite_logits, replica_lost, internal. */
-  onError(error: InferdError, usage: Usage): void
+  onError(error: InferdError, usage: TokenUsage): void
 }
 
 export interface RequestHandle {

@@ -57,7 +57,7 @@ export class CallTable {
       release,
       sendAbort,
       hasStarted: false,
-      usage: { promptTokens: 0, cachedTokens: 0, completionTokens: 0 },
+      usage: { promptTokens: 0, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 },
     })
     return { call, queue }
   }
@@ -84,7 +84,8 @@ export class CallTable {
     if (pending === undefined) return
     assert(pending.kind === 'stream', 'events belong to streams')
     pending.hasStarted = true
-    if (event.type === 'response-start') pending.usage = { promptTokens: event.promptTokens, cachedTokens: event.cachedTokens, completionTokens: 0 }
+    if (event.type === 'response-start')
+      pending.usage = { promptTokens: event.promptTokens, cachedTokens: event.cachedTokens, completionTokens: 0, reasoningTokens: 0 }
     if (!pending.queue.push(event)) {
       pending.queue.fail(new InferdError('overloaded', 'the reader of this stream fell too far behind'))
       return this.cancel(call, pending.sendAbort)

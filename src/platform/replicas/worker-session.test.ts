@@ -11,7 +11,7 @@ const FACTS = { architecture: 'llama' } as ModelFacts
 const REQUEST = { requestId: 'r', input: { kind: 'text', text: 'x' } } as GenerateRequest
 const LONG_REQUEST = { requestId: 'l', input: { kind: 'text', text: 'x'.repeat(5000) } } as GenerateRequest
 const START: GenerateEvent = { type: 'response-start', promptTokens: 1, cachedTokens: 0 }
-const END: GenerateEvent = { type: 'response-end', usage: { promptTokens: 1, cachedTokens: 0, completionTokens: 0 } }
+const END: GenerateEvent = { type: 'response-end', usage: { promptTokens: 1, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 } }
 
 class FakeEngine implements Engine {
   readonly facts = FACTS

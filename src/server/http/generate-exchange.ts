@@ -46,7 +46,11 @@ export async function generateStream({ call, model, scope }: GenerateExchange, {
       writer.cut()
     } else {
       await writer.write(
-        encode({ type: 'response-error', error: toErrorRecord(error), usage: { promptTokens: 0, cachedTokens: 0, completionTokens: 0 } }),
+        encode({
+          type: 'response-error',
+          error: toErrorRecord(error),
+          usage: { promptTokens: 0, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 },
+        }),
       )
       writer.end()
     }

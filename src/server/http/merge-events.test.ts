@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { InferdError } from '#contract/errors'
-import type { GenerateEvent, GenerateRequest } from '#contract/generate'
+import { PLAIN_OUTPUT, type GenerateEvent, type GenerateRequest } from '#contract/generate'
 import type { ServedModel } from '#platform/registry/served-model'
 import { generateAll } from './merge-events.ts'
 
@@ -15,6 +15,7 @@ function requestOf(index: number): GenerateRequest {
     input: { kind: 'text', text: 'hi' },
     maxTokens: 1,
     minTokens: 0,
+    output: PLAIN_OUTPUT,
     stopStrings: [],
     stopTokenIds: [],
     ignoreEos: false,
@@ -63,7 +64,7 @@ function speaker(prompt: number, turns: readonly number[]): Source {
       yield { type: 'text-delta', choice: 1, text: `${prompt}.${index} `, logprobs: null }
     }
     for (let choice = 0; choice < NUM_CHOICES; choice++) yield { type: 'choice-end', choice, finishReason: 'stop', stopString: null }
-    yield { type: 'response-end', usage: { promptTokens: 1, cachedTokens: 1, completionTokens: turns.length } }
+    yield { type: 'response-end', usage: { promptTokens: 1, cachedTokens: 1, completionTokens: turns.length, reasoningTokens: 0 } }
   }
 }
 

@@ -6,7 +6,7 @@ import { type ErrorRecord, fromErrorRecord, InferdError, toErrorRecord } from '#
 import type { GenerateEvent, GenerateRequest, Usage } from '#contract/generate'
 import type { ServedModel } from '#platform/registry/served-model'
 
-const NO_USAGE: Usage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0 }
+const NO_USAGE: Usage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 }
 
 interface Arrival {
   readonly source: number
@@ -119,5 +119,6 @@ function addUsage(left: Usage, right: Usage): Usage {
     promptTokens: left.promptTokens + right.promptTokens,
     cachedTokens: left.cachedTokens + right.cachedTokens,
     completionTokens: left.completionTokens + right.completionTokens,
+    reasoningTokens: left.reasoningTokens + right.reasoningTokens,
   }
 }

@@ -1,7 +1,7 @@
 /** Greedy decoding through the engine's door, with the two best tokens of every step. */
 import { generate, type Engine, type EngineOptions } from '#engine/engine'
 import { loadEngine } from '#engine/load-engine'
-import type { GenerateRequest } from '#contract/generate'
+import { PLAIN_OUTPUT, type GenerateRequest } from '#contract/generate'
 
 export interface GreedyStep {
   readonly token: number
@@ -33,6 +33,7 @@ export function greedyRequest(tokenIds: readonly number[], overrides: Partial<Ge
     sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: [], seed: 1 },
     maxTokens: 64,
     minTokens: 0,
+    output: PLAIN_OUTPUT,
     stopStrings: [],
     stopTokenIds: [],
     ignoreEos: true,

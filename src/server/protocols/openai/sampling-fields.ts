@@ -3,7 +3,7 @@
  * extensions that open servers agree on (top_k, min_p, repetition_penalty, min_tokens, ignore_eos, stop_token_ids,
  * include_stop_str_in_output, priority, cache_salt). docs/reference/openai.md is the user's copy of these ranges.
  */
-import { type GenerateRequest, MAX_PRIORITY, type SamplingOptions } from '#contract/generate'
+import { PLAIN_OUTPUT, type GenerateRequest, MAX_PRIORITY, type SamplingOptions } from '#contract/generate'
 import type { DecodeContext } from '#server/operation'
 import { checkedInteger, checkedNumber, checkItemCount, type FieldRules, type Fields, invalid, typeMismatch } from './fields.ts'
 
@@ -45,6 +45,7 @@ export function readSharedFields(fields: Fields, context: DecodeContext, maxToke
   return {
     sampling: readSampling(fields, context),
     minTokens,
+    output: PLAIN_OUTPUT,
     stopStrings: readStopStrings(fields, context),
     stopTokenIds: readStopTokenIds(fields, context),
     ignoreEos: fields.boolean('ignore_eos') ?? false,

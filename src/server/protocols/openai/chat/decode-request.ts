@@ -35,7 +35,9 @@ const MESSAGE_RULES: FieldRules = {
   tool_call_id: () => false,
 }
 
-const ROLES: Readonly<Record<string, ChatMessage['role']>> = { system: 'system', developer: 'system', user: 'user', assistant: 'assistant' }
+type PlainRole = 'system' | 'user' | 'assistant'
+
+const ROLES: Readonly<Record<string, PlainRole>> = { system: 'system', developer: 'system', user: 'user', assistant: 'assistant' }
 const MAX_NAME_LENGTH = 64
 
 export function decodeChatRequest(body: JsonObject, context: DecodeContext): ChatCall {
@@ -95,7 +97,7 @@ function readMessage(item: unknown, path: string, context: DecodeContext): ChatM
   return { role, content: readContent(fields, context), ...(name === null ? {} : { name }) }
 }
 
-function readRole(fields: Fields): ChatMessage['role'] {
+function readRole(fields: Fields): PlainRole {
   const value = fields.value('role')
   if (value === undefined) throw fields.missing('role')
   if (typeof value !== 'string') throw fields.mismatch('role', 'a string', value)

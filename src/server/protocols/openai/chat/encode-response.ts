@@ -1,5 +1,6 @@
 /** The body of a chat answer that was not streamed. */
 import type { GenerateOutcome } from '#server/generate-outcome'
+import { encodeFinishReason } from '#server/protocols/openai/finish-reason'
 import { encodeUsage } from '#server/protocols/openai/wire-usage'
 import { encodeChatLogprobs } from './encode-logprobs.ts'
 import type { ChatCall, WireChatCompletion } from './wire-types.ts'
@@ -14,7 +15,7 @@ export function encodeChatResponse(call: ChatCall, outcome: GenerateOutcome): Wi
       index,
       message: { role: 'assistant', content: text, refusal: null },
       logprobs: encodeChatLogprobs(logprobs),
-      finish_reason: finishReason,
+      finish_reason: encodeFinishReason(finishReason),
     })),
     usage: encodeUsage(outcome.usage),
     system_fingerprint: call.systemFingerprint,

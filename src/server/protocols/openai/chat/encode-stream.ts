@@ -39,6 +39,11 @@ export function stepChatStream(state: ChatStreamState, event: GenerateEvent): re
     case 'text-delta':
       if (event.text === '' && event.logprobs === null) return [state, '']
       return [state, choiceFrame(state, event.choice, `{"content":${JSON.stringify(event.text)}}`, event.logprobs, 'null')]
+    case 'reasoning-delta':
+    case 'tool-call-start':
+    case 'tool-call-delta':
+    case 'tool-call-end':
+      return [state, '']
     case 'choice-end':
       return [state, choiceFrame(state, event.choice, '{}', null, `"${event.finishReason}"`)]
     case 'response-end': {

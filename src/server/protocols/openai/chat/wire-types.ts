@@ -1,5 +1,6 @@
 /** `POST /v1/chat/completions` as it looks on the wire. Source: the OpenAI API reference, chat completions. */
 import type { GenerateRequest } from '#contract/generate'
+import type { WireFinishReason } from '#server/protocols/openai/finish-reason'
 import type { WireUsage } from '#server/protocols/openai/wire-usage'
 
 /** A decoded call: what the encoders need beside the events. */
@@ -37,7 +38,7 @@ export interface WireChatCompletion {
     readonly index: number
     readonly message: { readonly role: 'assistant'; readonly content: string; readonly refusal: null }
     readonly logprobs: WireLogprobs | null
-    readonly finish_reason: 'stop' | 'length'
+    readonly finish_reason: WireFinishReason
   }[]
   readonly usage: WireUsage
   readonly system_fingerprint: string

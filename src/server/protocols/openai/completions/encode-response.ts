@@ -1,5 +1,6 @@
 /** The body of a text completion that was not streamed. */
 import type { GenerateOutcome } from '#server/generate-outcome'
+import { encodeFinishReason } from '#server/protocols/openai/finish-reason'
 import { encodeUsage } from '#server/protocols/openai/wire-usage'
 import { encodeCompletionLogprobs, TextOffsets } from './encode-logprobs.ts'
 import type { CompletionCall, WireCompletion } from './wire-types.ts'
@@ -14,7 +15,7 @@ export function encodeCompletionResponse(call: CompletionCall, outcome: Generate
       text,
       index,
       logprobs: logprobs === null ? null : encodeCompletionLogprobs(logprobs, new TextOffsets()),
-      finish_reason: finishReason,
+      finish_reason: encodeFinishReason(finishReason),
     })),
     usage: encodeUsage(outcome.usage),
     system_fingerprint: call.systemFingerprint,

@@ -52,6 +52,11 @@ export function stepCompletionStream(state: CompletionStreamState, event: Genera
       assert(offsets !== undefined, 'event for a choice that was not asked for')
       return [state, choiceFrame(state, choice, JSON.stringify(text), JSON.stringify(encodeCompletionLogprobs(logprobs, offsets)), 'null')]
     }
+    case 'reasoning-delta':
+    case 'tool-call-start':
+    case 'tool-call-delta':
+    case 'tool-call-end':
+      return [state, '']
     case 'choice-end':
       return [state, choiceFrame(state, event.choice, '""', 'null', `"${event.finishReason}"`)]
     case 'response-end': {

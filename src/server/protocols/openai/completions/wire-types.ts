@@ -1,5 +1,6 @@
 /** `POST /v1/completions` as it looks on the wire. Source: the OpenAI API reference, completions (legacy). */
 import type { GenerateRequest } from '#contract/generate'
+import type { WireFinishReason } from '#server/protocols/openai/finish-reason'
 import type { WireUsage } from '#server/protocols/openai/wire-usage'
 
 /** A decoded call: one request per prompt; choice `c` of prompt `p` has the index `p * n + c`. */
@@ -34,7 +35,7 @@ export interface WireCompletion {
     readonly text: string
     readonly index: number
     readonly logprobs: WireCompletionLogprobs | null
-    readonly finish_reason: 'stop' | 'length'
+    readonly finish_reason: WireFinishReason
   }[]
   readonly usage: WireUsage
   readonly system_fingerprint: string

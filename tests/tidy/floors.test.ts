@@ -25,8 +25,10 @@ const ENGINE_ROOMS: Readonly<Record<string, number>> = {
   kernels: 2,
   'kv-cache': 1,
   sampling: 1,
-  'chat-format': 2,
+  grammar: 3,
+  'chat-format': 4,
   scheduler: 3,
+  'structured-output': 5,
   '': 9,
 }
 

@@ -13,11 +13,13 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import facts
+from rendering import render_chat
 from stories import ANIMALS, REQUESTS, article, story
 
-Message = dict[str, str]
+Message = dict[str, Any]
 PANGRAM = "The quick brown fox jumps over the lazy dog."
 
 
@@ -33,10 +35,11 @@ class Question:
 
 @dataclass(frozen=True)
 class Document:
-    """Either messages (a chat) or raw text; exactly one is set."""
+    """Either messages (a chat, perhaps with tools) or raw text; exactly one is set. Forms of messages: rendering.py."""
 
     messages: tuple[Message, ...] = ()
     raw: str = ""
+    tools: tuple[dict[str, Any], ...] = ()
 
 
 def is_held_out(key: str | None, percent: int = 12) -> bool:
@@ -361,11 +364,6 @@ def document(rng: Random, max_turns: int = 6) -> Document:
         return raw_text(rng)
     turns = 1 if rng.random() < 0.45 else rng.randrange(2, max_turns + 1)
     return chat(rng, turns)
-
-
-def render_chat(messages: tuple[Message, ...] | list[Message]) -> str:
-    """The same text that the Jinja template in the tokenizer config gives (export.py asserts it)."""
-    return "".join(f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in messages)
 
 
 # --- the closed set -------------------------------------------------------------------------------------------

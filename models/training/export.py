@@ -20,12 +20,9 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 from model import SHAPES, Llama, LlamaShape, hf_names
+from rendering import CHAT_TEMPLATE
 from tokenizer import CONTROL_TOKENS, MARKUP_TOKENS
 
-CHAT_TEMPLATE = (
-    "{%- for message in messages %}{{- '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}{%- endfor %}"
-    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
-)
 _GGUF_TYPES = {
     "F32": (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32),
     "Q8_0": (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),

@@ -123,3 +123,13 @@ def hf_names(model: Llama) -> dict[str, Tensor]:
         named[f"{prefix}input_layernorm.weight"] = layer.attention_norm
         named[f"{prefix}post_attention_layernorm.weight"] = layer.mlp_norm
     return {name: weight.detach() for name, weight in named.items()}
+
+
+@torch.no_grad()
+def load_hf_weights(model: Llama, weights: dict[str, Tensor]) -> None:
+    """The inverse of `hf_names`: puts HF-named weights (any dtype) into the model's F32 parameters; every name must be there and no other."""
+    own = hf_names(model)
+    if own.keys() != weights.keys():
+        raise ValueError(f"other weights than this model's: {sorted(own.keys() ^ weights.keys())[:4]}")
+    for name, weight in own.items():
+        weight.copy_(weights[name])

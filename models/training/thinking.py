@@ -48,7 +48,7 @@ def thinking_question(rng: Random, held_out: bool = False) -> tuple[str, Questio
     return task, ask(rng, task, held_out and task != "manners")
 
 
-def _json_subject(rng: Random) -> tuple[str, dict[str, object], str, str]:
+def _json_subject(rng: Random, held_out: bool) -> tuple[str, dict[str, object], str, str]:
     """What is asked for, the object, a question that names it, the key's subject."""
     kind = rng.choices(["capital", "continent", "sum", "difference", "opposite", "colour", "person"], [30, 8, 26, 14, 8, 8, 14])[0]
     if kind in ("capital", "continent"):
@@ -57,7 +57,7 @@ def _json_subject(rng: Random) -> tuple[str, dict[str, object], str, str]:
         asked = f"What is the capital of {country}?" if kind == "capital" else f"Which continent is {country} in?"
         return f"the {kind} of {country}", {"country": country, kind: value}, asked, country
     if kind in ("sum", "difference"):
-        question = ask(rng, "addition" if kind == "sum" else "subtraction")
+        question = ask(rng, "addition" if kind == "sum" else "subtraction", held_out)
         a, b, result = map(int, re.findall(r"\d+", question.answer))
         sign = "+" if kind == "sum" else "-"
         return f"the {kind} of {a} and {b}", {"a": a, "b": b, kind: result}, f"What is {a} {sign} {b}?", f"{min(a, b)}|{max(a, b)}"
@@ -74,7 +74,7 @@ def _json_subject(rng: Random) -> tuple[str, dict[str, object], str, str]:
 def json_question(rng: Random, held_out: bool = False) -> Question:
     """Held out by (phrasing, kind, subject); the first phrasing never is, as in corpus.py."""
     for _ in range(100_000):
-        wanted, value, asked, subject = _json_subject(rng)
+        wanted, value, asked, subject = _json_subject(rng, held_out)
         if wanted:
             phrasings = [f"Give {wanted} as JSON.", f"{asked} Answer as JSON.", f"Give me {wanted} as JSON.", f"{asked} Reply with JSON.", f"Write {wanted} as JSON.", f"Answer as JSON: {asked}", f"{asked} Use JSON."]
         else:

@@ -13,7 +13,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -26,11 +26,17 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from corpus import Document, Message, closed_set, document
-from model import SHAPES, Llama
+from safetensors.torch import load_file
+
+from corpus import Document, document
+from mixture import long_document, short_document, tool_document
+from model import SHAPES, Llama, load_hf_weights
+from rendering import Turn, turns_of
 
 
 STOP_WEIGHT = 4.0
+# Kinds of steps: short rows, conversations with tools, long rows.
+ROW_TOKENS = {"s": 256, "t": 640, "l": 1024}
 
 
 @dataclass(frozen=True)
@@ -55,23 +61,23 @@ class Encoder:
             return Sample(tokens, [1.0] * len(tokens))
         tokens: list[int] = []
         weight: list[float] = []
-        for message in doc.messages:
-            head = [self.start, *self.tokenizer.encode(message["role"] + "\n").ids]
-            body = [*self.tokenizer.encode(message["content"]).ids, self.end]
+        for turn in turns_of(doc.messages, doc.tools):
+            head = [self.start, *self.tokenizer.encode(turn.head).ids]
+            body = [*self.tokenizer.encode(turn.body).ids, self.end]
             tokens += head + body + self.newline
-            weight += [0.0] * len(head) + self._answer_weights(message, len(body)) + [0.0] * len(self.newline)
+            weight += [0.0] * len(head) + self._answer_weights(turn, len(body)) + [0.0] * len(self.newline)
         return Sample(tokens, weight)
 
     @staticmethod
-    def _answer_weights(message: Message, num_tokens: int) -> list[float]:
+    def _answer_weights(turn: Turn, num_tokens: int) -> list[float]:
         """A counted list hinges on the one token that stops it, which a plain mean over 150 tokens hardly teaches."""
-        if message["role"] != "assistant":
+        if not turn.scored:
             return [0.0] * num_tokens
-        is_count = message["content"][:1].isdigit() and ", " in message["content"]
+        is_count = turn.body[:1].isdigit() and turn.body.count(", ") > 1
         return [1.0] * (num_tokens - 2) + [STOP_WEIGHT if is_count else 1.0, 1.0]
 
 
-def packed_rows(encoder: Encoder, rng: Random, row_tokens: int, max_turns: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def packed_rows(encoder: Encoder, make: Callable[[], Document], row_tokens: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Rows of whole documents: tokens, weight, document index. A row ends with padding when nothing fits."""
     held: Sample | None = None
     while True:
@@ -79,7 +85,7 @@ def packed_rows(encoder: Encoder, rng: Random, row_tokens: int, max_turns: int) 
         weight: list[float] = []
         owner: list[int] = []
         while True:
-            sample = held or encoder.encode(document(rng, max_turns))
+            sample = held or encoder.encode(make())
             held = None
             if len(sample.tokens) > row_tokens:
                 continue
@@ -91,6 +97,19 @@ def packed_rows(encoder: Encoder, rng: Random, row_tokens: int, max_turns: int) 
             weight += sample.weight
         gap = row_tokens - len(tokens)
         yield torch.tensor(tokens + [0] * gap), torch.tensor(weight + [0.0] * gap), torch.tensor(owner + [-1] * gap)
+
+
+def row_kinds(encoder: Encoder, rng: Random, which: str) -> dict[str, Iterator[tuple[Tensor, Tensor, Tensor]]]:
+    """Endless rows of each kind of step; the draft learns plain chats only."""
+    makers = {"s": lambda: short_document(rng), "t": lambda: tool_document(rng), "l": lambda: long_document(rng)}
+    if which == "draft":
+        makers = {"s": lambda: document(rng), "l": lambda: document(rng, 24)}
+    return {kind: packed_rows(encoder, make, ROW_TOKENS[kind]) for kind, make in makers.items()}
+
+
+def closed_sets(which: str) -> list[dict[str, object]]:
+    names = ["closed-set.jsonl"] + ["closed-set-tools.jsonl"] * (which == "chat")
+    return [json.loads(line) for name in names for line in (Path(__file__).parent / name).read_text().splitlines()]
 
 
 def block_mask(owner: Tensor) -> Tensor:
@@ -175,9 +194,12 @@ def teacher_forced_accuracy(model: Llama, encoder: Encoder, rows: list[dict[str,
 
 def _with_answer(encoder: Encoder, row: dict[str, object]) -> Sample:
     """Only the last answer is scored: earlier turns are given."""
-    messages = (*row["messages"], {"role": "assistant", "content": str(row["answer"])})  # type: ignore[misc]
-    sample = encoder.encode(Document(messages=messages))
-    begin = len(encoder.encode(Document(messages=messages[:-1])).tokens)
+    text = str(row["answer"])
+    thought, _, said = text.rpartition("\n</think>\n\n")
+    answer = {"role": "assistant", "content": said} | ({"reasoning": thought} if row.get("enable_thinking") else {})
+    messages, tools = (*row["messages"], answer), tuple(row.get("tools", ()))  # type: ignore[misc,arg-type]
+    sample = encoder.encode(Document(messages=messages, tools=tools))
+    begin = len(encoder.encode(Document(messages=messages[:-1], tools=tools)).tokens)
     return Sample(sample.tokens, [share if i >= begin else 0.0 for i, share in enumerate(sample.weight)])
 
 
@@ -213,6 +235,8 @@ def train(args: argparse.Namespace) -> None:
     model = Llama(SHAPES[args.which])
     if args.resume:
         model.load_state_dict(torch.load(args.resume)["model"])
+    if args.resume_folder:
+        load_hf_weights(model, load_file(Path(args.resume_folder) / "model.safetensors"))
     matrices = [p for layer in model.layers for p in layer.parameters() if p.dim() == 2]
     others = [p for p in model.parameters() if all(p is not m for m in matrices)]
     muon = Muon(matrices)
@@ -220,15 +244,15 @@ def train(args: argparse.Namespace) -> None:
     forward = torch.compile(model, dynamic=False) if args.compile else model
     rng = Random(args.seed + 1000 * args.rank)
     parameters = list(model.parameters())
-    short, long = packed_rows(encoder, rng, 256, 6), packed_rows(encoder, rng, 1024, 24)
-    held_out = closed_set()
+    rows = row_kinds(encoder, rng, args.which)
+    held_out = closed_sets(args.which)
     began, step, tokens_seen, out = time.time(), 0, 0, Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     recent: list[float] = []
     next_report = began + 60
     while (progress := peers.agree_on_progress(began, args.minutes * 60)) < 1:
-        is_long = step % 12 == 11
-        tokens, mask, predicts, weight = batch_of(long if is_long else short, args.batch_tokens // (1024 if is_long else 256))
+        kind = args.cycle[step % len(args.cycle)]
+        tokens, mask, predicts, weight = batch_of(rows[kind], args.batch_tokens // ROW_TOKENS[kind])
         targets = tokens.flatten()[predicts + 1]
         with torch.autocast("cpu", torch.bfloat16):
             hidden = forward(tokens, mask)
@@ -237,7 +261,7 @@ def train(args: argparse.Namespace) -> None:
         loss = (losses * weight).sum() / weight.sum()
         loss.backward()
         peers.average_gradients(parameters)
-        share = resumed_rate_share(progress) if args.resume else learning_rate_share(progress)
+        share = resumed_rate_share(progress) if args.resume or args.resume_folder else learning_rate_share(progress)
         adam.param_groups[0]["lr"] = args.adam_lr * share
         muon.step(args.muon_lr * share, weight_decay=0.05)
         adam.step()
@@ -289,5 +313,7 @@ if __name__ == "__main__":
     parser.add_argument("--world", type=int, default=1)
     parser.add_argument("--meeting-file", default="", help="a fresh path that all ranks share")
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--resume")
+    parser.add_argument("--cycle", default="stststststsl", help="the kinds of steps in turn, letters of ROW_TOKENS; the draft has no t")
+    parser.add_argument("--resume", help="a checkpoint of this program")
+    parser.add_argument("--resume-folder", help="an exported folder: its BF16 weights are where training starts")
     train(parser.parse_args())

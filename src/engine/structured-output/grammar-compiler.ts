@@ -1,0 +1,178 @@
+/**
+ * Compiles output specifications on a thread of its own, one after the other, so that a hostile schema costs its sender a refusal and
+ * nobody a token. The thread starts with the first job; one that passes its time is ended with its job, and the next job gets a new one.
+ */
+import { Worker } from 'node:worker_threads'
+import { assert } from '#base/assert'
+import type { Clock } from '#base/clock'
+import { fromErrorRecord, InferdError } from '#contract/errors'
+import type { Automaton } from '#engine/grammar/automaton'
+import type { CompileAnswer } from './compile-messages.ts'
+import type { OutputSpec } from './output-spec.ts'
+
+export interface GrammarCompilerOptions {
+  /** Of one compilation, from the moment the thread has it. */
+  readonly maxCompileMs: number
+  /** The thread must have loaded its code by then. */
+  readonly maxStartMs: number
+  /** Jobs that wait or run; the next is refused as overloaded. */
+  readonly maxJobs: number
+  /** Heap of the thread. */
+  readonly maxHeapMb: number
+  readonly clock: Clock
+}
+
+interface Job {
+  readonly id: number
+  readonly spec: OutputSpec
+  readonly resolve: (automaton: Automaton) => void
+  readonly reject: (error: InferdError) => void
+}
+
+const RUNS_FROM_SOURCE = import.meta.url.endsWith('.ts')
+
+export class GrammarCompiler {
+  private readonly options: GrammarCompilerOptions
+  /** In order of arrival; the first runs when `deadline` is set. */
+  private readonly jobs: Job[] = []
+  private worker: Worker | null = null
+  private isReady = false
+  /** Of what the thread does now: starting, or the first job. */
+  private deadline: AbortController | null = null
+  private numJobs = 0
+  private isClosed = false
+
+  constructor(options: GrammarCompilerOptions) {
+    this.options = options
+  }
+
+  /**
+   * Rejects with InferdError: invalid_parameter (refused, or too slow), overloaded, shutting_down, internal. Aborting takes a waiting job
+   * out of the line; one that runs is finished for nobody.
+   */
+  compile(spec: OutputSpec, signal: AbortSignal): Promise<Automaton> {
+    if (this.isClosed) return Promise.reject(closingError())
+    if (this.jobs.length >= this.options.maxJobs) {
+      return Promise.reject(new InferdError('overloaded', `${this.jobs.length} grammars wait to be compiled already`))
+    }
+    return new Promise((resolve, reject) => {
+      const job: Job = { id: this.numJobs++, spec, resolve, reject }
+      this.jobs.push(job)
+      const onAbort = (): void => this.drop(job)
+      signal.addEventListener('abort', onAbort, { once: true })
+      if (this.jobs.length === 1) this.next()
+    })
+  }
+
+  async close(): Promise<void> {
+    this.isClosed = true
+    this.stopClock()
+    for (const job of this.jobs.splice(0)) job.reject(closingError())
+    await this.worker?.terminate()
+    this.worker = null
+  }
+
+  private drop(job: Job): void {
+    const index = this.jobs.indexOf(job)
+    // The first is with the thread; its answer finds nobody listening.
+    if (index > 0) this.jobs.splice(index, 1)
+    job.reject(new InferdError('cancelled', 'the request was cancelled'))
+  }
+
+  /** Gives the thread its next job, when there is one. */
+  private next(): void {
+    const job = this.jobs[0]
+    if (job === undefined || this.isClosed) return
+    if (this.worker === null) this.startThread()
+    if (!this.isReady) return
+    this.startClock(this.options.maxCompileMs, () => {
+      this.endThread()
+      this.settle(job.id, (late) => late.reject(tooSlow(this.options.maxCompileMs)))
+    })
+    // The message of a worker thread, not of a window.
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin
+    this.worker!.postMessage({ job: job.id, spec: job.spec })
+  }
+
+  private startThread(): void {
+    const entry = new URL(RUNS_FROM_SOURCE ? './compile-thread.ts' : './compile-thread.js', import.meta.url)
+    const worker = new Worker(entry, {
+      name: 'inferd grammar compiler',
+      env: {},
+      execArgv: RUNS_FROM_SOURCE ? ['--conditions=inferd-source'] : [],
+      resourceLimits: { maxOldGenerationSizeMb: this.options.maxHeapMb },
+    })
+    worker.unref()
+    worker.on('message', (answer: CompileAnswer) => {
+      if (worker === this.worker) this.take(answer)
+    })
+    // Out of memory, or a bug: either way this job is what the thread did.
+    worker.on('error', (cause) => {
+      if (worker === this.worker) this.fail(cause)
+    })
+    this.worker = worker
+    this.isReady = false
+    this.startClock(this.options.maxStartMs, () => this.fail(new Error('the grammar compiler did not start')))
+  }
+
+  private take(answer: CompileAnswer): void {
+    this.stopClock()
+    switch (answer.type) {
+      case 'ready':
+        this.isReady = true
+        this.next()
+        return
+      case 'compiled':
+        this.settle(answer.job, (job) => job.resolve(answer.automaton))
+        return
+      case 'failed':
+        this.settle(answer.job, (job) => job.reject(fromErrorRecord(answer.error)))
+    }
+  }
+
+  private fail(cause: unknown): void {
+    this.endThread()
+    const job = this.jobs[0]
+    if (job === undefined) return
+    const isMemory = cause instanceof Error && 'code' in cause && cause.code === 'ERR_WORKER_OUT_OF_MEMORY'
+    const error = isMemory
+      ? new InferdError('invalid_parameter', `the output's grammar needs more than ${this.options.maxHeapMb} MB to compile`, { param: 'output.format' })
+      : new InferdError('internal', 'the grammar compiler failed', { cause })
+    this.settle(job.id, (failed) => failed.reject(error))
+  }
+
+  private endThread(): void {
+    this.stopClock()
+    // Its exit is waited for by nobody: it holds nothing.
+    void this.worker?.terminate()
+    this.worker = null
+    this.isReady = false
+  }
+
+  /** Ends the first job, and goes on with the next. */
+  private settle(id: number, end: (job: Job) => void): void {
+    const job = this.jobs.shift()
+    assert(job !== undefined && job.id === id, 'the thread answers the job that it was given')
+    end(job)
+    this.next()
+  }
+
+  private startClock(durationMs: number, onEnd: () => void): void {
+    const controller = new AbortController()
+    this.deadline = controller
+    this.options.clock.sleep(durationMs, controller.signal).then(onEnd, () => {})
+  }
+
+  private stopClock(): void {
+    this.deadline?.abort()
+    this.deadline = null
+  }
+}
+
+function tooSlow(maxCompileMs: number): InferdError {
+  return new InferdError('invalid_parameter', `the output's grammar took longer than ${maxCompileMs} ms to compile`, { param: 'output.format' })
+}
+
+function closingError(): InferdError {
+  return new InferdError('shutting_down', 'the engine is shutting down')
+}

@@ -1,0 +1,102 @@
+/** Holds one choice to its grammar, and finds the tokens that need no model: keys, quotes and brackets that only one text can continue. */
+import { assert } from '#base/assert'
+import type { TokenMatcher } from '#engine/grammar/token-matcher'
+import type { TokenGuide } from '#engine/scheduler/token-guide'
+import type { Tokenizer } from '#engine/tokenizers/tokenizer'
+
+/** A forced text is looked for so far ahead; what is longer is found after the next step. */
+const MAX_FORCED_BYTES = 512
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+export class GrammarGuide implements TokenGuide {
+  readonly isConstrained = true
+  private readonly matcher: TokenMatcher
+  private readonly tokenizer: Tokenizer
+  /** Forced tokens that the matcher has taken and the scheduler has not told yet. */
+  private readonly ahead: number[] = []
+
+  constructor(matcher: TokenMatcher, tokenizer: Tokenizer) {
+    this.matcher = matcher
+    this.tokenizer = tokenizer
+  }
+
+  get isComplete(): boolean {
+    return this.ahead.length === 0 && this.matcher.isComplete
+  }
+
+  fillMask(words: Uint32Array): void {
+    this.matcher.fillMask(words)
+    if (!this.matcher.canEnd) return
+    for (const tokenId of this.tokenizer.eosTokenIds) words[tokenId >> 5]! |= 1 << (tokenId & 31)
+  }
+
+  accept(tokenId: number): void {
+    const forced = this.ahead.shift()
+    if (forced !== undefined) assert(forced === tokenId, 'forced tokens come in their order')
+    else assert(this.matcher.accept(tokenId), 'a token outside of the mask was sampled')
+  }
+
+  /**
+   * A forced text is spelled as the tokenizer would. Its last token is left to the model when a longer one could stand there: the model
+   * may prefer `": "` to `":`.
+   */
+  forcedTokens(maxTokens: number): readonly number[] {
+    assert(this.ahead.length === 0, 'forced tokens are told before more are asked for')
+    while (this.ahead.length < maxTokens) {
+      const numBefore: number = this.ahead.length
+      this.takeForcedText(maxTokens)
+      const special = this.ahead.length < maxTokens ? this.matcher.forcedTokenId() : null
+      if (special !== null) this.take(special)
+      if (this.ahead.length === numBefore) break
+    }
+    return [...this.ahead]
+  }
+
+  private takeForcedText(maxTokens: number): void {
+    const bytes = this.matcher.forcedBytes(MAX_FORCED_BYTES)
+    if (bytes.length === 0) return
+    const tokenIds = this.spell(wholeCodePoints(bytes))
+    for (const [index, tokenId] of tokenIds.entries()) {
+      if (this.ahead.length >= maxTokens) return
+      if (index === tokenIds.length - 1 && this.matcher.hasLongerToken(this.tokenizer.tokenBytes(tokenId))) return
+      this.take(tokenId)
+    }
+  }
+
+  private take(tokenId: number): void {
+    assert(this.matcher.accept(tokenId), 'what is forced is allowed')
+    this.ahead.push(tokenId)
+  }
+
+  /** No tokens when the tokenizer has no spelling with exactly these bytes (SentencePiece puts a space before a word). */
+  private spell(text: string): readonly number[] {
+    for (const parseSpecial of [true, false]) {
+      const tokenIds = this.tokenizer.encode(text, { parseSpecial, addSpecial: false })
+      if (this.bytesOf(tokenIds) === text) return tokenIds
+    }
+    return []
+  }
+
+  private bytesOf(tokenIds: readonly number[]): string | null {
+    const { tokenizer } = this
+    if (tokenIds.some((tokenId) => tokenizer.eosTokenIds.includes(tokenId))) return null
+    try {
+      return decoder.decode(Buffer.concat(tokenIds.map((tokenId) => tokenizer.tokenBytes(tokenId))))
+    } catch {
+      return null
+    }
+  }
+}
+
+/** The longest text whose UTF-8 the bytes begin with. */
+function wholeCodePoints(bytes: Uint8Array): string {
+  let end = bytes.length
+  while (end > 0 && end > bytes.length - 4 && (bytes[end - 1]! & 0xc0) === 0x80) end -= 1
+  if (end > 0 && bytes[end - 1]! >= 0xc0) {
+    const length = bytes[end - 1]! >= 0xf0 ? 4 : bytes[end - 1]! >= 0xe0 ? 3 : 2
+    end = end - 1 + length === bytes.length ? bytes.length : end - 1
+  } else {
+    end = bytes.length
+  }
+  return decoder.decode(bytes.subarray(0, end))
+}

@@ -13,6 +13,7 @@ import { systemClock } from '#base/clock'
 import type { GenerateEvent, ModelFacts } from '#contract/generate'
 import type { ServedModel } from '#platform/registry/served-model'
 import { createServer, type InferenceServer } from '#server/http/listener'
+import { DEFAULT_SERVER_OPTIONS } from '#server/http/server-options'
 import { openaiFamily } from '#server/protocols/openai/routes'
 
 const NUM_WORDS = 100
@@ -113,20 +114,7 @@ function encodeAll(): string[] {
     createdSeconds: 1_700_000_000,
     systemFingerprint: 'fp_000000000000',
     facts: FACTS,
-    limits: {
-      maxChoices: 1,
-      maxTotalChoices: 1,
-      maxPrompts: 1,
-      maxMessages: 1,
-      maxContentParts: 1,
-      maxStopStrings: 1,
-      maxStopStringBytes: 1,
-      maxStopTokenIds: 1,
-      maxTopLogprobs: 1,
-      maxLogitBiasEntries: 1,
-      maxEmbeddingInputs: 1,
-      maxLogprobEntries: 1,
-    },
+    limits: DEFAULT_SERVER_OPTIONS.limits,
   })
   const { encode } = call.startStream()
   return EVENTS.map((event) => String(encode(event)))

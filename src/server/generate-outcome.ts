@@ -3,11 +3,15 @@
  */
 import { assert } from '#base/assert'
 import { fromErrorRecord } from '#contract/errors'
-import type { FinishReason, GenerateEvent, TokenLogprob, Usage } from '#contract/generate'
+import type { FinishReason, GenerateEvent, TokenLogprob, ToolCall, Usage } from '#contract/generate'
 
 export interface ChoiceOutcome {
   readonly text: string
-  /** null when the request asked for none. */
+  /** '' = none. */
+  readonly reasoning: string
+  /** In order. The arguments of the last one are a beginning when the choice was cut inside it. */
+  readonly toolCalls: readonly ToolCall[]
+  /** Of reasoning and text, in order; null when the request asked for none. */
   readonly logprobs: readonly TokenLogprob[] | null
   readonly finishReason: FinishReason
 }
@@ -18,18 +22,34 @@ export interface GenerateOutcome {
   readonly usage: Usage
 }
 
+interface OpenCall {
+  readonly id: string
+  readonly name: string
+  arguments: string
+  isOpen: boolean
+}
+
+/** Of the calls at most the last one is open. */
 interface OpenChoice {
   text: string
-  logprobs: TokenLogprob[] | null
+  reasoning: string
+  readonly toolCalls: OpenCall[]
+  readonly logprobs: TokenLogprob[] | null
   finishReason: FinishReason | null
 }
 
 export class OutcomeCollector {
-  private readonly choices: OpenChoice[]
+  private readonly choices: readonly OpenChoice[]
   private usage: Usage | null = null
 
   constructor({ numChoices, logprobs }: { readonly numChoices: number; readonly logprobs: boolean }) {
-    this.choices = Array.from({ length: numChoices }, () => ({ text: '', logprobs: logprobs ? [] : null, finishReason: null }))
+    this.choices = Array.from({ length: numChoices }, () => ({
+      text: '',
+      reasoning: '',
+      toolCalls: [],
+      logprobs: logprobs ? [] : null,
+      finishReason: null,
+    }))
   }
 
   /** Throws the event's InferdError when the response failed. */
@@ -38,15 +58,13 @@ export class OutcomeCollector {
     switch (event.type) {
       case 'response-start':
         return
-      case 'text-delta': {
-        const choice = this.choiceAt(event.choice)
-        choice.text += event.text
-        if (event.logprobs !== null) choice.logprobs?.push(...event.logprobs)
-        return
-      }
+      case 'text-delta':
+      case 'reasoning-delta':
+      case 'tool-call-start':
+      case 'tool-call-delta':
+      case 'tool-call-end':
       case 'choice-end':
-        this.choiceAt(event.choice).finishReason = event.finishReason
-        return
+        return addToChoice(this.choiceAt(event.choice), event)
       case 'response-end':
         this.usage = event.usage
         return
@@ -59,9 +77,10 @@ export class OutcomeCollector {
   finish(): GenerateOutcome {
     const { usage } = this
     assert(usage !== null, 'response without an end')
-    const choices = this.choices.map(({ text, logprobs, finishReason }) => {
+    const choices = this.choices.map(({ text, reasoning, toolCalls, logprobs, finishReason }) => {
       assert(finishReason !== null, 'response ended before one of its choices')
-      return { text, logprobs, finishReason }
+      const calls = toolCalls.map((call) => ({ id: call.id, name: call.name, arguments: call.arguments }))
+      return { text, reasoning, toolCalls: calls, logprobs, finishReason }
     })
     return { choices, usage }
   }
@@ -72,4 +91,38 @@ export class OutcomeCollector {
     assert(choice.finishReason === null, 'event after the end of a choice')
     return choice
   }
+}
+
+function addToChoice(choice: OpenChoice, event: Extract<GenerateEvent, { readonly choice: number }>): void {
+  const lastCall = choice.toolCalls.at(-1) ?? null
+  switch (event.type) {
+    case 'text-delta':
+    case 'reasoning-delta':
+      assert(event.text === '' || lastCall?.isOpen !== true, 'text inside a tool call')
+      if (event.type === 'text-delta') choice.text += event.text
+      else choice.reasoning += event.text
+      if (event.logprobs !== null) choice.logprobs?.push(...event.logprobs)
+      return
+    case 'tool-call-start':
+      assert(lastCall?.isOpen !== true, 'a tool call inside another')
+      assert(event.toolCall === choice.toolCalls.length, 'tool calls out of order')
+      choice.toolCalls.push({ id: event.id, name: event.name, arguments: '', isOpen: true })
+      return
+    case 'tool-call-delta':
+      openCall(choice, event.toolCall).arguments += event.argumentsText
+      return
+    case 'tool-call-end':
+      openCall(choice, event.toolCall).isOpen = false
+      return
+    case 'choice-end':
+      assert(event.finishReason !== 'tool-calls' || lastCall?.isOpen === false, 'a choice that ended with tool calls has none, or an open one')
+      choice.finishReason = event.finishReason
+      return
+  }
+}
+
+function openCall({ toolCalls }: OpenChoice, index: number): OpenCall {
+  const call = toolCalls[index]
+  assert(call?.isOpen === true, `event for tool call ${index}, which is not open`)
+  return call
 }

@@ -28,6 +28,13 @@ export interface ProtocolLimits {
   readonly maxEmbeddingInputs: number
   /** Choices x output tokens x (1 + alternatives) of an answer with logprobs that is held until it is whole. */
   readonly maxLogprobEntries: number
+  readonly maxTools: number
+  /** In UTF-16 units. */
+  readonly maxToolDescriptionLength: number
+  /** Of one assistant message. */
+  readonly maxToolCalls: number
+  readonly maxFormatChoices: number
+  readonly maxTemplateVariables: number
 }
 
 export interface DecodeContext {

@@ -12,6 +12,7 @@ import OpenAI, {
 } from 'openai'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type ErrorCode, InferdError } from '#contract/errors'
+import { PLAIN_OUTPUT } from '#contract/generate'
 import { FAKE_FACTS, type FakeModel, play, sayNothing, sayWords, type Script, speakForEver } from './fake-model.ts'
 import { collect, openAiClient, rejection, runOpenAiSuite } from './openai-suite.ts'
 import { startTestServer, type TestServer } from './test-server.ts'
@@ -79,6 +80,7 @@ test.each(CLASSES)(
     const throwing: Script = () => ({ [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(thrown) }) })
     const scripts = [
       throwing,
+      play([{ type: 'response-error', error: record, usage: USAGE }]),
       play([
         { type: 'response-start', promptTokens: 7, cachedTokens: 0 },
         { type: 'response-error', error: record, usage: USAGE },
@@ -275,6 +277,7 @@ test('every documented field reaches the model in its own place', async () => {
         logitBias: [{ tokenId: 5, bias: -100 }],
         seed: 9,
       },
+      output: PLAIN_OUTPUT,
       maxTokens: 9,
       minTokens: 2,
       stopStrings: ['X'],

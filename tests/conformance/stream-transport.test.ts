@@ -111,7 +111,7 @@ test('94: an output without a word is one finish chunk, the usage and [DONE]', a
   const frames = unchunk(client.received).split('\n\n').slice(0, -1)
   expect(frames).toHaveLength(4)
   expect(frames[2]).toContain(
-    '"choices":[],"usage":{"prompt_tokens":2,"completion_tokens":1,"total_tokens":3,"prompt_tokens_details":{"cached_tokens":0}}}',
+    '"choices":[],"usage":{"prompt_tokens":2,"completion_tokens":1,"total_tokens":3,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}}',
   )
 })
 

@@ -83,7 +83,7 @@ async function collect(call: GenerateCall, events: AsyncIterable<GenerateEvent>,
 }
 
 function countEntries(event: GenerateEvent): number {
-  if (event.type !== 'text-delta' || event.logprobs === null) return 0
+  if ((event.type !== 'text-delta' && event.type !== 'reasoning-delta') || event.logprobs === null) return 0
   return event.logprobs.reduce((sum, { top }) => sum + 1 + top.length, 0)
 }
 

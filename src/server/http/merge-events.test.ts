@@ -64,7 +64,7 @@ function speaker(prompt: number, turns: readonly number[]): Source {
       yield { type: 'text-delta', choice: 1, text: `${prompt}.${index} `, logprobs: null }
     }
     for (let choice = 0; choice < NUM_CHOICES; choice++) yield { type: 'choice-end', choice, finishReason: 'stop', stopString: null }
-    yield { type: 'response-end', usage: { promptTokens: 1, cachedTokens: 1, completionTokens: turns.length, reasoningTokens: 0 } }
+    yield { type: 'response-end', usage: { promptTokens: 1, cachedTokens: 1, completionTokens: turns.length, reasoningTokens: 2 } }
   }
 }
 
@@ -82,10 +82,34 @@ test('in any interleaving every prompt keeps its order and its choices, and usag
       const ended = events.flatMap((event) => (event.type === 'choice-end' ? [event.choice] : []))
       expect(ended.toSorted((left, right) => left - right)).toEqual(Array.from({ length: turns.length * NUM_CHOICES }, (_, choice) => choice))
       const completionTokens = turns.reduce((sum, plan) => sum + plan.length, 0)
-      expect(events.at(-1)).toEqual({ type: 'response-end', usage: { promptTokens: turns.length, cachedTokens: turns.length, completionTokens } })
+      const usage = { promptTokens: turns.length, cachedTokens: turns.length, completionTokens, reasoningTokens: 2 * turns.length }
+      expect(events.at(-1)).toEqual({ type: 'response-end', usage })
     }),
     { seed: 20261122, numRuns: 100 },
   )
+})
+
+test('every event of a choice passes with the choice that it has in the whole', async () => {
+  const own: GenerateEvent[] = [
+    { type: 'reasoning-delta', choice: 1, text: 'hm', logprobs: null },
+    { type: 'text-delta', choice: 1, text: 'so', logprobs: null },
+    { type: 'tool-call-start', choice: 1, toolCall: 0, id: 'call-1', name: 'look' },
+    { type: 'tool-call-delta', choice: 1, toolCall: 0, argumentsText: '{}' },
+    { type: 'tool-call-end', choice: 1, toolCall: 0 },
+    { type: 'choice-end', choice: 1, finishReason: 'tool-calls', stopString: null },
+  ]
+  const usage = { promptTokens: 1, cachedTokens: 0, completionTokens: 1, reasoningTokens: 1 }
+  const speaking: Source = async function* () {
+    yield { type: 'response-start', promptTokens: 1, cachedTokens: 0 }
+    yield* own
+    yield { type: 'response-end', usage }
+  }
+  const silent: Source = async function* () {
+    yield { type: 'response-start', promptTokens: 1, cachedTokens: 0 }
+    yield { type: 'response-end', usage }
+  }
+  const events = await collect(merge([silent, speaking]))
+  expect(events.slice(1, -1)).toEqual(own.map((event) => ({ ...event, choice: NUM_CHOICES + 1 })))
 })
 
 test('a call that is refused on the spot ends the others, whose signals abort', async () => {

@@ -37,6 +37,10 @@ async function* mergeEvents(model: ServedModel, requests: readonly GenerateReque
           started = true
           break
         case 'text-delta':
+        case 'reasoning-delta':
+        case 'tool-call-start':
+        case 'tool-call-delta':
+        case 'tool-call-end':
         case 'choice-end':
           yield { ...event, choice: source * numChoices + event.choice }
           break

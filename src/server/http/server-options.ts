@@ -87,6 +87,11 @@ export const DEFAULT_SERVER_OPTIONS: ServerOptions = {
     maxEmbeddingInputs: 2048,
     // About 550 bytes each in the gateway (measured): 140 MB for the largest answer.
     maxLogprobEntries: 262_144,
+    maxTools: 128,
+    maxToolDescriptionLength: 16_384,
+    maxToolCalls: 128,
+    maxFormatChoices: 10_000,
+    maxTemplateVariables: 64,
   },
 }
 

@@ -3,6 +3,7 @@
  * null field, or throws `invalid_parameter` with the field's path. Only own keys are read.
  */
 import { InferdError } from '#contract/errors'
+import type { JsonRecord } from '#contract/generate'
 import type { JsonObject } from '#server/operation'
 
 /** `read`: the decoder reads it. Otherwise accepted only while the value cannot change the answer. */
@@ -43,9 +44,7 @@ export class Fields {
       const rule = rules[key]
       const value = this.value(key)
       if (rule === 'read' || rule === undefined || value === undefined || rule(value)) continue
-      throw new InferdError('unsupported_parameter', `${this.pathOf(key)} with this value is not supported by this server`, {
-        param: this.pathOf(key),
-      })
+      throw unsupported(this.pathOf(key), `${this.pathOf(key)} with this value is not supported by this server`)
     }
   }
 
@@ -65,6 +64,21 @@ export class Fields {
       throw invalid(this.pathOf(key), `${this.pathOf(key)} must have ${minLength} to ${maxLength} characters, got ${value.length}`)
     }
     return value
+  }
+
+  requiredText(key: string, bounds: { readonly minLength?: number; readonly maxLength: number }): string {
+    const text = this.text(key, bounds)
+    if (text === null) throw this.missing(key)
+    return text
+  }
+
+  /** One of these words. */
+  word<Word extends string>(key: string, words: readonly Word[]): Word | null {
+    const value = this.value(key)
+    if (value === undefined) return null
+    const word = words.find((each) => each === value)
+    if (word === undefined) throw invalid(this.pathOf(key), `${this.pathOf(key)} must be one of ${words.join(', ')}`)
+    return word
   }
 
   number(key: string, range: NumberRange): number | null {
@@ -87,6 +101,17 @@ export class Fields {
   nestedFields(key: string): Fields | null {
     const object = this.nested(key)
     return object === null ? null : new Fields(object, this.pathOf(key))
+  }
+
+  requiredFields(key: string): Fields {
+    const nested = this.nestedFields(key)
+    if (nested === null) throw this.missing(key)
+    return nested
+  }
+
+  /** A nested object as data. A body is parsed JSON, and so is every part of it. */
+  record(key: string): JsonRecord | null {
+    return this.nested(key) as JsonRecord | null
   }
 
   list(key: string, { minItems = 0, maxItems }: { readonly minItems?: number; readonly maxItems: number }): readonly unknown[] | null {
@@ -137,6 +162,11 @@ export function checkedInteger(value: unknown, path: string, { min, max }: { rea
 
 export function invalid(param: string, message: string): InferdError {
   return new InferdError('invalid_parameter', message, { param })
+}
+
+/** What is known and not offered here. */
+export function unsupported(param: string, message: string): InferdError {
+  return new InferdError('unsupported_parameter', message, { param })
 }
 
 /** Names the type that was given, and its value only when it is a number: text never enters a message. */

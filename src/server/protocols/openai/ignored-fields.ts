@@ -5,17 +5,12 @@
 import { type FieldRules, isJsonObject } from './fields.ts'
 
 const isText = (value: unknown): boolean => typeof value === 'string' && value.length <= 1024
-const isEmptyList = (value: unknown): boolean => Array.isArray(value) && value.length === 0
 
 /** OpenAI: up to 16 pairs, keys of 64 and values of 512 characters. */
 function isMetadata(value: unknown): boolean {
   if (!isJsonObject(value)) return false
   const entries = Object.entries(value)
   return entries.length <= 16 && entries.every(([key, text]) => key.length <= 64 && typeof text === 'string' && text.length <= 512)
-}
-
-function isPlainTextFormat(value: unknown): boolean {
-  return isJsonObject(value) && Object.keys(value).length === 1 && Object.hasOwn(value, 'type') && value['type'] === 'text'
 }
 
 /** For every operation. */
@@ -30,14 +25,7 @@ export const CHAT_NEUTRAL_RULES = {
   prompt_cache_retention: (value) => value === 'in_memory' || value === 'in-memory',
   store: (value) => value === false,
   service_tier: (value) => value === 'auto' || value === 'default',
-  response_format: isPlainTextFormat,
-  tools: isEmptyList,
-  functions: isEmptyList,
-  tool_choice: (value) => value === 'none' || value === 'auto',
-  function_call: (value) => value === 'none' || value === 'auto',
-  parallel_tool_calls: (value) => typeof value === 'boolean',
   modalities: (value) => Array.isArray(value) && value.length === 1 && value[0] === 'text',
-  reasoning_effort: (value) => value === 'none',
   verbosity: (value) => value === 'medium',
   audio: () => false,
   prediction: () => false,

@@ -1,7 +1,12 @@
 import { expect, test } from 'vitest'
-import { callerPlace, type OperationWords, promptPaths } from './places.ts'
+import { callerPlace, COMPLETION_WORDS, type OperationWords, promptPaths } from './places.ts'
 
-const LIST: OperationWords = { promptPath: promptPaths('prompt', 4), maxTokens: 'max_tokens', numTopLogprobs: 'logprobs' }
+const LIST: OperationWords = {
+  ...COMPLETION_WORDS,
+  promptPath: promptPaths('prompt', 4),
+  outputFormat: 'guided_json',
+  reasoning: 'thinking_token_budget',
+}
 
 test('places of the engine become the fields of the operation, with the number of the prompt', () => {
   const places = [
@@ -13,6 +18,10 @@ test('places of the engine become the fields of the operation, with the number o
     'requests[2].numTopLogprobs',
     'sampling.topK',
     'minTokens',
+    'output.format',
+    'requests[1].output.reasoning',
+    'output.tools',
+    'input.templateVariables',
   ]
   expect(places.map((place) => callerPlace(place, LIST))).toEqual([
     'prompt',
@@ -23,6 +32,10 @@ test('places of the engine become the fields of the operation, with the number o
     'logprobs',
     'top_k',
     'min_tokens',
+    'guided_json',
+    'thinking_token_budget',
+    'tools',
+    'chat_template_kwargs',
   ])
 })
 

@@ -7,10 +7,22 @@ export interface OperationWords {
   readonly promptPath: (index: number | null) => string
   readonly maxTokens: string
   readonly numTopLogprobs: string
+  /** The field by which this caller asked for a format. */
+  readonly outputFormat: string
+  /** The field by which this caller spoke of reasoning. */
+  readonly reasoning: string
 }
 
-export const CHAT_WORDS: OperationWords = { promptPath: () => 'messages', maxTokens: 'max_completion_tokens', numTopLogprobs: 'top_logprobs' }
-export const COMPLETION_WORDS: Omit<OperationWords, 'promptPath'> = { maxTokens: 'max_tokens', numTopLogprobs: 'logprobs' }
+/** Of a caller who spoke of neither. */
+const FIRST_CHOICE = { outputFormat: 'response_format', reasoning: 'reasoning_effort' }
+
+export const CHAT_WORDS: OperationWords = {
+  ...FIRST_CHOICE,
+  promptPath: () => 'messages',
+  maxTokens: 'max_completion_tokens',
+  numTopLogprobs: 'top_logprobs',
+}
+export const COMPLETION_WORDS: Omit<OperationWords, 'promptPath'> = { ...FIRST_CHOICE, maxTokens: 'max_tokens', numTopLogprobs: 'logprobs' }
 
 /** `numListed`: how many prompts the caller sent as a list, so that each has a place of its own; null = one prompt, not in a list. */
 export function promptPaths(field: string, numListed: number | null): OperationWords['promptPath'] {
@@ -31,9 +43,7 @@ const SHARED_WORDS = {
   priority: 'priority',
   cacheSalt: 'cache_salt',
   'input.templateVariables': 'chat_template_kwargs',
-  'output.format': 'response_format',
   'output.tools': 'tools',
-  'output.reasoning': 'reasoning_effort',
   'sampling.temperature': 'temperature',
   'sampling.topK': 'top_k',
   'sampling.topP': 'top_p',
@@ -43,7 +53,7 @@ const SHARED_WORDS = {
   'sampling.frequencyPenalty': 'frequency_penalty',
   'sampling.logitBias': 'logit_bias',
   'sampling.seed': 'seed',
-} as const satisfies Record<Exclude<RequestPlace, 'input' | 'maxTokens' | 'numTopLogprobs'>, string>
+} as const satisfies Record<Exclude<RequestPlace, 'input' | 'maxTokens' | 'numTopLogprobs' | 'output.format' | 'output.reasoning'>, string>
 
 /** The request of a call that has several. */
 const REQUEST_PREFIX = /^requests\[(\d+)\]\.(.+)$/
@@ -60,5 +70,7 @@ export function callerPlace(place: string, words: OperationWords): string {
   }
   if (field === 'maxTokens') return words.maxTokens
   if (field === 'numTopLogprobs') return words.numTopLogprobs
+  if (field === 'output.format') return words.outputFormat
+  if (field === 'output.reasoning') return words.reasoning
   return Object.hasOwn(SHARED_WORDS, field) ? SHARED_WORDS[field as keyof typeof SHARED_WORDS] : field
 }

@@ -13,7 +13,7 @@ import { encodeEmbeddingResponse } from './embeddings/encode-response.ts'
 import { encodeError } from './encode-error.ts'
 import { readModelName } from './model-field.ts'
 import { encodeModel, encodeModelList } from './models/encode-response.ts'
-import { callerPlace, CHAT_WORDS, COMPLETION_WORDS, promptPaths } from './places.ts'
+import { callerPlace, COMPLETION_WORDS, promptPaths } from './places.ts'
 
 export const openaiFamily: ProtocolFamily = {
   name: 'openai',
@@ -31,7 +31,7 @@ export const openaiFamily: ProtocolFamily = {
         return {
           stream: call.stream,
           requests: [call.request],
-          placeOf: (place) => callerPlace(place, CHAT_WORDS),
+          placeOf: (place) => callerPlace(place, call.words),
           encodeResponse: (outcome) => JSON.stringify(encodeChatResponse(call, outcome)),
           startStream: () => sseStream(holdState(startChatStream(call), stepChatStream)),
         }
@@ -48,8 +48,7 @@ export const openaiFamily: ProtocolFamily = {
         return {
           stream: call.stream,
           requests: call.requests,
-          placeOf: (place) =>
-            callerPlace(place, { ...COMPLETION_WORDS, promptPath: promptPaths('prompt', call.hasPromptList ? call.requests.length : null) }),
+          placeOf: (place) => callerPlace(place, call.words),
           encodeResponse: (outcome) => JSON.stringify(encodeCompletionResponse(call, outcome)),
           startStream: () => sseStream(holdState(startCompletionStream(call), stepCompletionStream)),
         }

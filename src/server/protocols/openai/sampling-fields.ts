@@ -3,7 +3,7 @@
  * extensions that open servers agree on (top_k, min_p, repetition_penalty, min_tokens, ignore_eos, stop_token_ids,
  * include_stop_str_in_output, priority, cache_salt). docs/reference/openai.md is the user's copy of these ranges.
  */
-import { PLAIN_OUTPUT, type GenerateRequest, MAX_PRIORITY, type SamplingOptions } from '#contract/generate'
+import { type GenerateRequest, MAX_PRIORITY, type SamplingOptions } from '#contract/generate'
 import type { DecodeContext } from '#server/operation'
 import { checkedInteger, checkedNumber, checkItemCount, type FieldRules, type Fields, invalid, typeMismatch } from './fields.ts'
 
@@ -34,7 +34,7 @@ export const SAMPLING_RULES = {
 
 const STREAM_OPTION_RULES: FieldRules = { include_usage: 'read', include_obfuscation: (value) => value === false }
 
-export type SharedRequestFields = Omit<GenerateRequest, 'requestId' | 'input' | 'maxTokens' | 'numTopLogprobs' | 'echo'>
+export type SharedRequestFields = Omit<GenerateRequest, 'requestId' | 'input' | 'output' | 'maxTokens' | 'numTopLogprobs' | 'echo'>
 
 /** `maxTokens` is the already decoded limit, so that `min_tokens` can be held against it. */
 export function readSharedFields(fields: Fields, context: DecodeContext, maxTokens: number | null): SharedRequestFields {
@@ -45,7 +45,6 @@ export function readSharedFields(fields: Fields, context: DecodeContext, maxToke
   return {
     sampling: readSampling(fields, context),
     minTokens,
-    output: PLAIN_OUTPUT,
     stopStrings: readStopStrings(fields, context),
     stopTokenIds: readStopTokenIds(fields, context),
     ignoreEos: fields.boolean('ignore_eos') ?? false,

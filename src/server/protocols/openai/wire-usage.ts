@@ -6,6 +6,8 @@ export interface WireUsage {
   readonly completion_tokens: number
   readonly total_tokens: number
   readonly prompt_tokens_details: { readonly cached_tokens: number }
+  /** Of completion_tokens, those of reasoning. */
+  readonly completion_tokens_details: { readonly reasoning_tokens: number }
 }
 
 export function encodeUsage(usage: Usage): WireUsage {
@@ -14,5 +16,6 @@ export function encodeUsage(usage: Usage): WireUsage {
     completion_tokens: usage.completionTokens,
     total_tokens: usage.promptTokens + usage.completionTokens,
     prompt_tokens_details: { cached_tokens: usage.cachedTokens },
+    completion_tokens_details: { reasoning_tokens: usage.reasoningTokens },
   }
 }

@@ -1,6 +1,7 @@
 /** `POST /v1/chat/completions` as it looks on the wire. Source: the OpenAI API reference, chat completions. */
 import type { GenerateRequest } from '#contract/generate'
 import type { WireFinishReason } from '#server/protocols/openai/finish-reason'
+import type { OperationWords } from '#server/protocols/openai/places'
 import type { WireUsage } from '#server/protocols/openai/wire-usage'
 
 /** A decoded call: what the encoders need beside the events. */
@@ -11,6 +12,7 @@ export interface ChatCall {
   readonly systemFingerprint: string
   readonly stream: boolean
   readonly includeUsage: boolean
+  readonly words: OperationWords
   readonly request: GenerateRequest
 }
 
@@ -29,6 +31,23 @@ export interface WireLogprobs {
   readonly refusal: null
 }
 
+export interface WireToolCall {
+  readonly id: string
+  readonly type: 'function'
+  readonly function: { readonly name: string; readonly arguments: string }
+}
+
+export interface WireMessage {
+  readonly role: 'assistant'
+  /** null = no text, but calls or reasoning. */
+  readonly content: string | null
+  readonly refusal: null
+  /** Not OpenAI's; the name that DeepSeek gave it. Absent without reasoning. */
+  readonly reasoning_content?: string
+  /** Absent without calls. */
+  readonly tool_calls?: readonly WireToolCall[]
+}
+
 export interface WireChatCompletion {
   readonly id: string
   readonly object: 'chat.completion'
@@ -36,7 +55,7 @@ export interface WireChatCompletion {
   readonly model: string
   readonly choices: readonly {
     readonly index: number
-    readonly message: { readonly role: 'assistant'; readonly content: string; readonly refusal: null }
+    readonly message: WireMessage
     readonly logprobs: WireLogprobs | null
     readonly finish_reason: WireFinishReason
   }[]

@@ -1,9 +1,12 @@
 /** A text completion body becomes a CompletionCall, or an InferdError that names the field at fault. */
 import { InferdError } from '#contract/errors'
+import { PLAIN_OUTPUT } from '#contract/generate'
 import type { DecodeContext, JsonObject } from '#server/operation'
 import { type FieldRules, Fields, invalid } from '#server/protocols/openai/fields'
 import { LABEL_RULES } from '#server/protocols/openai/ignored-fields'
 import { readModelName } from '#server/protocols/openai/model-field'
+import { FORMAT_RULES, readOutputFormat } from '#server/protocols/openai/output-format'
+import { COMPLETION_WORDS, promptPaths } from '#server/protocols/openai/places'
 import { readPromptInputs } from '#server/protocols/openai/prompt-inputs'
 import { checkLogprobEntries } from '#server/protocols/openai/response-size'
 import { readSharedFields, readStreamFields, readTokenLimit, SAMPLING_RULES } from '#server/protocols/openai/sampling-fields'
@@ -12,6 +15,7 @@ import type { CompletionCall } from './wire-types.ts'
 const COMPLETION_RULES: FieldRules = {
   ...LABEL_RULES,
   ...SAMPLING_RULES,
+  ...FORMAT_RULES,
   model: 'read',
   prompt: 'read',
   max_tokens: 'read',
@@ -29,8 +33,10 @@ export function decodeCompletionRequest(body: JsonObject, context: DecodeContext
   fields.check(COMPLETION_RULES)
   const { limits, facts } = context
   const maxTokens = readTokenLimit(fields, 'max_tokens') ?? DEFAULT_MAX_TOKENS
+  const { format, field: formatField } = readOutputFormat(fields, context)
   const request = {
     ...readSharedFields(fields, context, maxTokens),
+    output: { ...PLAIN_OUTPUT, format },
     maxTokens,
     numTopLogprobs: fields.integer('logprobs', { min: 0, max: limits.maxTopLogprobs }),
     echo: fields.boolean('echo') ?? false,
@@ -53,7 +59,7 @@ export function decodeCompletionRequest(body: JsonObject, context: DecodeContext
     model: readModelName(body),
     systemFingerprint: context.systemFingerprint,
     ...streaming,
-    hasPromptList: isList,
+    words: { ...COMPLETION_WORDS, promptPath: promptPaths('prompt', isList ? inputs.length : null), outputFormat: formatField },
     requests: inputs.map((input, index) => ({ requestId: requestIdOf(context, index, inputs.length), input, ...request })),
   }
 }

@@ -1,4 +1,5 @@
-/** The body of a text completion that was not streamed. */
+/** The body of a text completion that was not streamed. It has one text: reasoning, if the model is known to write it, comes first. */
+import { assert } from '#base/assert'
 import type { GenerateOutcome } from '#server/generate-outcome'
 import { encodeFinishReason } from '#server/protocols/openai/finish-reason'
 import { encodeUsage } from '#server/protocols/openai/wire-usage'
@@ -11,12 +12,15 @@ export function encodeCompletionResponse(call: CompletionCall, outcome: Generate
     object: 'text_completion',
     created: call.createdSeconds,
     model: call.model,
-    choices: outcome.choices.map(({ text, logprobs, finishReason }, index) => ({
-      text,
-      index,
-      logprobs: logprobs === null ? null : encodeCompletionLogprobs(logprobs, new TextOffsets()),
-      finish_reason: encodeFinishReason(finishReason),
-    })),
+    choices: outcome.choices.map(({ text, reasoning, toolCalls, logprobs, finishReason }, index) => {
+      assert(toolCalls.length === 0, 'a tool call in an answer to a raw prompt')
+      return {
+        text: reasoning + text,
+        index,
+        logprobs: logprobs === null ? null : encodeCompletionLogprobs(logprobs, new TextOffsets()),
+        finish_reason: encodeFinishReason(finishReason),
+      }
+    }),
     usage: encodeUsage(outcome.usage),
     system_fingerprint: call.systemFingerprint,
   }

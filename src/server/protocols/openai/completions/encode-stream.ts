@@ -5,6 +5,7 @@
 import { assert, unreachable } from '#base/assert'
 import type { GenerateEvent } from '#contract/generate'
 import { encodeErrorBody } from '#server/protocols/openai/encode-error'
+import { encodeFinishReason } from '#server/protocols/openai/finish-reason'
 import { encodeUsage } from '#server/protocols/openai/wire-usage'
 import { sseFrame } from '#server/sse'
 import { encodeCompletionLogprobs, TextOffsets } from './encode-logprobs.ts'
@@ -44,6 +45,7 @@ export function stepCompletionStream(state: CompletionStreamState, event: Genera
   switch (event.type) {
     case 'response-start':
       return [state, '']
+    case 'reasoning-delta':
     case 'text-delta': {
       const { choice, text, logprobs } = event
       if (text === '' && logprobs === null) return [state, '']
@@ -52,13 +54,12 @@ export function stepCompletionStream(state: CompletionStreamState, event: Genera
       assert(offsets !== undefined, 'event for a choice that was not asked for')
       return [state, choiceFrame(state, choice, JSON.stringify(text), JSON.stringify(encodeCompletionLogprobs(logprobs, offsets)), 'null')]
     }
-    case 'reasoning-delta':
     case 'tool-call-start':
     case 'tool-call-delta':
     case 'tool-call-end':
-      return [state, '']
+      assert(false, 'a tool call in an answer to a raw prompt')
     case 'choice-end':
-      return [state, choiceFrame(state, event.choice, '""', 'null', `"${event.finishReason}"`)]
+      return [state, choiceFrame(state, event.choice, '""', 'null', `"${encodeFinishReason(event.finishReason)}"`)]
     case 'response-end': {
       const usage = state.call.includeUsage ? sseFrame(`${state.head}],"usage":${JSON.stringify(encodeUsage(event.usage))}}`) : ''
       return [{ ...state, ended: true }, `${usage}${sseFrame('[DONE]')}`]

@@ -1,6 +1,7 @@
 /** `POST /v1/completions` as it looks on the wire. Source: the OpenAI API reference, completions (legacy). */
 import type { GenerateRequest } from '#contract/generate'
 import type { WireFinishReason } from '#server/protocols/openai/finish-reason'
+import type { OperationWords } from '#server/protocols/openai/places'
 import type { WireUsage } from '#server/protocols/openai/wire-usage'
 
 /** A decoded call: one request per prompt; choice `c` of prompt `p` has the index `p * n + c`. */
@@ -11,8 +12,7 @@ export interface CompletionCall {
   readonly systemFingerprint: string
   readonly stream: boolean
   readonly includeUsage: boolean
-  /** `prompt` is a list of prompts, also of one. */
-  readonly hasPromptList: boolean
+  readonly words: OperationWords
   readonly requests: readonly GenerateRequest[]
 }
 

@@ -46,6 +46,7 @@ export function classify(edgesByState: readonly (readonly CharEdge[])[], budget:
 
 /** Flat pairs of set id and target. */
 function groupByTarget(edges: readonly CharEdge[], idOf: (ranges: CharRanges) => number): number[] {
+  if (edges.length === 1) return [idOf([edges[0]!.first, edges[0]!.last]), edges[0]!.target]
   const byTarget = new Map<number, number[]>()
   for (const { first, last, target } of edges) {
     const ranges = byTarget.get(target)

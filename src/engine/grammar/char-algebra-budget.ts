@@ -1,8 +1,8 @@
 /** What building automata may cost: states of each one on the way, and steps altogether. Counted, never timed, so that a refusal repeats. */
 import { type GrammarLimits, refuseGrammar } from './grammar-limits.ts'
 
-/** Steps (edges followed, set members visited) for each state of maxCharStates; all of them take some tens of milliseconds. */
-const STEPS_PER_STATE = 250
+/** Steps (edges followed, set members visited) for each state of maxCharStates; all of them take about a tenth of a second. */
+const STEPS_PER_STATE = 128
 
 export class CharBudget {
   readonly maxStates: number

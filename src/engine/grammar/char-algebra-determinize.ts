@@ -18,7 +18,8 @@ export class EmptyStepAutomaton {
   /** A copy of `automaton` of which no state accepts. Returns its start, and the states that accepted. */
   append(automaton: CharAutomaton): { readonly start: number; readonly ends: readonly number[] } {
     const start = this.edges.length
-    this.budget.checkStates(start + automaton.edges.length - 1)
+    // Half of the states may be starts and ends of parts, which join.
+    this.budget.checkStates((start + automaton.edges.length - 1) >> 1)
     const ends: number[] = []
     automaton.edges.forEach((edges, state) => {
       this.budget.spend(edges.length + 1)

@@ -71,7 +71,7 @@ export function repeatAutomaton(
   if (body.edges[0]!.length === 0) return min === 0 ? ONLY_EMPTY_TEXT : NO_TEXT
   if (min === 1 && max === 1) return body
   const numCopies = max ?? Math.max(min, 1)
-  budget.checkStates(numCopies * body.edges.length)
+  budget.checkStates(numCopies * (body.edges.length - 1))
   // Then no end of a turn is its start, and turns that read nothing can be left out.
   const startsOnlyOnce = body.edges.every((edges) => edges.every((edge) => edge.target !== 0))
   const joined = new EmptyStepAutomaton(budget)

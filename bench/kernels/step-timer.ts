@@ -45,6 +45,10 @@ export function greedySampling(numRows: number): SamplingBatch {
     biasStarts: new Int32Array(numRows + 1),
     biasTokenIds: new Int32Array(0),
     biasValues: new Float32Array(0),
+    maskIndex: new Int32Array(numRows).fill(-1),
+    masks: new Uint32Array(0),
+    maskWords: 0,
+    fillMasks: null,
     captureLogits: false,
   }
 }

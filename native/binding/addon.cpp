@@ -72,13 +72,17 @@ SamplingColumns read_sampling(const Napi::Object& sampling) {
   columns.biasStarts = array_data<int32_t>(sampling, "biasStarts");
   columns.biasTokenIds = array_data<int32_t>(sampling, "biasTokenIds");
   columns.biasValues = array_data<float>(sampling, "biasValues");
+  columns.maskIndex = array_data<int32_t>(sampling, "maskIndex");
+  columns.masks = array_data<uint32_t>(sampling, "masks");
+  columns.maskWords = static_cast<int32_t>(read_number(sampling, "maskWords", 0));
+  columns.numMasks = columns.maskWords < 1 ? 0 : static_cast<int32_t>(array_length(sampling, "masks") / static_cast<size_t>(columns.maskWords));
   return columns;
 }
 
 bool has_sampling_lengths(const Napi::Object& sampling, const SamplingColumns& columns, int32_t numRows) {
   const size_t rows = static_cast<size_t>(numRows);
   if (rows == 0) return true;
-  for (const char* name : {"temperature", "topK", "topP", "minP", "repetitionPenalty", "presencePenalty", "frequencyPenalty", "seed", "drawIndex", "numTopLogprobs"})
+  for (const char* name : {"temperature", "topK", "topP", "minP", "repetitionPenalty", "presencePenalty", "frequencyPenalty", "seed", "drawIndex", "numTopLogprobs", "maskIndex"})
     if (array_length(sampling, name) < rows) return false;
   if (array_length(sampling, "penaltyStarts") < rows + 1 || array_length(sampling, "biasStarts") < rows + 1) return false;
   const size_t numPenalties = static_cast<size_t>(columns.penaltyStarts[numRows]), numBiases = static_cast<size_t>(columns.biasStarts[numRows]);
@@ -105,7 +109,7 @@ class NativeExecutor final : public Napi::ObjectWrap<NativeExecutor>, public Com
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "NativeExecutor",
                        {InstanceMethod<&NativeExecutor::pack_rows_async>("packRows"), InstanceMethod<&NativeExecutor::set_vector>("setVector"),
-                        InstanceMethod<&NativeExecutor::run_step>("runStep"), InstanceMethod<&NativeExecutor::copy_blocks>("copyBlocks"),
+                        InstanceMethod<&NativeExecutor::run_step>("runStep"), InstanceMethod<&NativeExecutor::open_gate>("openGate"), InstanceMethod<&NativeExecutor::copy_blocks>("copyBlocks"),
                         InstanceMethod<&NativeExecutor::memory>("memory"), InstanceMethod<&NativeExecutor::close>("close")});
   }
 
@@ -204,7 +208,7 @@ class NativeExecutor final : public Napi::ObjectWrap<NativeExecutor>, public Com
     convert_vector(format, bytes.Data(), count, info[4].As<Napi::Number>().FloatValue(), executor_->vector_data(static_cast<int32_t>(index)) + start);
   }
 
-  /** (batch, sampling, output) -> Promise. Throws when an index is out of range. */
+  /** (batch, sampling, output) -> Promise. With sampling.fillMasks, openGate() must follow. Throws when an index is out of range. */
   Napi::Value run_step(const Napi::CallbackInfo& info) {
     expect_idle(info.Env());
     const Napi::Object batch = info[0].As<Napi::Object>(), samplingObject = info[1].As<Napi::Object>();
@@ -216,8 +220,12 @@ class NativeExecutor final : public Napi::ObjectWrap<NativeExecutor>, public Com
     if (fault != nullptr) throw Napi::Error::New(info.Env(), fault);
     for (size_t i = 0; i < 3; i++) borrow(info[i]);
     const Napi::Value promise = begin(info.Env());
-    executor_->start_step(step, sampling, read_outputs(info[2].As<Napi::Object>()), this);
+    executor_->start_step(step, sampling, samplingObject.Get("fillMasks").IsFunction(), read_outputs(info[2].As<Napi::Object>()), this);
     return promise;
+  }
+
+  void open_gate(const Napi::CallbackInfo&) {
+    if (executor_ != nullptr) executor_->open_gate();
   }
 
   void copy_blocks(const Napi::CallbackInfo& info) {

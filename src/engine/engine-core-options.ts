@@ -56,8 +56,10 @@ export interface EngineCoreStats {
   /** Prompt tokens of admitted requests. */
   readonly promptTokens: number
   readonly cachedPromptTokens: number
-  /** Sampled tokens that were delivered or ended a choice. */
+  /** Tokens, sampled or forced, that were delivered or ended a choice. */
   readonly completionTokens: number
+  /** Of completionTokens, those that a guide appended without sampling. */
+  readonly numForcedTokens: number
   /** Tokens computed, recomputation after preemption included. */
   readonly computedTokens: number
   readonly numCopiedBlocks: number
@@ -70,6 +72,9 @@ export interface EngineCoreStats {
   readonly stepMsSum: number
   readonly executorMsSum: number
   readonly stepMsMax: number
+  /** Rows that were sampled under a guide's mask, and the time that filling the masks took. The executor computes meanwhile. */
+  readonly numMasks: number
+  readonly maskMsSum: number
   readonly numSinkFailures: number
   /** True after an executor failure or a bug: the core takes nothing any more. */
   readonly isBroken: boolean

@@ -28,6 +28,8 @@ export interface EngineCoreParts {
   readonly onBroken?: (error: unknown) => void
   /** A sink threw: a bug of its owner. Its request ends with `internal`. */
   readonly onSinkFailure?: (error: unknown) => void
+  /** A guide threw something else than an InferdError: a bug of its owner. Its request ends with `internal`. Must not throw. */
+  readonly onGuideFailure?: (error: unknown) => void
 }
 
 /** What a caller wants of a request, kept until the loop takes it up. */
@@ -65,8 +67,8 @@ export class EngineCore {
   constructor(parts: EngineCoreParts) {
     checkEngineCoreOptions(parts.options)
     this.parts = parts
-    this.scheduler = new Scheduler(parts.options)
-    this.runner = new ModelRunner(parts.executor, parts.options)
+    this.scheduler = new Scheduler(parts.options, (error) => parts.onGuideFailure?.(error))
+    this.runner = new ModelRunner(parts.executor, parts.options, parts.clock)
     this.loopEnd = this.loop()
   }
 
@@ -107,6 +109,8 @@ export class EngineCore {
       stepMsSum: this.stepMsSum,
       executorMsSum: this.executorMsSum,
       stepMsMax: this.stepMsMax,
+      numMasks: this.runner.masks.numMasks,
+      maskMsSum: this.runner.masks.maskMsSum,
       numSinkFailures: this.numSinkFailures,
       isBroken: this.failure !== null,
     }

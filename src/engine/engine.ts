@@ -34,6 +34,11 @@ export interface EngineStats {
   readonly promptTokens: number
   readonly cachedPromptTokens: number
   readonly completionTokens: number
+  /** Of completionTokens, those that a grammar left no choice about: appended without being sampled. */
+  readonly numForcedTokens: number
+  /** Rows that were sampled under a mask, and the time that filling the masks took, while the kernels computed. */
+  readonly numMasks: number
+  readonly maskMsSum: number
   readonly numBlocks: number
   /** Blocks that no sequence holds (they may still serve prefix hits). */
   readonly numFreeBlocks: number

@@ -35,7 +35,7 @@ export interface LoadHooks {
   readonly clock?: Clock
   /** Aborting ends the load with the signal's reason. */
   readonly signal?: AbortSignal
-  /** A bug in the delivery of one answer: that request ended with `internal`, the others go on. */
+  /** A bug in the guidance or delivery of one answer: that request ended with `internal`, the others go on. */
   readonly onSinkFailure?: (error: unknown) => void
   /** The step loop broke and every request got its error: this engine can only be replaced. */
   readonly onBroken?: (error: unknown) => void
@@ -77,7 +77,7 @@ async function buildEngine(files: ModelFiles, options: EngineOptions, hooks: Loa
       options: core,
       clock: hooks.clock ?? systemClock,
       ...(hooks.onBroken === undefined ? {} : { onBroken: hooks.onBroken }),
-      ...(hooks.onSinkFailure === undefined ? {} : { onSinkFailure: hooks.onSinkFailure }),
+      ...(hooks.onSinkFailure === undefined ? {} : { onSinkFailure: hooks.onSinkFailure, onGuideFailure: hooks.onSinkFailure }),
     }),
     tokenizer,
     promptEncoder: new PromptEncoder({ tokenizer, chatTemplate, contextLength }),

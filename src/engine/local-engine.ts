@@ -145,6 +145,7 @@ function toTokensRequest(request: GenerateRequest, promptTokenIds: readonly numb
     numTopLogprobs,
     priority,
     cacheSalt,
+    guides: null,
   }
 }
 

@@ -5,6 +5,8 @@
 import { assert } from '#base/assert'
 import { blocksForTokens } from '#engine/kv-cache/block-table'
 import { SamplingBatchBuilder } from '#engine/sampling/sampling-batch'
+import { StepMasks } from '#engine/step-masks'
+import type { Clock } from '#base/clock'
 import type { EngineCoreOptions } from '#engine/engine-core-options'
 import type { Executor, SamplingBatch, StepBatch, StepOutput } from '#engine/kernels/kernels'
 import type { Sequence } from '#engine/scheduler/sequence'
@@ -19,6 +21,7 @@ interface PreparedStep {
 }
 
 export class ModelRunner {
+  readonly masks: StepMasks
   private readonly executor: Executor
   private readonly blockSize: number
   private readonly tokenIds: Int32Array
@@ -31,7 +34,8 @@ export class ModelRunner {
   private readonly outputRows: Int32Array
   private readonly sampling: SamplingBatchBuilder
 
-  constructor(executor: Executor, options: EngineCoreOptions) {
+  /** Only the time that masks take is read from the clock. */
+  constructor(executor: Executor, options: EngineCoreOptions, clock: Clock) {
     this.executor = executor
     this.blockSize = options.blockSize
     const { maxTokensPerStep, maxSequences, maxOutputsPerStep } = options
@@ -44,7 +48,8 @@ export class ModelRunner {
     this.blockTableStarts = new Int32Array(maxSequences + 1)
     this.blockTables = new Int32Array(maxSequences * maxBlocks)
     this.outputRows = new Int32Array(maxOutputsPerStep)
-    this.sampling = new SamplingBatchBuilder(maxOutputsPerStep)
+    this.sampling = new SamplingBatchBuilder({ maxRows: maxOutputsPerStep, vocabSize: options.vocabSize })
+    this.masks = new StepMasks(this.sampling.masks, clock)
   }
 
   /** Runs one prepared step, block copies first. Rejects with whatever the executor rejects with. */
@@ -56,6 +61,7 @@ export class ModelRunner {
   /** Fills the arrays of the step. */
   prepare(plan: StepPlan): PreparedStep {
     this.sampling.clear()
+    this.masks.clear()
     let numTokens = 0
     let numTableEntries = 0
     let logitRow = 0
@@ -75,7 +81,8 @@ export class ModelRunner {
     this.sequenceStarts[plan.numSequences] = numTokens
     this.blockTableStarts[plan.numSequences] = numTableEntries
     assert(numTokens === plan.numTokensTotal && logitRow === plan.numLogitRowsTotal, 'the batch is not its plan')
-    return { batch: this.batchViews(plan, numTableEntries), sampling: this.sampling.build(), copies: plan.copies() }
+    const sampling = this.sampling.build(this.masks.isEmpty ? null : this.masks.fill)
+    return { batch: this.batchViews(plan, numTableEntries), sampling, copies: plan.copies() }
   }
 
   private batchViews(plan: StepPlan, numTableEntries: number): StepBatch {
@@ -119,21 +126,18 @@ export class ModelRunner {
     return numBlocks
   }
 
-  /** Before the fork the prompt's last row is sampled once for each choice. */
+  /** The row of the last pending token is sampled once for each choice; those before it give no logits. */
   private writeLogitRows(sequence: Sequence, rows: { readonly tokenRow: number; readonly numRows: number }, logitRow: number): number {
     if (rows.numRows === 0) return logitRow
     for (let index = 0; index < rows.numRows; index++) this.outputRows[logitRow + index] = rows.tokenRow
-    if (sequence.request.hasForked) {
-      this.addSamplingRow(sequence)
-    } else {
-      for (const choice of sequence.request.sequences) this.addSamplingRow(choice)
-    }
+    for (const choice of sequence.sampledChoices) this.addSamplingRow(choice)
     return logitRow + rows.numRows
   }
 
-  private addSamplingRow(sequence: Sequence): void {
-    sequence.prepareTokenCounts()
-    this.sampling.addRow(sequence)
+  private addSamplingRow(choice: Sequence): void {
+    choice.prepareSampling()
+    const maskIndex = this.sampling.addRow(choice)
+    if (maskIndex >= 0) this.masks.add(choice, maskIndex)
   }
 
   private writeHiddenRows(tokens: { readonly firstToken: number; readonly numNew: number }, hiddenRow: number): number {

@@ -18,11 +18,14 @@ export interface SamplingRowOptions {
   readonly penalties?: readonly (readonly [number, number])[]
   /** [token id, bias]. */
   readonly bias?: readonly (readonly [number, number])[]
+  /** u32 (maskWords); all masks of a step have one length. */
+  readonly mask?: Uint32Array
 }
 
 export function samplingColumns(rows: readonly SamplingRowOptions[], captureLogits = false): SamplingBatch {
   const penalties = rows.flatMap((row) => row.penalties ?? [])
   const bias = rows.flatMap((row) => row.bias ?? [])
+  const masks = rows.flatMap((row) => row.mask ?? [])
   return {
     temperature: Float32Array.from(rows, (row) => row.temperature ?? 0),
     topK: Int32Array.from(rows, (row) => row.topK ?? 0),
@@ -40,6 +43,10 @@ export function samplingColumns(rows: readonly SamplingRowOptions[], captureLogi
     biasStarts: startsOf(rows.map((row) => row.bias?.length ?? 0)),
     biasTokenIds: Int32Array.from(bias, ([id]) => id),
     biasValues: Float32Array.from(bias, ([, value]) => value),
+    maskIndex: Int32Array.from(rows, (row) => (row.mask === undefined ? -1 : masks.indexOf(row.mask))),
+    masks: Uint32Array.from(masks.flatMap((mask) => [...mask])),
+    maskWords: masks[0]?.length ?? 0,
+    fillMasks: null,
     captureLogits,
   }
 }
@@ -68,6 +75,20 @@ export function randomSamplingRows(random: Random, numRows: number, vocabSize: n
     penalties: distinctTokens(random, random.nextInt(vocabSize / 2), vocabSize).map((id) => [id, random.nextInt(4)] as const),
     bias: distinctTokens(random, random.nextInt(6), vocabSize).map((id) => [id, sometimes(random.nextFloat() * 8 - 4, -Infinity)] as const),
   }))
+}
+
+/** Full, empty, of the last word only, of a few tokens, or of one token in 1 to 32; bits beyond the vocabulary are set at times. */
+export function randomMask(random: Random, vocabSize: number): Uint32Array {
+  const mask = new Uint32Array(Math.ceil(vocabSize / 32))
+  const allow = (id: number): void => void (mask[id >> 5]! |= 1 << (id & 31))
+  const kind = random.nextInt(8)
+  if (kind === 0) mask.fill(0xffffffff)
+  if (kind === 2) mask[mask.length - 1] = random.nextUint32()
+  if (kind === 3 || kind === 4) for (let count = 1 + random.nextInt(5); count > 0; count--) allow(random.nextInt(vocabSize))
+  const oneIn = 2 ** random.nextInt(6)
+  if (kind >= 5) for (let id = 0; id < vocabSize; id++) if (random.nextInt(oneIn) === 0) allow(id)
+  if (random.nextInt(2) === 0 && vocabSize % 32 !== 0) allow(vocabSize | 31)
+  return mask
 }
 
 function distinctTokens(random: Random, count: number, vocabSize: number): number[] {

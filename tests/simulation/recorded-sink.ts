@@ -1,7 +1,7 @@
 /** A sink that keeps what it was told and insists on the order that TokenSink promises. */
 import { assert } from '#base/assert'
 import type { InferdError } from '#contract/errors'
-import type { FinishReason, Usage } from '#contract/generate'
+import type { FinishReason, TokenUsage } from '#contract/generate'
 import type { SeededSampling, GenerateTokensRequest, TokenLogprobs, TokenSink } from '#engine/scheduler/token-request'
 
 export interface RecordedChoice {
@@ -14,7 +14,7 @@ export class RecordedSink implements TokenSink {
   readonly choices: RecordedChoice[]
   start: { readonly promptTokens: number; readonly cachedTokens: number } | null = null
   embedding: Float64Array | null = null
-  usage: Usage | null = null
+  usage: TokenUsage | null = null
   error: InferdError | null = null
   /** Resolves with the terminal call. */
   readonly ended: Promise<void>
@@ -47,13 +47,13 @@ export class RecordedSink implements TokenSink {
     this.embedding = mean
   }
 
-  onEnd(usage: Usage): void {
+  onEnd(usage: TokenUsage): void {
     assert(this.start !== null, 'onEnd follows onStart')
     this.terminate(usage)
     for (const choice of this.choices) assert(choice.end !== null || this.embedding !== null, 'a request ends after its choices')
   }
 
-  onError(error: InferdError, usage: Usage): void {
+  onError(error: InferdError, usage: TokenUsage): void {
     this.terminate(usage)
     this.error = error
   }
@@ -65,7 +65,7 @@ export class RecordedSink implements TokenSink {
     return recorded
   }
 
-  private terminate(usage: Usage): void {
+  private terminate(usage: TokenUsage): void {
     assert(this.usage === null, 'a request ends once')
     this.usage = usage
     this.markEnded()
@@ -98,6 +98,7 @@ export function generateRequest(promptTokenIds: readonly number[], different: Pa
     numTopLogprobs: null,
     priority: 0,
     cacheSalt: '',
+    guides: null,
     ...different,
   }
 }

@@ -80,6 +80,7 @@ function drawGenerate(random: Random, base: Omit<EmbedTokensRequest, 'kind'>, op
     stopTokenIds: random.nextInt(3) > 0 ? [] : drawTokens(random, 1 + random.nextInt(10)),
     ignoreEos: random.nextInt(2) === 0,
     numTopLogprobs: random.nextInt(4) > 0 ? null : random.nextInt(21),
+    guides: null,
   }
 }
 

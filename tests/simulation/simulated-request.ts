@@ -3,7 +3,7 @@ import { assert } from '#base/assert'
 import { EOS_TOKEN_ID, HIDDEN_SIZE, POISON_TOKEN_ID, VOCAB_SIZE } from './scenario.ts'
 import { expectedEmbedding, expectedToken, isStopToken, prefixHashes } from './oracle.ts'
 import type { InferdError } from '#contract/errors'
-import type { FinishReason, Usage } from '#contract/generate'
+import type { FinishReason, TokenUsage } from '#contract/generate'
 import type { RequestHandle, TokenLogprobs, TokenRequest, TokenSink } from '#engine/scheduler/token-request'
 
 const MODEL = { vocabSize: VOCAB_SIZE, eosTokenIds: [EOS_TOKEN_ID] }
@@ -123,7 +123,7 @@ export class SimulatedRequest implements TokenSink {
     )
   }
 
-  onEnd(usage: Usage): void {
+  onEnd(usage: TokenUsage): void {
     assert(this.hasStarted, 'onEnd follows onStart')
     this.terminate(usage)
     if (this.request.kind === 'embed') assert(this.hasEmbedding, 'an embedding request ended without its vector')
@@ -133,7 +133,7 @@ export class SimulatedRequest implements TokenSink {
     )
   }
 
-  onError(error: InferdError, usage: Usage): void {
+  onError(error: InferdError, usage: TokenUsage): void {
     this.error = error
     this.terminate(usage)
     if (error.code === 'cancelled') assert(this.abortTurn !== null, 'nobody cancelled this request')
@@ -156,7 +156,7 @@ export class SimulatedRequest implements TokenSink {
     return simulated
   }
 
-  private terminate(usage: Usage): void {
+  private terminate(usage: TokenUsage): void {
     assert(!this.hasEnded, 'a request ends once')
     this.hasEnded = true
     let completionTokens = 0

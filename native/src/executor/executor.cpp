@@ -91,6 +91,9 @@ const char* Executor::find_fault(const StepArrays& step, const SamplingColumns& 
   for (int32_t i = 0; i < step.numOutputs; i++)
     if (step.outputRows[i] < 0 || step.outputRows[i] >= step.numTokens) return "an output row is not a token of the step";
   if (step.numLogitRows == 0) return nullptr;
+  if (sampling.numMasks > 0 && sampling.maskWords != (config_.vocabSize + 31) / 32) return "masks have another width than the vocabulary";
+  for (int32_t row = 0; sampling.maskIndex != nullptr && row < step.numLogitRows; row++)
+    if (sampling.maskIndex[row] < -1 || sampling.maskIndex[row] >= sampling.numMasks) return "a mask index is outside the masks";
   for (int32_t i = sampling.biasStarts[0]; i < sampling.biasStarts[step.numLogitRows]; i++)
     if (sampling.biasTokenIds[i] < 0 || sampling.biasTokenIds[i] >= config_.vocabSize) return "a bias token id is outside the vocabulary";
   for (int32_t i = sampling.penaltyStarts[0]; i < sampling.penaltyStarts[step.numLogitRows]; i++)
@@ -98,13 +101,19 @@ const char* Executor::find_fault(const StepArrays& step, const SamplingColumns& 
   return nullptr;
 }
 
-void Executor::start_step(const StepArrays& step, const SamplingColumns& sampling, const StepOutputs& outputs, Completion* completion) {
+void Executor::start_step(const StepArrays& step, const SamplingColumns& sampling, bool isGated, const StepOutputs& outputs, Completion* completion) {
+  isGateOpen_.store(isGated ? 0 : 1);
   step_ = step;
   samplingColumns_ = sampling;
   outputs_ = outputs;
   completion_ = completion;
   attentionItems_.clear();
   pool_->submit(this);
+}
+
+void Executor::open_gate() {
+  isGateOpen_.store(1);
+  isGateOpen_.notify_all();
 }
 
 void Executor::copy_blocks(const int32_t* pairs, int32_t numPairs) {
@@ -273,6 +282,7 @@ void Executor::run_sampling(int32_t row, int32_t thread) {
   const float* logits = rows_of(config_.logits).row(row);
   const size_t vocabSize = static_cast<size_t>(config_.vocabSize);
   if (outputs_.logits != nullptr) std::memcpy(outputs_.logits + static_cast<size_t>(row) * vocabSize, logits, vocabSize * sizeof(float));
+  if (samplingColumns_.maskIndex != nullptr && samplingColumns_.maskIndex[row] >= 0) isGateOpen_.wait(0);
   sample_row(logits, config_.vocabSize, samplingColumns_, row, sampling_[static_cast<size_t>(thread)], outputs_.sampled);
 }
 

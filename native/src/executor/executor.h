@@ -1,5 +1,6 @@
 // Owns weights, KV cache, activations and threads of one bound program, and runs whole steps of it.
 #pragma once
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -21,6 +22,8 @@ class Completion {
 class Executor final : public Job {
  public:
   Executor(ExecutorConfig config, const KernelTable& kernels);
+  /** Opens the gate: a running step ends, with whatever the masks hold. */
+  ~Executor() override { open_gate(); }
 
   /** Bytes of weights, KV cache, activations and scratch together. */
   size_t needed_bytes() const;
@@ -37,7 +40,10 @@ class Executor final : public Job {
 
   /** A sentence about the first index that is out of range, or null. */
   const char* find_fault(const StepArrays& step, const SamplingColumns& sampling) const;
-  void start_step(const StepArrays& step, const SamplingColumns& sampling, const StepOutputs& outputs, Completion* completion);
+  /** isGated: rows that have a mask are sampled after open_gate(), which must follow; until then others may write the masks. */
+  void start_step(const StepArrays& step, const SamplingColumns& sampling, bool isGated, const StepOutputs& outputs, Completion* completion);
+  /** Any thread, any time. */
+  void open_gate();
   /** Packs file rows into a matrix on all threads. */
   void start_packing(Job* packing) { pool_->submit(packing); }
   /** pairs: (numPairs, 2) block ids, from and to. Not while a step runs. */
@@ -82,6 +88,8 @@ class Executor final : public Job {
   SamplingColumns samplingColumns_ = {};
   StepOutputs outputs_ = {};
   Completion* completion_ = nullptr;
+  /** 0 while masks are being filled. Those who wait sleep in the kernel. */
+  std::atomic<uint32_t> isGateOpen_{1};
   int32_t rowsPerChunk_ = 1, numPhaseRows_ = 0;
   std::vector<LinearSpan> spans_;
   std::vector<AttentionItem> attentionItems_;

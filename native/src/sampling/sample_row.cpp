@@ -1,6 +1,7 @@
 #include "sampling/sample_row.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -71,6 +72,51 @@ bool has_overflow(const float* z, const SamplingColumns& s, int32_t row) {
   for (int32_t i = s.biasStarts[row]; i < s.biasStarts[row + 1]; i++) isSound = isSound && z[s.biasTokenIds[i]] < kInfinity;
   for (int32_t i = s.penaltyStarts[row]; i < s.penaltyStarts[row + 1]; i++) isSound = isSound && z[s.penaltyTokenIds[i]] < kInfinity;
   return !isSound;
+}
+
+/** Word `word` of a mask, without the bits beyond the vocabulary. */
+uint32_t mask_word(const uint32_t* mask, int32_t word, int32_t vocabSize) {
+  const int32_t numTokens = vocabSize - word * 32;
+  return numTokens >= 32 ? mask[word] : mask[word] & ((uint32_t{1} << numTokens) - 1);
+}
+
+int32_t count_words(int32_t vocabSize) { return (vocabSize + 31) / 32; }
+
+int32_t count_allowed(const uint32_t* mask, int32_t vocabSize) {
+  int32_t count = 0;
+  for (int32_t word = 0; word < count_words(vocabSize); word++) count += std::popcount(mask_word(mask, word, vocabSize));
+  return count;
+}
+
+/** out[i] = z of the i-th allowed token. May work in place. Returns how many. */
+int32_t gather_allowed(const float* z, const uint32_t* mask, int32_t vocabSize, float* out) {
+  int32_t count = 0;
+  for (int32_t word = 0; word < count_words(vocabSize); word++)
+    for (uint32_t bits = mask_word(mask, word, vocabSize); bits != 0; bits &= bits - 1) out[count++] = z[word * 32 + std::countr_zero(bits)];
+  return count;
+}
+
+/** The index-th allowed token, index below their number. */
+int32_t find_allowed(const uint32_t* mask, int32_t vocabSize, int32_t index) {
+  int32_t word = 0;
+  for (int32_t count; (count = std::popcount(mask_word(mask, word, vocabSize))) <= index; word++) index -= count;
+  uint32_t bits = mask_word(mask, word, vocabSize);
+  for (; index > 0; index--) bits &= bits - 1;
+  return word * 32 + std::countr_zero(bits);
+}
+
+/** out = z, -infinity where the bit is 0. May work in place. */
+void forbid_others(const float* z, const uint32_t* mask, int32_t vocabSize, float* out) {
+  static constexpr uint32_t kBits[32] = {1u << 0,  1u << 1,  1u << 2,  1u << 3,  1u << 4,  1u << 5,  1u << 6,  1u << 7,  1u << 8,  1u << 9,  1u << 10,
+                                         1u << 11, 1u << 12, 1u << 13, 1u << 14, 1u << 15, 1u << 16, 1u << 17, 1u << 18, 1u << 19, 1u << 20, 1u << 21,
+                                         1u << 22, 1u << 23, 1u << 24, 1u << 25, 1u << 26, 1u << 27, 1u << 28, 1u << 29, 1u << 30, 1u << 31};
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const int32_t numWhole = vocabSize / 32;
+  for (int32_t word = 0; word < numWhole; word++) {
+    const uint32_t bits = mask[word];
+    for (int32_t i = 0; i < 32; i++) out[word * 32 + i] = (bits & kBits[i]) != 0 ? z[word * 32 + i] : -kInfinity;
+  }
+  for (int32_t id = numWhole * 32; id < vocabSize; id++) out[id] = (mask[id / 32] & kBits[id % 32]) != 0 ? z[id] : -kInfinity;
 }
 
 /** exp((z - max) / temperature), 0 where it underflows f64. */
@@ -211,6 +257,15 @@ void fill_logprobs(const float* logits, int32_t vocabSize, int32_t token, int32_
   }
 }
 
+/** Below one in so many, looking at the allowed tokens alone is cheaper than at all. */
+constexpr int32_t kGatherShare = 4;
+
+/** Null when every token is allowed. */
+const uint32_t* mask_of(const SamplingColumns& s, int32_t row) {
+  if (s.maskIndex == nullptr || s.maskIndex[row] < 0) return nullptr;
+  return s.masks + static_cast<size_t>(s.maskIndex[row]) * static_cast<size_t>(s.maskWords);
+}
+
 bool is_whole_vocabulary(const SamplingColumns& s, int32_t row, int32_t vocabSize) {
   return (s.topK[row] <= 0 || s.topK[row] >= vocabSize) && s.topP[row] >= 1 && s.minP[row] <= 0;
 }
@@ -240,17 +295,28 @@ void sample_row(const float* logits, int32_t vocabSize, const SamplingColumns& s
     }
     z = changed;
   }
-  int32_t token = find_largest(z, vocabSize);
-  const float max = z[token];
-  if (max == -std::numeric_limits<float>::infinity()) {
+  const uint32_t* mask = mask_of(s, row);
+  int32_t numTokens = vocabSize;
+  bool isGathered = false;
+  if (mask != nullptr) {
+    const int32_t numAllowed = count_allowed(mask, vocabSize);
+    isGathered = numAllowed < vocabSize / kGatherShare;
+    // What is drawn from the allowed alone, in order of their ids, is what is drawn where all others have weight 0.
+    if (isGathered) numTokens = gather_allowed(z, mask, vocabSize, scratch.logits.data());
+    else forbid_others(z, mask, vocabSize, scratch.logits.data());
+    z = scratch.logits.data();
+  }
+  int32_t token = numTokens == 0 ? 0 : find_largest(z, numTokens);
+  if (numTokens == 0 || z[token] == -std::numeric_limits<float>::infinity()) {
     out.nonFinite[row] = kAllForbidden;
     return;
   }
   if (s.temperature[row] != 0) {
     const double u = uniform_draw(s.seed[row], s.drawIndex[row]);
-    token = is_whole_vocabulary(s, row, vocabSize) ? draw_from_whole(z, vocabSize, max, s.temperature[row], u, scratch)
-                                                   : draw_from_candidates(z, vocabSize, token, s, row, u, scratch);
+    token = is_whole_vocabulary(s, row, vocabSize) ? draw_from_whole(z, numTokens, z[token], s.temperature[row], u, scratch)
+                                                   : draw_from_candidates(z, numTokens, token, s, row, u, scratch);
   }
+  if (isGathered) token = find_allowed(mask, vocabSize, token);
   out.tokenIds[row] = token;
   if (s.numTopLogprobs[row] >= 0) fill_logprobs(logits, vocabSize, token, s.numTopLogprobs[row], row, scratch, out);
 }

@@ -14,6 +14,11 @@ struct SamplingColumns {
   const int32_t *topK, *numTopLogprobs, *penaltyStarts, *penaltyTokenIds, *penaltyCounts, *biasStarts, *biasTokenIds;
   const uint32_t *seed, *drawIndex;
   const float* biasValues;
+  /** Null when no row has a mask. */
+  const int32_t* maskIndex;
+  /** (numMasks, maskWords). */
+  const uint32_t* masks;
+  int32_t numMasks, maskWords;
 };
 
 /** SAMPLED, NON_FINITE and ALL_FORBIDDEN of src/engine/sampling/sampling-columns.ts. */

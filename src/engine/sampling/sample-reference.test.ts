@@ -18,10 +18,12 @@ interface RowOptions {
   readonly numTop?: number
   readonly penalties?: readonly (readonly [id: number, count: number])[]
   readonly bias?: readonly (readonly [id: number, value: number])[]
+  /** Words of the mask; null = every token is allowed. */
+  readonly mask?: readonly number[]
 }
 
 function oneRow(options: RowOptions): SamplingBatch {
-  const { penalties = [], bias = [] } = options
+  const { penalties = [], bias = [], mask = [] } = options
   return {
     temperature: Float32Array.of(options.temperature ?? 0),
     topK: Int32Array.of(options.topK ?? 0),
@@ -39,6 +41,10 @@ function oneRow(options: RowOptions): SamplingBatch {
     biasStarts: Int32Array.of(0, bias.length),
     biasTokenIds: Int32Array.from(bias, ([id]) => id),
     biasValues: Float32Array.from(bias, ([, value]) => value),
+    maskIndex: Int32Array.of(mask.length === 0 ? -1 : 0),
+    masks: Uint32Array.from(mask),
+    maskWords: mask.length,
+    fillMasks: null,
     captureLogits: false,
   }
 }
@@ -224,4 +230,45 @@ test('alternatives of a long row equal a full sort', () => {
   const logits = Array.from({ length: 500 }, () => Math.fround(random.nextInt(60) / 7))
   const sorted = logits.map((_, id) => id).sort((a, b) => logits[b]! - logits[a]! || a - b)
   expect(sample(logits, { numTop: 20 }).topIds).toEqual(sorted.slice(0, 20))
+})
+
+test('a mask forbids every token whose bit is 0, after bias and penalties', () => {
+  expect(sample([5, 4, 3, 2], { mask: [0b1100] }).token).toBe(2)
+  expect(sample([5, 4, 3, 2], { mask: [0b1100], bias: [[3, 2]] }).token).toBe(3)
+  expect(sample([5, 4, 3, 2], { mask: [0b0011], penalties: [[0, 1]], presence: 3 }).token).toBe(1)
+  expect(sample([5, 4, 3, 2], { mask: [0b1001], bias: [[1, 9]] }).token).toBe(0)
+  const counts = histogram(LOGITS, { temperature: 1, mask: [0b10010110] })
+  expect(
+    chiSquare(
+      counts,
+      LOGITS.map((l, id) => ((0b10010110 >> id) & 1) * Math.exp(l)),
+    ),
+  ).toBeLessThan(CHI_SQUARE_LIMIT[3]!)
+})
+
+test('candidates are chosen among the tokens that the mask leaves', () => {
+  for (let drawIndex = 0; drawIndex < 50; drawIndex++) {
+    expect(sample(LOGITS, { temperature: 1, drawIndex, topK: 1, mask: [0b11001000] }).token).toBe(7)
+    expect(sample(LOGITS, { temperature: 1, drawIndex, minP: 1, mask: [0b11001000] }).token).toBe(7)
+  }
+})
+
+test('a mask longer than a word is read word by word, and bits beyond the vocabulary mean nothing', () => {
+  const logits = Array.from({ length: 70 }, (_, id) => id / 10)
+  expect(sample(logits, { mask: [0, 1 << 31, 0xffffffc0] }).token).toBe(63)
+  expect(sample(logits, { mask: [0, 0, 0xffffffff] }).token).toBe(69)
+})
+
+test('logprobs and the test for non-finite values do not know the mask', () => {
+  const row = sample([5, 1], { mask: [0b10], numTop: 1 })
+  expect(row).toMatchObject({ token: 1, status: SAMPLED })
+  expect([row.topIds[0], row.logprob]).toEqual([0, Math.fround(-4 - Math.log(1 + Math.exp(-4)))])
+  expect(sample([5, NaN], { mask: [0b01] }).status).toBe(NON_FINITE)
+  expect(sample([5, 1], { mask: [0b10], bias: [[0, Infinity]] }).status).toBe(NON_FINITE)
+})
+
+test('a mask that leaves nothing, or only what the bias forbids, is reported', () => {
+  expect(sample([5, 1], { mask: [0] })).toMatchObject({ status: ALL_FORBIDDEN, token: 0 })
+  expect(sample([5, 1], { mask: [0b100], temperature: 1, numTop: 1 })).toMatchObject({ status: ALL_FORBIDDEN, token: 0, logprob: 0 })
+  expect(sample([5, 1], { mask: [0b01], bias: [[0, -Infinity]] }).status).toBe(ALL_FORBIDDEN)
 })

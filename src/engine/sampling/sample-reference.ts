@@ -12,7 +12,9 @@
  *     a = z > 0 ? z / repetitionPenalty : z * repetitionPenalty;
  *     z = f32((a - frequencyPenalty * count) - (count > 0 ? presencePenalty : 0)).
  *     The z of a token with bias -Infinity stays -Infinity: it is forbidden. Any z that is NaN or +Infinity now (a bias or
- *     penalty far outside what the doors let in): NON_FINITE, token 0, no logprobs, done. All z -Infinity: ALL_FORBIDDEN, the same.
+ *     penalty far outside what the doors let in), of whatever token: NON_FINITE, token 0, no logprobs, done.
+ *     Mask (maskIndex >= 0): z of every token whose bit is 0 becomes -Infinity. The mask comes last: neither the test above nor
+ *     logprobs know it. All z -Infinity: ALL_FORBIDDEN, token 0, no logprobs, done.
  *  5. Temperature 0: the token of the largest z, lowest id on ties. Done.
  *  6. w[i] = exp((z[i] - max z) / temperature); forbidden tokens have w 0.
  *  7. u = hash32(seed, drawIndex) / 2^32 (draw.ts).
@@ -37,9 +39,11 @@ export function sampleRow(logits: Float32Array, sampling: SamplingBatch, row: nu
   scratch.set(logits)
   applyBias(scratch, sampling, row)
   applyPenalties(scratch, sampling, row)
-  const best = argmax(scratch)
   if (!scratch.every((value) => value < Infinity)) out.nonFinite[row] = NON_FINITE
-  else if (scratch[best] === -Infinity) out.nonFinite[row] = ALL_FORBIDDEN
+  if (out.nonFinite[row] !== SAMPLED) return
+  applyMask(scratch, sampling, row)
+  const best = argmax(scratch)
+  if (scratch[best] === -Infinity) out.nonFinite[row] = ALL_FORBIDDEN
   if (out.nonFinite[row] !== SAMPLED) return
   const token = sampling.temperature[row]! === 0 ? best : drawToken(scratch, best, sampling, row)
   out.tokenIds[row] = token
@@ -62,6 +66,13 @@ function applyPenalties(z: Float32Array, sampling: SamplingBatch, row: number): 
     const repeated = z[id]! > 0 ? z[id]! / repetition : z[id]! * repetition
     z[id] = repeated - frequency * count - (count > 0 ? presence : 0)
   }
+}
+
+function applyMask(z: Float32Array, sampling: SamplingBatch, row: number): void {
+  const index = sampling.maskIndex[row]!
+  if (index < 0) return
+  const start = index * sampling.maskWords
+  for (let id = 0; id < z.length; id++) if (((sampling.masks[start + (id >> 5)]! >>> (id & 31)) & 1) === 0) z[id] = -Infinity
 }
 
 function argmax(z: Float32Array): number {

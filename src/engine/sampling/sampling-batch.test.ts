@@ -20,13 +20,13 @@ const OPTIONS: SamplingOptions = {
 
 function row(different: { readonly request?: Partial<SamplingRequest>; readonly row?: Partial<SamplingRow> } = {}): SamplingRow {
   const parameters = samplingParameters({ sampling: OPTIONS, numTopLogprobs: null, minTokens: 0, suppressedTokenIds: [], ...different.request })
-  return { parameters, seed: 1, numOutputTokens: 0, tokenCounts: null, ...different.row }
+  return { parameters, seed: 1, numOutputTokens: 0, tokenCounts: null, isMasked: false, ...different.row }
 }
 
 function build(...rows: readonly SamplingRow[]) {
-  const builder = new SamplingBatchBuilder(4)
+  const builder = new SamplingBatchBuilder({ maxRows: 4, vocabSize: 70 })
   for (const each of rows) builder.addRow(each)
-  return builder.build()
+  return builder.build(null)
 }
 
 test('each row has its options in every column', () => {
@@ -101,4 +101,12 @@ test.each([
   [{ frequencyPenalty: 0.1 }, true],
 ])('penalties %o need token counts: %s', (different, needs) => {
   expect(needsTokenCounts({ ...OPTIONS, ...different })).toBe(needs)
+})
+
+test('masked rows get masks in their order, and minTokens leaves their bias alone', () => {
+  const request = { minTokens: 3, suppressedTokenIds: [9] }
+  const batch = build(row({ request }), row({ request, row: { isMasked: true } }), row(), row({ row: { isMasked: true } }))
+  expect([...batch.maskIndex]).toEqual([-1, 0, -1, 1])
+  expect([batch.maskWords, batch.masks.length]).toEqual([3, 6])
+  expect([...batch.biasStarts]).toEqual([0, 1, 1, 1, 1])
 })

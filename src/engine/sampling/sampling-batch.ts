@@ -3,6 +3,7 @@
  * the most rows a step can have; the two ragged lists grow by doubling and keep their size.
  */
 import { assert } from '#base/assert'
+import { TokenMasks } from './token-masks.ts'
 import type { SamplingBatch } from './sampling-columns.ts'
 import type { SamplingParameters } from './sampling-parameters.ts'
 import type { TokenCounts } from './token-counts.ts'
@@ -16,9 +17,12 @@ export interface SamplingRow {
   readonly numOutputTokens: number
   /** null when the request has no penalty. */
   readonly tokenCounts: TokenCounts | null
+  /** Its mask says which tokens may come, and minTokens acts on that. */
+  readonly isMasked: boolean
 }
 
 export class SamplingBatchBuilder {
+  readonly masks: TokenMasks
   private readonly maxRows: number
   private numRows = 0
   private readonly temperature: Float32Array
@@ -33,13 +37,16 @@ export class SamplingBatchBuilder {
   private readonly numTopLogprobs: Int32Array
   private readonly penaltyStarts: Int32Array
   private readonly biasStarts: Int32Array
+  private readonly maskIndex: Int32Array
   private penaltyTokenIds = new Int32Array(1024)
   private penaltyCounts = new Int32Array(1024)
   private biasTokenIds = new Int32Array(256)
   private biasValues = new Float32Array(256)
 
-  constructor(maxRows: number) {
+  constructor(limits: { readonly maxRows: number; readonly vocabSize: number }) {
+    const { maxRows } = limits
     this.maxRows = maxRows
+    this.masks = new TokenMasks(limits)
     this.temperature = new Float32Array(maxRows)
     this.topK = new Int32Array(maxRows)
     this.topP = new Float32Array(maxRows)
@@ -52,15 +59,17 @@ export class SamplingBatchBuilder {
     this.numTopLogprobs = new Int32Array(maxRows)
     this.penaltyStarts = new Int32Array(maxRows + 1)
     this.biasStarts = new Int32Array(maxRows + 1)
+    this.maskIndex = new Int32Array(maxRows)
   }
 
   /** Forgets all rows: the next step begins. Only between steps, because a batch shares these arrays. */
   clear(): void {
     this.numRows = 0
+    this.masks.clear()
   }
 
-  /** Hot: per token. Appends one logit row. */
-  addRow(row: SamplingRow): void {
+  /** Hot: per token. Appends one logit row and returns the index of its mask, -1 when it has none. */
+  addRow(row: SamplingRow): number {
     assert(this.numRows < this.maxRows, 'a step samples more rows than it may have')
     const index = this.numRows++
     const { options, numTopLogprobs } = row.parameters
@@ -76,10 +85,13 @@ export class SamplingBatchBuilder {
     this.numTopLogprobs[index] = numTopLogprobs
     this.appendPenalties(index, row.tokenCounts)
     this.appendBias(index, row)
+    const maskIndex = row.isMasked ? this.masks.addRow() : -1
+    this.maskIndex[index] = maskIndex
+    return maskIndex
   }
 
-  /** Views of the filled columns; valid until clear(). */
-  build(): SamplingBatch {
+  /** Views of the filled columns; valid until clear(). fillMasks: see SamplingBatch. */
+  build(fillMasks: SamplingBatch['fillMasks']): SamplingBatch {
     const numRows = this.numRows
     return {
       temperature: this.temperature.subarray(0, numRows),
@@ -98,6 +110,10 @@ export class SamplingBatchBuilder {
       biasStarts: this.biasStarts.subarray(0, numRows + 1),
       biasTokenIds: this.biasTokenIds.subarray(0, this.biasStarts[numRows]!),
       biasValues: this.biasValues.subarray(0, this.biasStarts[numRows]!),
+      maskIndex: this.maskIndex.subarray(0, numRows),
+      masks: this.masks.rows(),
+      maskWords: this.masks.maskWords,
+      fillMasks,
       captureLogits: false,
     }
   }
@@ -117,7 +133,8 @@ export class SamplingBatchBuilder {
 
   private appendBias(index: number, row: SamplingRow): void {
     const { parameters } = row
-    const list = row.numOutputTokens < parameters.minTokens ? parameters.biasBeforeMinTokens : parameters.bias
+    const isSuppressed = row.numOutputTokens < parameters.minTokens && !row.isMasked
+    const list = isSuppressed ? parameters.biasBeforeMinTokens : parameters.bias
     const start = this.biasStarts[index]!
     const end = start + list.tokenIds.length
     this.biasStarts[index + 1] = end

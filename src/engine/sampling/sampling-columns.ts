@@ -6,7 +6,7 @@ export const MAX_TOP_LOGPROBS = 20
 export const SAMPLED = 0
 /** A logit was NaN or infinite, or a bias or penalty made it NaN or +Infinity. */
 export const NON_FINITE = 1
-/** Every logit is finite, and bias or penalties left none above -Infinity. */
+/** Every logit is finite, and bias, penalties or the mask left none above -Infinity. */
 export const ALL_FORBIDDEN = 2
 
 /**
@@ -35,6 +35,17 @@ export interface SamplingBatch {
   readonly biasStarts: Int32Array
   readonly biasTokenIds: Int32Array
   readonly biasValues: Float32Array
+  /** i32 (numLogitRows): row of `masks`; -1 = every token is allowed. */
+  readonly maskIndex: Int32Array
+  /** u32 (numMasks, maskWords): bit (t & 31) of word t >> 5 allows token t; bits beyond the vocabulary mean nothing. */
+  readonly masks: Uint32Array
+  /** ceil(vocabSize / 32). */
+  readonly maskWords: number
+  /**
+   * Fills `masks`; null = they are complete, or no row has one. The executor calls it exactly once, on the JS thread, after the
+   * step has begun and before it samples a masked row. It must not throw: a step in which it does rejects.
+   */
+  readonly fillMasks: (() => void) | null
   /** True: StepOutput.logits holds the raw logits. For tests and tools. */
   readonly captureLogits: boolean
 }

@@ -12,8 +12,10 @@ export interface SamplingParameters {
   /** -1 = no logprobs (the kernels' contract); otherwise the number of alternatives. */
   readonly numTopLogprobs: number
   readonly minTokens: number
+  /** End-of-sequence tokens and stop tokens, forbidden until a choice has minTokens tokens. */
+  readonly suppressedTokenIds: readonly number[]
   readonly bias: BiasList
-  /** `bias` with every stopping token forbidden; used until a choice has minTokens tokens. */
+  /** `bias` with every stopping token forbidden; used until a choice has minTokens tokens, where no mask can forbid them. */
   readonly biasBeforeMinTokens: BiasList
 }
 
@@ -34,6 +36,7 @@ export function samplingParameters(request: SamplingRequest): SamplingParameters
     options: request.sampling,
     numTopLogprobs: request.numTopLogprobs ?? -1,
     minTokens: request.minTokens,
+    suppressedTokenIds: request.suppressedTokenIds,
     bias,
     biasBeforeMinTokens: request.minTokens > 0 ? biasList(values) : bias,
   }

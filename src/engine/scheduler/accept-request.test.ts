@@ -16,6 +16,7 @@ const REQUEST: GenerateTokensRequest = {
   numTopLogprobs: null,
   priority: 0,
   cacheSalt: '',
+  guides: null,
 }
 
 function refusalOf(overrides: Partial<GenerateTokensRequest>): readonly (string | null)[] {

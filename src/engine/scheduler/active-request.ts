@@ -1,7 +1,9 @@
 /** A request that the core has accepted: what its choices share. */
+import { assert } from '#base/assert'
 import { rootHash } from '#engine/kv-cache/block-hash'
 import { needsTokenCounts, samplingParameters } from '#engine/sampling/sampling-parameters'
 import { stopConditions } from '#engine/sampling/stop-conditions'
+import { ChoiceGuide } from './choice-guide.ts'
 import { Sequence } from './sequence.ts'
 import type { TokenUsage } from '#contract/generate'
 import type { BlockHash } from '#engine/kv-cache/block'
@@ -21,6 +23,7 @@ interface AcceptedRequest {
   readonly priorityAgingSteps: number
   readonly eosTokenIds: readonly number[]
   readonly hiddenSize: number
+  readonly vocabSize: number
   readonly modelIdentity: string
   readonly hasher: BlockHasher
 }
@@ -39,6 +42,8 @@ export class ActiveRequest {
   readonly hasher: BlockHasher
   readonly parameters: SamplingParameters
   readonly stop: StopConditions
+  /** Where a guide masked or forced the token: it allows end-of-sequence tokens only where the choice may end, so they are never ignored. */
+  readonly guidedStop: StopConditions
   readonly hasPenalties: boolean
   /** Penalties look at the prompt too. */
   readonly countsPromptTokens: boolean
@@ -76,19 +81,26 @@ export class ActiveRequest {
       minTokens: generate?.minTokens ?? 0,
       suppressedTokenIds: [...accepted.eosTokenIds, ...stopTokenIds],
     })
-    this.stop = stopConditions({
+    const stopRequest = {
       eosTokenIds: accepted.eosTokenIds,
       stopTokenIds,
       ignoreEos: generate?.ignoreEos ?? false,
       maxTokens: generate?.maxTokens ?? null,
       maxContextTokens: Math.max(1, accepted.maxSequenceTokens - this.promptTokenIds.length),
-    })
+    }
+    this.stop = stopConditions(stopRequest)
+    this.guidedStop = stopRequest.ignoreEos ? stopConditions({ ...stopRequest, ignoreEos: false }) : this.stop
     this.hasPenalties = needsTokenCounts(this.parameters.options)
     this.countsPromptTokens = this.parameters.options.repetitionPenalty !== 1
     this.hiddenSum = request.kind === 'embed' ? new Float64Array(accepted.hiddenSize) : null
     const seed = generate?.sampling.seed ?? 0
     const numChoices = generate?.numChoices ?? 1
-    this.sequences = Array.from({ length: numChoices }, (_, choice) => new Sequence(this, { choice, seed: (seed + choice) >>> 0 }))
+    const guides = generate?.guides ?? null
+    assert(guides === null || guides.length === numChoices, 'each choice has a guide or none has')
+    this.sequences = Array.from({ length: numChoices }, (_, choice) => {
+      const guide = guides === null ? null : new ChoiceGuide(guides[choice]!, accepted.vocabSize)
+      return new Sequence(this, { choice, seed: (seed + choice) >>> 0, guide })
+    })
     this.numOpenChoices = numChoices
     this.hasForked = numChoices === 1
   }

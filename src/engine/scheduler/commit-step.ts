@@ -1,14 +1,19 @@
 /**
- * What a finished step changes: computed tokens advance, sampled tokens are appended, choices fork, end or fail, full blocks
- * become findable. The one writer of token counters; Scheduler.commit is its only caller.
+ * What a finished step changes: computed tokens advance, sampled tokens and those that their guides force are appended, choices
+ * fork, end or fail, full blocks become findable. The one writer of token counters; Scheduler.commit is its only caller.
  */
 import { assert } from '#base/assert'
-import { endReason } from '#engine/sampling/stop-conditions'
+import { endReason, type StopConditions } from '#engine/sampling/stop-conditions'
 import { ALL_FORBIDDEN, SAMPLED, type SampledColumns } from '#engine/sampling/sampling-columns'
+import type { FinishReason } from '#contract/generate'
+import type { ChoiceGuide } from './choice-guide.ts'
 import type { SequenceBlocks } from './sequence-blocks.ts'
 import type { Sequence } from './sequence.ts'
 import type { StepEvents } from './step-events.ts'
 import type { StepPlan } from './step-plan.ts'
+
+/** Most tokens that a guide appends to a choice in one step: what the next step then computes of it stays a small chunk. */
+export const MAX_FORCED_TOKENS = 64
 
 /** What the scheduler takes of an executor's output. */
 export interface ComputedStep extends Pick<SampledColumns, 'tokenIds' | 'nonFinite'> {
@@ -19,21 +24,24 @@ export interface ComputedStep extends Pick<SampledColumns, 'tokenIds' | 'nonFini
 /** The moves of Scheduler that a commit causes. */
 export interface CommitTarget {
   readonly blocks: SequenceBlocks
+  readonly counters: { completionTokens: number; numForcedTokens: number }
   /** Puts a forked choice among the running. */
   addRunning(sequence: Sequence): void
   /** Ends one choice, frees what it holds, and ends the request with its last choice. */
   endChoice(sequence: Sequence, end: { readonly reason: 'stop' | 'length'; readonly stopTokenId: number | null }, events: StepEvents): void
   /** Ends the sequence's request with non_finite_logits and takes its blocks out of the prefix cache. */
   failNonFinite(sequence: Sequence, events: StepEvents): void
-  /** Ends the sequence's request with invalid_parameter: its bias leaves no token. Its blocks are sound and stay findable. */
-  failForbidden(sequence: Sequence, events: StepEvents): void
+  /** Ends the choice's request with invalid_parameter: its bias or guide leaves no token. Its blocks are sound and stay findable. */
+  failForbidden(choice: Sequence, events: StepEvents): void
+  /** Ends the choice's request with what its guide threw. */
+  failGuide(choice: Sequence, cause: unknown, events: StepEvents): void
 }
 
-/** Sequences of the plan that ended while the step ran are passed over. Returns the number of sampled tokens that counted. */
-export function commitStep(plan: StepPlan, output: ComputedStep, target: CommitTarget, events: StepEvents): number {
+/** Sequences of the plan that ended while the step ran are passed over. */
+export function commitStep(plan: StepPlan, output: ComputedStep, target: CommitTarget, events: StepEvents): void {
+  const place = { target, events }
   let logitRow = 0
   let hiddenRow = 0
-  let numSampled = 0
   for (let index = 0; index < plan.numSequences; index++) {
     const sequence = plan.sequences[index]!
     const numTokens = plan.numTokens[index]!
@@ -43,12 +51,11 @@ export function commitStep(plan: StepPlan, output: ComputedStep, target: CommitT
       if (!hasEnded) commitEmbed(sequence, { output, hiddenRow, numTokens }, target, events)
       hiddenRow += numTokens
     } else if (!hasEnded) {
-      numSampled += commitGenerate(sequence, { output, logitRow, numLogitRows, numTokens }, target, events)
+      commitGenerate(sequence, { output, logitRow, numLogitRows, numTokens }, place)
     }
     logitRow += numLogitRows
   }
   assert(logitRow === plan.numLogitRowsTotal && hiddenRow === plan.numHiddenRowsTotal, 'a step has other rows than its plan')
-  return numSampled
 }
 
 interface GenerateRows {
@@ -58,64 +65,101 @@ interface GenerateRows {
   readonly numTokens: number
 }
 
-function commitGenerate(sequence: Sequence, rows: GenerateRows, target: CommitTarget, events: StepEvents): number {
+/** Where the moves of one commit go. */
+interface CommitPlace {
+  readonly target: CommitTarget
+  readonly events: StepEvents
+}
+
+function commitGenerate(sequence: Sequence, rows: GenerateRows, place: CommitPlace): void {
   const { output, logitRow, numLogitRows, numTokens } = rows
+  const { target, events } = place
   sequence.numComputedTokens += numTokens
   for (let row = logitRow; row < logitRow + numLogitRows; row++) {
     if (output.nonFinite[row] === SAMPLED || output.nonFinite[row] === ALL_FORBIDDEN) continue
     target.failNonFinite(sequence, events)
-    return 0
+    return
   }
   target.blocks.registerComputed(sequence)
-  for (let row = logitRow; row < logitRow + numLogitRows; row++) {
-    if (output.nonFinite[row] !== ALL_FORBIDDEN) continue
-    target.failForbidden(sequence, events)
-    return 0
+  if (numLogitRows === 0) return
+  const choices = sequence.sampledChoices
+  assert(numLogitRows === choices.length, 'each choice has its row')
+  for (let index = 0; index < numLogitRows; index++) {
+    const choice = choices[index]!
+    const failure = choice.guide === null ? null : choice.guide.failure
+    if (failure === null && output.nonFinite[logitRow + index] === SAMPLED) continue
+    if (failure !== null) target.failGuide(choice, failure.cause, events)
+    else target.failForbidden(choice, events)
+    return
   }
-  if (numLogitRows === 0) return 0
-  if (sequence.request.hasForked) {
-    commitToken(sequence, { tokenId: output.tokenIds[logitRow]!, logitRow }, target, events)
-  } else {
-    forkChoices(sequence, rows, target, events)
+  if (!sequence.request.hasForked) forkChoices(sequence, target)
+  for (let index = 0; index < numLogitRows; index++) {
+    const choice = choices[index]!
+    // The guide of an earlier choice may just have ended the request.
+    if (choice.state !== 'ended') commitToken(choice, { tokenId: output.tokenIds[logitRow + index]!, logitRow: logitRow + index }, place)
   }
-  return numLogitRows
 }
 
-/** The prompt is computed: every choice takes its first token, and those that go on take a share in the prompt's blocks. */
-function forkChoices(first: Sequence, rows: GenerateRows, target: CommitTarget, events: StepEvents): void {
+/** The prompt is computed: every other choice takes a share in its blocks and runs for itself. */
+function forkChoices(first: Sequence, target: CommitTarget): void {
   const { request } = first
-  assert(rows.numLogitRows === request.sequences.length, 'each choice has its row')
   request.hasForked = true
-  for (const sequence of request.sequences) {
-    if (sequence === first) continue
-    target.blocks.fork(first, sequence)
-    target.addRunning(sequence)
+  for (const choice of request.sequences) {
+    if (choice === first) continue
+    target.blocks.fork(first, choice)
+    target.addRunning(choice)
   }
-  for (const sequence of request.sequences) {
-    const logitRow = rows.logitRow + sequence.choice
-    commitToken(sequence, { tokenId: rows.output.tokenIds[logitRow]!, logitRow }, target, events)
-  }
+}
+
+interface NewToken {
+  readonly tokenId: number
+  /** Of a forced token the row of the sampled one before it, for which nobody asks: forced tokens have no logprobs. */
+  readonly logitRow: number
 }
 
 /** Hot: per token. */
-function commitToken(
-  sequence: Sequence,
-  token: { readonly tokenId: number; readonly logitRow: number },
-  target: CommitTarget,
-  events: StepEvents,
-): void {
-  const { request, choice } = sequence
-  const { tokenId, logitRow } = token
-  sequence.appendToken(tokenId)
+function commitToken(choice: Sequence, token: NewToken, place: CommitPlace): void {
+  const { guide, request } = choice
+  const { target, events } = place
+  choice.numNewestTokens = 1
+  const reason = takeToken(choice, token, choice.isMasked ? request.guidedStop : request.stop, place)
+  if (choice.state === 'ended') return
+  if (choice.isFinishRequested) target.endChoice(choice, { reason: 'stop', stopTokenId: null }, events)
+  else if (guide !== null) followGuide(choice, guide, token, place)
+  else if (reason === 'length') target.endChoice(choice, { reason, stopTokenId: null }, events)
+}
+
+/** Hot: per token. Appends a token. One that stops the choice ends it here; any other is emitted, and 'length' says that it was the last. */
+function takeToken(choice: Sequence, token: NewToken, stop: StopConditions, { target, events }: CommitPlace): FinishReason | null {
+  const { request } = choice
+  choice.appendToken(token.tokenId)
   request.completionTokens++
-  const reason = endReason(request.stop, tokenId, sequence.numOutputTokens)
-  if (reason === 'stop') {
-    target.endChoice(sequence, { reason, stopTokenId: tokenId }, events)
-    return
+  target.counters.completionTokens++
+  const reason = endReason(stop, token.tokenId, choice.numOutputTokens)
+  if (reason === 'stop') target.endChoice(choice, { reason, stopTokenId: token.tokenId }, events)
+  else events.token(request, { choice: choice.choice, tokenId: token.tokenId, logitRow: token.logitRow })
+  return reason
+}
+
+/** Tells the guide of the sampled token, appends what must follow, and ends the choice where nothing may or the length is used up. */
+function followGuide(choice: Sequence, guide: ChoiceGuide, sampled: NewToken, place: CommitPlace): void {
+  const { target, events } = place
+  const { guidedStop, parameters } = choice.request
+  guide.accept(sampled.tokenId)
+  const numLeft = guidedStop.maxOutputTokens - choice.numOutputTokens
+  // Forced tokens have no logits: who wants logprobs has every token sampled, under masks that leave one.
+  const forced = parameters.numTopLogprobs < 0 && numLeft > 0 ? guide.forcedTokens(Math.min(numLeft, MAX_FORCED_TOKENS)) : []
+  for (const tokenId of forced) {
+    target.counters.numForcedTokens++
+    choice.numNewestTokens++
+    takeToken(choice, { tokenId, logitRow: sampled.logitRow }, guidedStop, place)
+    if (choice.state === 'ended') return
+    guide.accept(tokenId)
   }
-  events.token(request, { choice, tokenId, logitRow })
-  if (sequence.isFinishRequested) target.endChoice(sequence, { reason: 'stop', stopTokenId: null }, events)
-  else if (reason === 'length') target.endChoice(sequence, { reason, stopTokenId: null }, events)
+  const isComplete = guide.isComplete()
+  if (guide.failure !== null) target.failGuide(choice, guide.failure.cause, events)
+  else if (isComplete) target.endChoice(choice, { reason: 'stop', stopTokenId: null }, events)
+  else if (choice.numOutputTokens >= guidedStop.maxOutputTokens) target.endChoice(choice, { reason: 'length', stopTokenId: null }, events)
 }
 
 function commitEmbed(

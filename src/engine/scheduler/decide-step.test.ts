@@ -10,7 +10,7 @@ const LIMITS: DecisionLimits = {
   admissionWatermarkBlocks: 2,
 }
 
-const DECODE: RunningView = { numPendingTokens: 1, numMissingBlocks: 0, numSlots: 1, numLogitRows: 1, isEmbed: false }
+const DECODE: RunningView = { numPendingTokens: 1, numNewestTokens: 1, numMissingBlocks: 0, numSlots: 1, numLogitRows: 1, isEmbed: false }
 const prefill = (numPendingTokens: number, different: Partial<RunningView> = {}): RunningView => ({ ...DECODE, numPendingTokens, ...different })
 const embed = (numPendingTokens: number): RunningView => prefill(numPendingTokens, { isEmbed: true, numLogitRows: 0 })
 const candidate = (numBlocks: number, numSlots = 1): CandidateView => ({ numSlots, countBlocks: () => numBlocks })

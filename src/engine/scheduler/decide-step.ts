@@ -8,8 +8,9 @@
  *   admit     the first waiting sequence gets blocks for all its known tokens
  *   run       out.numTokens[i] pending tokens of running[i] are computed
  *
- * Running sequences with one pending token (they decode) come first, so that a long prompt never stops a stream; what is left
- * of the budget goes to the others, the larger part to the first in order. A waiting sequence is never passed by a later one,
+ * Running sequences whose pending tokens their last step brought (they decode) come first, so that a long prompt never stops a
+ * stream: each computes one token, and those that were made to follow share at most half of what is left. The rest goes to the
+ * others, the larger part to the first in order. A waiting sequence is never passed by a later one,
  * whatever its size: nothing starves.
  */
 import { assert } from '#base/assert'
@@ -17,7 +18,9 @@ import { assert } from '#base/assert'
 /** What the policy sees of a running sequence. */
 export interface RunningView {
   readonly numPendingTokens: number
-  /** Blocks to take before its next token can be computed. Sequences with many pending tokens got theirs at admission. */
+  /** Tokens that its last step brought: one sampled, and those that had to follow it. While no others are pending, it decodes. */
+  readonly numNewestTokens: number
+  /** Blocks to take before its pending tokens can be computed. Those that it had when it was admitted have theirs. */
   readonly numMissingBlocks: number
   /** Running places that it occupies. */
   readonly numSlots: number
@@ -87,11 +90,17 @@ function mayAdmit(view: StepView, limits: DecisionLimits, numMissingBlocks: numb
   }
   let numSlots = candidate.numSlots
   let numDecodes = 0
+  let numFollowing = 0
   for (let index = 0; index < running.length; index++) {
-    numSlots += running[index]!.numSlots
-    if (isDecoding(running[index]!)) numDecodes++
+    const sequence = running[index]!
+    numSlots += sequence.numSlots
+    if (!isDecoding(sequence)) continue
+    numDecodes++
+    numFollowing += sequence.numPendingTokens - 1
   }
-  if (numSlots > limits.maxSequences || !hasPrefillRoom(running, prefillBudget(limits, numDecodes))) return false
+  if (numSlots > limits.maxSequences) return false
+  const budget = prefillBudget(limits, numDecodes)
+  if (!hasPrefillRoom(running, budget - Math.min(numFollowing, followShare(budget, true)))) return false
   // Each further choice will copy the prompt's last block when it writes its first token.
   const numReservedBlocks = limits.admissionWatermarkBlocks + candidate.numSlots - 1
   return numMissingBlocks + numReservedBlocks + candidate.countBlocks() <= view.numFreeBlocks
@@ -111,16 +120,34 @@ function hasPrefillRoom(running: readonly RunningView[], budget: number): boolea
 function divideBudget(running: readonly RunningView[], limits: DecisionLimits, numTokens: Int32Array): void {
   let outputsLeft = limits.maxOutputsPerStep
   let numDecodes = 0
+  let numFollowing = 0
   for (let index = 0; index < running.length; index++) {
     const sequence = running[index]!
     const decodes = isDecoding(sequence)
     numTokens[index] = decodes ? 1 : 0
     if (!decodes) continue
     numDecodes++
+    numFollowing += sequence.numPendingTokens - 1
     outputsLeft -= sequence.numLogitRows
   }
   assert(numDecodes <= limits.maxTokensPerStep && outputsLeft >= 0, 'more sequences decode than a step has room for')
-  dividePrefill({ running, budget: prefillBudget(limits, numDecodes), outputsLeft }, numTokens)
+  const budget = prefillBudget(limits, numDecodes)
+  const numGiven = Math.min(numFollowing, followShare(budget, numDecodes < running.length))
+  if (numGiven > 0) divideFollowing(running, numGiven, numTokens)
+  dividePrefill({ running, budget: budget - numGiven, outputsLeft }, numTokens)
+}
+
+/** Gives those that decode numGiven tokens beyond their first, in order. */
+function divideFollowing(running: readonly RunningView[], numGiven: number, numTokens: Int32Array): void {
+  let tokensLeft = numGiven
+  for (let index = 0; index < running.length && tokensLeft > 0; index++) {
+    const sequence = running[index]!
+    if (!isDecoding(sequence)) continue
+    const chunk = Math.min(sequence.numPendingTokens - 1, tokensLeft)
+    numTokens[index] = 1 + chunk
+    tokensLeft -= chunk
+  }
+  assert(tokensLeft === 0, 'tokens were given to nobody')
 }
 
 /** First everyone its share, in order, so that a short prompt gets past a long one; then what is left, in order. */
@@ -152,6 +179,11 @@ function prefillShare(rank: number, budget: number): number {
   return Math.ceil(budget / (rank === 0 ? 2 : 4))
 }
 
+/** Tokens of the prefill budget that those that decode may take beyond their first: at most half of it where somebody prefills. */
+function followShare(budget: number, hasPrefill: boolean): number {
+  return hasPrefill ? Math.floor(budget / 2) : budget
+}
+
 /** Tokens of a step that sequences other than the decoding ones may take. */
 function prefillBudget(limits: DecisionLimits, numDecodes: number): number {
   if (numDecodes === 0) return limits.maxTokensPerStep
@@ -159,7 +191,7 @@ function prefillBudget(limits: DecisionLimits, numDecodes: number): number {
 }
 
 function isDecoding(sequence: RunningView): boolean {
-  return sequence.numPendingTokens === 1 && !sequence.isEmbed
+  return sequence.numPendingTokens <= sequence.numNewestTokens && !sequence.isEmbed
 }
 
 /** Tokens that a sequence takes of what is left; one less than all when the rows that it would then sample do not fit. */

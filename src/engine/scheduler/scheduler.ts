@@ -25,6 +25,8 @@ import type { Sequence } from './sequence.ts'
 import type { StepEvents } from './step-events.ts'
 import type { TokenRequest, TokenSink } from './token-request.ts'
 
+const NOTHING_CONTINUES = 'no token of the vocabulary continues the output under its grammar and bias'
+
 /** Counters that only grow. */
 interface SchedulerCounters {
   numSteps: number
@@ -33,6 +35,7 @@ interface SchedulerCounters {
   promptTokens: number
   cachedPromptTokens: number
   completionTokens: number
+  numForcedTokens: number
   computedTokens: number
 }
 
@@ -45,6 +48,7 @@ export class Scheduler implements CommitTarget {
     promptTokens: 0,
     cachedPromptTokens: 0,
     completionTokens: 0,
+    numForcedTokens: 0,
     computedTokens: 0,
   }
   private readonly options: SchedulerOptions
@@ -56,9 +60,12 @@ export class Scheduler implements CommitTarget {
   private readonly stepPlan: StepPlan
   private readonly decision: StepDecision
   private numArrivals = 0
+  private readonly onGuideFailure: (error: unknown) => void
 
-  constructor(options: SchedulerOptions) {
+  /** onGuideFailure: told what a guide threw, unless it is an InferdError. Must not throw. */
+  constructor(options: SchedulerOptions, onGuideFailure: (error: unknown) => void) {
     this.options = options
+    this.onGuideFailure = onGuideFailure
     this.maxSequenceTokens = Math.min(options.contextLength, options.numBlocks * options.blockSize)
     this.blocks = new SequenceBlocks({ ...options, maxSequenceTokens: this.maxSequenceTokens })
     this.hasher = new BlockHasher(options.blockSize)
@@ -92,6 +99,7 @@ export class Scheduler implements CommitTarget {
       priorityAgingSteps: this.options.priorityAgingSteps,
       eosTokenIds: this.options.eosTokenIds,
       hiddenSize: this.options.hiddenSize,
+      vocabSize: this.options.vocabSize,
       modelIdentity: this.options.modelIdentity,
       hasher: this.hasher,
     })
@@ -121,7 +129,7 @@ export class Scheduler implements CommitTarget {
   commit(plan: StepPlan, output: ComputedStep, events: StepEvents): void {
     this.counters.numSteps++
     this.counters.computedTokens += plan.numTokensTotal
-    this.counters.completionTokens += commitStep(plan, output, this, events)
+    commitStep(plan, output, this, events)
     plan.clear()
   }
 
@@ -169,8 +177,17 @@ export class Scheduler implements CommitTarget {
     this.abort(sequence.request, new InferdError('non_finite_logits', 'the model computed values that are not finite numbers'), events)
   }
 
-  failForbidden(sequence: Sequence, events: StepEvents): void {
-    this.abort(sequence.request, new InferdError('invalid_parameter', 'logit_bias forbids every token', { param: 'logit_bias' }), events)
+  failForbidden(choice: Sequence, events: StepEvents): void {
+    const error = choice.isMasked
+      ? new InferdError('invalid_parameter', NOTHING_CONTINUES, { param: 'output.format' })
+      : new InferdError('invalid_parameter', 'logit_bias forbids every token', { param: 'logit_bias' })
+    this.abort(choice.request, error, events)
+  }
+
+  failGuide(choice: Sequence, cause: unknown, events: StepEvents): void {
+    const isKnown = cause instanceof InferdError
+    if (!isKnown) this.onGuideFailure(cause)
+    this.abort(choice.request, isKnown ? cause : new InferdError('internal', 'the output could not be guided', { cause }), events)
   }
 
   /** Throws BugError unless queue, running list and blocks agree. */

@@ -1,7 +1,7 @@
 /**
  * The one writer of block tables: which sequence holds which blocks of the pool. It knows when blocks are shared, and copies
- * one before it is written. A sequence gets the blocks of all its known tokens when it is admitted, and one block at a time
- * for the tokens that it samples.
+ * one before it is written. A sequence gets the blocks of all its known tokens when it is admitted, and further ones step by
+ * step for the tokens that its steps append.
  */
 import { assert } from '#base/assert'
 import { BlockPool } from '#engine/kv-cache/block-pool'
@@ -58,12 +58,13 @@ export class SequenceBlocks {
     sequence.numRegisteredBlocks = numHits
   }
 
-  /** Blocks that must be taken before the sequence's next token can be computed: one at a block border or when the block is shared. */
+  /** Blocks that must be taken before all of the sequence's pending tokens can be computed: those behind its table, and one for a shared block. */
   countMissing(sequence: Sequence): number {
     const table = sequence.table!
+    const numBehind = blocksForTokens(sequence.numKnownTokens, this.blockSize) - table.numBlocks
     const blockIndex = Math.floor(sequence.numComputedTokens / this.blockSize)
-    if (blockIndex >= table.numBlocks) return 1
-    return this.pool.isShared(table.blockAt(blockIndex)) ? 1 : 0
+    const isShared = blockIndex < table.numBlocks && this.pool.isShared(table.blockAt(blockIndex))
+    return numBehind + (isShared ? 1 : 0)
   }
 
   /** Makes the blocks of the next numTokens tokens exist and be writable; copies go into the plan. */
@@ -72,9 +73,7 @@ export class SequenceBlocks {
     const table = sequence.table!
     const firstIndex = Math.floor(sequence.numComputedTokens / blockSize)
     const lastIndex = Math.floor((sequence.numComputedTokens + numTokens - 1) / blockSize)
-    if (firstIndex === table.numBlocks) {
-      table.append(pool.allocate())
-    } else {
+    if (firstIndex < table.numBlocks) {
       const blockId = table.blockAt(firstIndex)
       if (pool.isShared(blockId)) {
         const copyId = pool.allocate()
@@ -83,6 +82,7 @@ export class SequenceBlocks {
         pool.free(blockId)
       }
     }
+    while (table.numBlocks <= lastIndex) table.append(pool.allocate())
     for (let index = firstIndex; index <= lastIndex; index++) pool.assertWritable(table.blockAt(index))
   }
 

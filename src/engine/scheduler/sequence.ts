@@ -5,8 +5,9 @@
  *   | computed ........................ | pending ...... |
  *   0                     numComputedTokens      numKnownTokens
  *
- * A step computes some pending tokens; when none is left, it samples one more known token. That is all the scheduler has to
- * know of prompts and decoding. Preemption sets numComputedTokens to 0 and keeps the tokens.
+ * A step computes some pending tokens; when none is left, it samples one more known token, and its guide may append others that
+ * must follow. That is all the scheduler has to know of prompts and decoding. Preemption sets numComputedTokens to 0 and keeps
+ * the tokens.
  */
 import { assert } from '#base/assert'
 import { TokenCounts } from '#engine/sampling/token-counts'
@@ -15,6 +16,7 @@ import type { BlockTable } from '#engine/kv-cache/block-table'
 import type { SamplingParameters } from '#engine/sampling/sampling-parameters'
 import type { SamplingRow } from '#engine/sampling/sampling-batch'
 import type { ActiveRequest } from './active-request.ts'
+import type { ChoiceGuide } from './choice-guide.ts'
 
 /** dormant: a choice that waits for its request's prompt. */
 type SequenceState = 'dormant' | 'waiting' | 'running' | 'ended'
@@ -24,6 +26,8 @@ export class Sequence implements SamplingRow {
   readonly choice: number
   readonly seed: number
   readonly parameters: SamplingParameters
+  /** null = the model decides alone. Like the tokens it outlives preemption. */
+  readonly guide: ChoiceGuide | null
   /** Written by Scheduler, as everything below. */
   state: SequenceState = 'dormant'
   numComputedTokens = 0
@@ -32,8 +36,12 @@ export class Sequence implements SamplingRow {
   table: BlockTable | null = null
   /** Full blocks that were offered to the prefix cache since admission. */
   numRegisteredBlocks = 0
-  /** Blocks to take before its next token can be computed: 0 or 1. Fresh when decideStep looks. */
+  /** Blocks to take before its pending tokens can be computed. Fresh when decideStep looks. */
   numMissingBlocks = 0
+  /** Tokens of its last commit, the sampled one and those that had to follow; 1 before the first. */
+  numNewestTokens = 1
+  /** The row that is sampled in this step has a mask. Fresh from prepareSampling(). */
+  isMasked = false
   /** The caller asked to end the choice before it had a token. */
   isFinishRequested = false
   /** Null when the request has no penalty, and until the choice first samples. */
@@ -41,12 +49,14 @@ export class Sequence implements SamplingRow {
   /** Hashes of the leading full blocks of its known tokens, as far as anybody asked. Tokens never change, so neither do they. */
   blockHashes: BlockHash[] = []
   private outputTokenIds = new Int32Array(16)
+  private readonly alone: readonly Sequence[] = [this]
 
-  constructor(request: ActiveRequest, choice: { readonly choice: number; readonly seed: number }) {
+  constructor(request: ActiveRequest, choice: { readonly choice: number; readonly seed: number; readonly guide: ChoiceGuide | null }) {
     this.request = request
     this.choice = choice.choice
     this.seed = choice.seed
     this.parameters = request.parameters
+    this.guide = choice.guide
   }
 
   get numKnownTokens(): number {
@@ -66,9 +76,14 @@ export class Sequence implements SamplingRow {
     return this.request.hasForked ? 1 : this.request.numOpenChoices
   }
 
-  /** Logit rows of the step that computes its last pending token. */
+  /** The choices that are sampled from its last known token: all of them while they share the prompt, then itself. */
+  get sampledChoices(): readonly Sequence[] {
+    return this.request.hasForked ? this.alone : this.request.sequences
+  }
+
+  /** Logit rows of the step that computes its last pending token: one for each sampled choice. */
   get numLogitRows(): number {
-    return this.isEmbed ? 0 : this.numSlots
+    return this.isEmbed ? 0 : this.sampledChoices.length
   }
 
   /** Hot: per token. Known token at a position. */
@@ -93,8 +108,14 @@ export class Sequence implements SamplingRow {
     this.tokenCounts?.addOutputToken(tokenId)
   }
 
+  /** Called once before each draw. */
+  prepareSampling(): void {
+    this.prepareTokenCounts()
+    if (this.guide !== null) this.isMasked = this.guide.isConstrained()
+  }
+
   /** Makes the token counts before the first draw, if the request has penalties. */
-  prepareTokenCounts(): void {
+  private prepareTokenCounts(): void {
     if (!this.request.hasPenalties || this.tokenCounts !== null) return
     assert(this.numOutputTokens === 0, 'token counts start before the first output token')
     this.tokenCounts = new TokenCounts()

@@ -4,6 +4,7 @@
  */
 import type { InferdError } from '#contract/errors'
 import type { FinishReason, SamplingOptions, TokenUsage } from '#contract/generate'
+import type { TokenGuide } from './token-guide.ts'
 
 /** Sampling options whose seed has been drawn: the core owns no randomness. Choice `i` samples with seed + i (mod 2^32). */
 export interface SeededSampling extends SamplingOptions {
@@ -19,10 +20,10 @@ export interface GenerateTokensRequest {
   readonly numChoices: number
   /** Most output tokens per choice, at least 1; null = to the end of the context. Cut at the end of the context. */
   readonly maxTokens: number | null
-  /** End-of-sequence and stop tokens get probability 0 until a choice has so many tokens. */
+  /** End-of-sequence and stop tokens get probability 0 until a choice has so many tokens; not where its guide allows nothing else. */
   readonly minTokens: number
   readonly stopTokenIds: readonly number[]
-  /** True: end-of-sequence tokens do not end a choice and arrive through onToken. */
+  /** True: end-of-sequence tokens do not end a choice and arrive through onToken. Where a guide masks or forces, it decides: there they end. */
   readonly ignoreEos: boolean
   /** null = no logprobs; otherwise how many alternatives per token (0..20). */
   readonly numTopLogprobs: number | null
@@ -30,6 +31,8 @@ export interface GenerateTokensRequest {
   readonly priority: number
   /** Prefix-cache namespace: equal tokens under different salts never share blocks. */
   readonly cacheSalt: string
+  /** One per choice, called by the core alone until the request ends; null = unguided. */
+  readonly guides: readonly TokenGuide[] | null
 }
 
 /** Wants the mean of the final hidden states over all prompt tokens. Takes no prefix hits: a hit has no hidden states. */
@@ -63,12 +66,12 @@ export interface TokenSink {
   onStart(promptTokens: number, cachedTokens: number): void
   /** Hot: per token. `logprobs` is null unless asked for. A token that ends its choice is not delivered here. */
   onToken(choice: number, tokenId: number, logprobs: TokenLogprobs | null): void
-  /** reason 'length': maxTokens or the context is used up. stopTokenId: the token that ended it; null for finishChoice and 'length'. */
+  /** reason 'length': maxTokens or the context is used up. stopTokenId: the token that ended it; null for finishChoice, a complete guide and 'length'. */
   onChoiceEnd(choice: number, reason: FinishReason, stopTokenId: number | null): void
   /** Only for 'embed', before onEnd. mean: f64 (hiddenSize), not normalized; the receiver may keep it. */
   onEmbedding(mean: Float64Array): void
   onEnd(usage: TokenUsage): void
-  /** codes: cancelled (abort), shutting_down (close), invalid_parameter (a bias forbids every token), non_finite_logits, replica_lost, internal. */
+  /** codes: cancelled (abort), shutting_down (close), invalid_parameter (bias or guide forbid every token), non_finite_logits, replica_lost, internal, and those of its guide. */
   onError(error: InferdError, usage: TokenUsage): void
 }
 

@@ -66,6 +66,10 @@ function greedySampling(numLogitRows: number): SamplingBatch {
     biasStarts: new Int32Array(numLogitRows + 1),
     biasTokenIds: new Int32Array(0),
     biasValues: new Float32Array(0),
+    maskIndex: new Int32Array(numLogitRows).fill(-1),
+    masks: new Uint32Array(0),
+    maskWords: 0,
+    fillMasks: null,
     captureLogits: true,
   }
 }

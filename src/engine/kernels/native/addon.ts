@@ -14,8 +14,13 @@ export interface NativeExecutorHandle {
   packRows(matrix: number, rowStart: number, numRows: number, bytes: Uint8Array): Promise<void>
   /** Converts float elements into a vector from element `start`, adding `offset`. */
   setVector(vector: number, format: number, start: number, bytes: Uint8Array, offset: number): void
-  /** Fills `output`. The arrays of all three must not change until it resolves. */
+  /**
+   * Fills `output`. The arrays of all three must not change until it resolves, but for `sampling.masks`: with `sampling.fillMasks`
+   * (which it does not call) rows that have a mask wait for openGate(), and the step does not end without it.
+   */
   runStep(batch: StepBatch, sampling: SamplingBatch, output: StepOutput): Promise<void>
+  /** The masks of the running step are filled. Does nothing when no step waits. */
+  openGate(): void
   copyBlocks(pairs: Int32Array): void
   memory(): { readonly isa: IsaName; readonly weightsBytes: number; readonly kvCacheBytes: number; readonly activationBytes: number }
   close(): void

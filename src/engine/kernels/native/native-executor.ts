@@ -48,7 +48,10 @@ export class NativeExecutor implements Executor {
     assert(!this.isClosed, 'a step after close')
     const output = this.prepareOutput(batch, sampling)
     this.running = this.handle.runStep(batch, sampling, output)
+    const failure = this.fillMasks(sampling)
+    // Even then: the arrays stay borrowed until the step is done.
     await this.running
+    if (failure !== null) throw failure
     return output
   }
 
@@ -61,6 +64,19 @@ export class NativeExecutor implements Executor {
     this.isClosed = true
     await this.running
     this.handle.close()
+  }
+
+  /** The threads compute meanwhile. Whatever happens, the gate opens: otherwise the step would never end. */
+  private fillMasks({ fillMasks }: SamplingBatch): Error | null {
+    if (fillMasks === null) return null
+    try {
+      fillMasks()
+      return null
+    } catch (error) {
+      return error instanceof Error ? error : new Error('the masks could not be filled', { cause: error })
+    } finally {
+      this.handle.openGate()
+    }
   }
 
   /** Views of the reused arrays, cut to the step's rows. */

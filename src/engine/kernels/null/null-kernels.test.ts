@@ -61,11 +61,15 @@ interface RowOptions {
   readonly temperature?: number
   readonly seed?: number
   readonly forbidden?: readonly number[]
+  /** Of all rows, known when the step has begun; null = every token. */
+  readonly allowed?: readonly number[] | null
 }
 
 /** Four equal rows; the bias is that of the first. */
-function sampling({ temperature = 0, seed = 0, forbidden = [] }: RowOptions = {}): SamplingBatch {
+function sampling({ temperature = 0, seed = 0, forbidden = [], allowed = null }: RowOptions = {}): SamplingBatch {
   const rows = 4
+  const maskWords = Math.ceil(VOCAB_SIZE / 32)
+  const masks = new Uint32Array(allowed === null ? 0 : maskWords)
   return {
     temperature: new Float32Array(rows).fill(temperature),
     topK: new Int32Array(rows),
@@ -83,6 +87,10 @@ function sampling({ temperature = 0, seed = 0, forbidden = [] }: RowOptions = {}
     biasStarts: new Int32Array(rows + 1).fill(forbidden.length, 1),
     biasTokenIds: Int32Array.from(forbidden),
     biasValues: new Float32Array(forbidden.length).fill(-Infinity),
+    maskIndex: new Int32Array(rows).fill(allowed === null ? -1 : 0),
+    masks,
+    maskWords,
+    fillMasks: allowed === null ? null : () => allowed.forEach((id) => (masks[id >> 5]! |= 1 << (id & 31))),
     captureLogits: false,
   }
 }

@@ -38,14 +38,17 @@ interface NullContinuation {
   readonly seed: number
   readonly drawIndex: number
   readonly forbidden?: ReadonlySet<number>
+  /** null = all of them. */
+  readonly allowed?: ReadonlySet<number> | null
 }
 
 /** The token that null kernels sample behind `tokenIds`: what a test expects. */
-export function nextNullToken({ tokenIds, vocabSize, temperature, seed, drawIndex, forbidden = new Set() }: NullContinuation): number {
+export function nextNullToken(continuation: NullContinuation): number {
+  const { tokenIds, vocabSize, temperature, seed, drawIndex, forbidden = new Set(), allowed = null } = continuation
   let hash = ROOT_HASH
   for (const tokenId of tokenIds) hash = extendHash(hash, tokenId)
   let token = drawNullToken(hash, temperature === 0 ? 0 : hash32(seed, drawIndex), vocabSize)
-  while (forbidden.has(token)) token = (token + 1) % vocabSize
+  while (forbidden.has(token) || allowed?.has(token) === false) token = (token + 1) % vocabSize
   return token
 }
 
@@ -83,7 +86,9 @@ class NullExecutor implements Executor {
     const failure = this.faults.failingSteps?.get(this.numSteps++)
     if (failure !== undefined) throw failure
     this.checkShape(batch)
+    this.checkMasks(batch, sampling)
     this.cache.runStep(batch)
+    sampling.fillMasks?.()
     return this.sample(batch, sampling)
   }
 
@@ -117,6 +122,15 @@ class NullExecutor implements Executor {
     }
   }
 
+  private checkMasks(batch: StepBatch, { maskIndex, masks, maskWords, fillMasks }: SamplingBatch): void {
+    assert(maskIndex.length >= batch.numLogitRows, `${maskIndex.length} mask indices for ${batch.numLogitRows} logit rows`)
+    assert(maskWords === Math.ceil(this.program.vocabSize / 32), `masks of ${maskWords} words for ${this.program.vocabSize} tokens`)
+    const numMasks = masks.length / maskWords
+    assert(Number.isInteger(numMasks) && numMasks <= this.limits.maxOutputs, `${numMasks} masks`)
+    assert(fillMasks === null || numMasks > 0, 'there is nothing to fill')
+    for (const index of maskIndex) assert(index >= -1 && index < numMasks, `mask ${index} of ${numMasks}`)
+  }
+
   private sample(batch: StepBatch, sampling: SamplingBatch): StepOutput {
     const { numLogitRows, numOutputs } = batch
     const output = {
@@ -140,7 +154,7 @@ class NullExecutor implements Executor {
   private sampleRow(batch: StepBatch, sampling: SamplingBatch, row: number, output: StepOutput): void {
     const { vocabSize } = this.program
     const lastToken = batch.tokenIds[batch.outputRows[row]!]!
-    const forbidden = forbiddenTokens(sampling, row)
+    const forbidden = forbiddenTokens(sampling, row, vocabSize)
     if (this.faults.nonFiniteAfterTokens?.has(lastToken) === true) output.nonFinite[row] = NON_FINITE
     else if (forbidden.size >= vocabSize) output.nonFinite[row] = ALL_FORBIDDEN
     if (output.nonFinite[row] !== SAMPLED) return
@@ -162,10 +176,14 @@ class NullExecutor implements Executor {
   }
 }
 
-function forbiddenTokens(sampling: SamplingBatch, row: number): Set<number> {
+function forbiddenTokens(sampling: SamplingBatch, row: number, vocabSize: number): Set<number> {
   const forbidden = new Set<number>()
   for (let entry = sampling.biasStarts[row]!; entry < sampling.biasStarts[row + 1]!; entry++) {
     if (sampling.biasValues[entry] === -Infinity) forbidden.add(sampling.biasTokenIds[entry]!)
   }
+  const mask = sampling.maskIndex[row]!
+  if (mask < 0) return forbidden
+  const start = mask * sampling.maskWords
+  for (let id = 0; id < vocabSize; id++) if (((sampling.masks[start + (id >> 5)]! >>> (id & 31)) & 1) === 0) forbidden.add(id)
   return forbidden
 }

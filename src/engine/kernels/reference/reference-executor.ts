@@ -64,7 +64,7 @@ export class ReferenceExecutor implements Executor {
     }
   }
 
-  runStep(batch: StepBatch, sampling: SamplingBatch): Promise<StepOutput> {
+  async runStep(batch: StepBatch, sampling: SamplingBatch): Promise<StepOutput> {
     const { limits } = this
     assert(
       batch.numTokens <= limits.maxTokens && batch.numSequences <= limits.maxSequences && batch.numOutputs <= limits.maxOutputs,
@@ -73,7 +73,8 @@ export class ReferenceExecutor implements Executor {
     assert(batch.numLogitRows <= batch.numOutputs, 'more logit rows than outputs')
     for (const table of this.program.tables) fillRotations(table, batch.positions, batch.numTokens, this.rotations[table.id]!)
     for (const op of this.program.ops) this.runOp(op, batch)
-    return Promise.resolve(this.collect(batch, sampling))
+    sampling.fillMasks?.()
+    return this.collect(batch, sampling)
   }
 
   copyBlocks(pairs: Int32Array): void {

@@ -7,7 +7,7 @@ const STEPS_PER_STATE = 128
 export class CharBudget {
   readonly maxStates: number
   private readonly steps: { left: number }
-  private readonly place: string
+  readonly place: string
 
   /** One budget serves one source (a schema, a pattern, a grammar): its steps are shared by all that is built with it. */
   constructor(limits: Pick<GrammarLimits, 'maxCharStates'>, place = '', shared: { left: number } | null = null) {

@@ -18,17 +18,20 @@ export class EmptyStepAutomaton {
   /** A copy of `automaton` of which no state accepts. Returns its start, and the states that accepted. */
   append(automaton: CharAutomaton): { readonly start: number; readonly ends: readonly number[] } {
     const start = this.edges.length
+    this.addStates(automaton.edges.map((edges) => edges.map(({ first, last, target }) => ({ first, last, target: target + start }))))
+    return { start, ends: automaton.accepting.flatMap((accepts, state) => (accepts ? [start + state] : [])) }
+  }
+
+  /** States with edges to any states, those still to come included. */
+  addStates(edgesByState: readonly (readonly CharEdge[])[]): void {
     // Half of the states may be starts and ends of parts, which join.
-    this.budget.checkStates((start + automaton.edges.length - 1) >> 1)
-    const ends: number[] = []
-    automaton.edges.forEach((edges, state) => {
+    this.budget.checkStates((this.edges.length + edgesByState.length - 1) >> 1)
+    for (const edges of edgesByState) {
       this.budget.spend(edges.length + 1)
-      this.edges.push(start === 0 ? edges : edges.map(({ first, last, target }) => ({ first, last, target: target + start })))
+      this.edges.push(edges)
       this.emptySteps.push([])
       this.accepting.push(false)
-      if (automaton.accepting[state]!) ends.push(start + state)
-    })
-    return { start, ends }
+    }
   }
 
   link(from: number, to: number): void {

@@ -127,7 +127,7 @@ test('a set of texts is as small as the smallest automaton of its texts', () => 
     const one = unite(
       texts.map((text) =>
         concatenate(
-          [...text].map((char) => fromChars([char.codePointAt(0)!, char.codePointAt(0)!])),
+          Array.from(text, (char) => fromChars([char.codePointAt(0)!, char.codePointAt(0)!])),
           budget,
         ),
       ),

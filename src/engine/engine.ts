@@ -39,6 +39,11 @@ export interface EngineStats {
   /** Rows that were sampled under a mask, and the time that filling the masks took, while the kernels computed. */
   readonly numMasks: number
   readonly maskMsSum: number
+  /** Compiled grammars that are kept, and how often one was there when it was asked for. */
+  readonly numGrammars: number
+  readonly grammarBytes: number
+  readonly numGrammarHits: number
+  readonly numGrammarMisses: number
   readonly numBlocks: number
   /** Blocks that no sequence holds (they may still serve prefix hits). */
   readonly numFreeBlocks: number

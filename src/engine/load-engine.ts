@@ -19,6 +19,7 @@ import { findArchitecture } from './models/registry.ts'
 import { optimize } from './program/optimize.ts'
 import type { Program } from './program/program.ts'
 import { PromptEncoder } from './prompt-encoder.ts'
+import { GrammarLibrary } from './structured-output/grammar-library.ts'
 import type { DType } from './tensor/dtype.ts'
 import { loadTokenizerFromFolder, loadTokenizerFromGguf } from './tokenizers/load-tokenizer.ts'
 import type { Tokenizer } from './tokenizers/tokenizer.ts'
@@ -82,7 +83,14 @@ async function buildEngine(files: ModelFiles, options: EngineOptions, hooks: Loa
     tokenizer,
     promptEncoder: new PromptEncoder({ tokenizer, chatTemplate, contextLength }),
     memory: executor.memory,
+    grammars: new GrammarLibrary({ makeVocabulary: () => notYet(grammarTokens(tokenizer)), clock: hooks.clock ?? systemClock }),
   })
+}
+
+/** Bytes by token id. What ends a choice has none: no text of a grammar may hold it. */
+function grammarTokens(tokenizer: Tokenizer): Uint8Array[] {
+  const ends = new Set(tokenizer.eosTokenIds)
+  return Array.from({ length: tokenizer.vocabSize }, (_, tokenId) => (ends.has(tokenId) ? new Uint8Array() : tokenizer.tokenBytes(tokenId)))
 }
 
 function servedContextLength(config: ModelConfig, options: EngineOptions): number {
@@ -175,4 +183,8 @@ function modelFacts({ files, config, contextLength, chatTemplate }: FactParts): 
     hasChatTemplate: chatTemplate !== null,
     chatTemplateProblem: chatTemplate?.problem?.message ?? null,
   }
+}
+
+function notYet(_tokens: readonly Uint8Array[]): never {
+  throw new InferdError('internal', 'the native vocabulary is not there yet')
 }

@@ -7,8 +7,15 @@ import type { EngineCore } from './engine-core.ts'
 import { promptLength, type Engine, type EngineStats } from './engine.ts'
 import { Generation } from './generation.ts'
 import type { PromptEncoder } from './prompt-encoder.ts'
+import type { AnswerFormat } from './chat-format/answer-format.ts'
+import type { LoadedGrammar } from './grammar/token-matcher.ts'
 import type { ExecutorMemory } from './kernels/kernels.ts'
 import type { EmbedTokensRequest, GenerateTokensRequest, RequestHandle } from './scheduler/token-request.ts'
+import type { TokenGuide } from './scheduler/token-guide.ts'
+import { startWithGrammar } from './start-with-grammar.ts'
+import type { GrammarLibrary } from './structured-output/grammar-library.ts'
+import { guidesOf } from './structured-output/guides.ts'
+import { planOutput } from './structured-output/plan-output.ts'
 import { TokenSpeller } from './token-speller.ts'
 import { Detokenizer } from './tokenizers/detokenizer.ts'
 import type { Tokenizer } from './tokenizers/tokenizer.ts'
@@ -23,6 +30,7 @@ export interface LocalEngineParts {
   readonly tokenizer: Tokenizer
   readonly promptEncoder: PromptEncoder
   readonly memory: ExecutorMemory
+  readonly grammars: GrammarLibrary
 }
 
 export class LocalEngine implements Engine {
@@ -37,11 +45,18 @@ export class LocalEngine implements Engine {
   }
 
   start(request: GenerateRequest, sink: (event: GenerateEvent) => void): { abort(): void } {
-    const { core, tokenizer, promptEncoder } = this.parts
+    const { tokenizer, promptEncoder, grammars } = this.parts
     const promptTokenIds = promptEncoder.encode(request.input)
+    const answerFormat: AnswerFormat | null = null
+    const plan = planOutput(request.output, answerFormat, tokenizer)
     const echoText = request.echo ? this.promptText(request.input, promptTokenIds) : ''
     const generation = new Generation({ request, tokenizer, speller: this.speller, echoText, emit: sink })
-    generation.attach(core.submit(toTokensRequest(request, promptTokenIds), generation))
+    const submit = (grammar: LoadedGrammar | null): void => {
+      const guides = guidesOf(plan, { grammar, tokenizer, numChoices: request.numChoices })
+      generation.attach(this.parts.core.submit(toTokensRequest(request, promptTokenIds, guides), generation))
+    }
+    if (plan.spec === null) submit(null)
+    else startWithGrammar({ generation, grammars, spec: plan.spec, tenant: request.cacheSalt, submit })
     return generation
   }
 
@@ -91,11 +106,12 @@ export class LocalEngine implements Engine {
   }
 
   stats(): EngineStats {
-    return { ...this.parts.core.stats(), memory: this.parts.memory }
+    return { ...this.parts.core.stats(), ...this.parts.grammars.stats(), memory: this.parts.memory }
   }
 
-  close(): Promise<void> {
-    return this.parts.core.close()
+  async close(): Promise<void> {
+    await this.parts.grammars.close()
+    await this.parts.core.close()
   }
 
   private async embedOne(request: EmbedTokensRequest, index: number, handles: Set<RequestHandle>): Promise<Embedding> {
@@ -130,7 +146,7 @@ function atInput<T>(index: number, action: () => T): T {
   }
 }
 
-function toTokensRequest(request: GenerateRequest, promptTokenIds: readonly number[]): GenerateTokensRequest {
+function toTokensRequest(request: GenerateRequest, promptTokenIds: readonly number[], guides: readonly TokenGuide[] | null): GenerateTokensRequest {
   const { numChoices, maxTokens, minTokens, stopTokenIds, ignoreEos, numTopLogprobs, priority, cacheSalt, sampling } = request
   const seed = sampling.seed ?? randomSeed()
   return {
@@ -145,7 +161,7 @@ function toTokensRequest(request: GenerateRequest, promptTokenIds: readonly numb
     numTopLogprobs,
     priority,
     cacheSalt,
-    guides: null,
+    guides,
   }
 }
 

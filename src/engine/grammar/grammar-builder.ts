@@ -33,6 +33,13 @@ export class GrammarBuilder {
     return { kind: 'rule', id }
   }
 
+  /** Takes the rules of another grammar in; the result is its root. Depth of expressions: bounded by who parsed them. */
+  embed(grammar: Grammar): Expr {
+    const ids = grammar.rules.map(({ name }) => this.declare(name))
+    for (const [index, { body }] of grammar.rules.entries()) this.define(ids[index]!, renumbered(body, ids))
+    return { kind: 'rule', id: ids[grammar.root]! }
+  }
+
   /** Asserts that every declared rule has its body. */
   build(root: RuleId): Grammar {
     const rules = this.names.map((name, id): Rule => {
@@ -41,5 +48,22 @@ export class GrammarBuilder {
       return { name, body }
     })
     return { rules, root }
+  }
+}
+
+function renumbered(expr: Expr, ids: readonly RuleId[]): Expr {
+  switch (expr.kind) {
+    case 'rule':
+      return { kind: 'rule', id: ids[expr.id]! }
+    case 'repeat':
+      return { ...expr, body: renumbered(expr.body, ids) }
+    case 'sequence':
+    case 'choice':
+      return { ...expr, items: expr.items.map((item) => renumbered(item, ids)) }
+    case 'text':
+    case 'chars':
+    case 'regular':
+    case 'token':
+      return expr
   }
 }

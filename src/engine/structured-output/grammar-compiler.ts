@@ -136,7 +136,9 @@ export class GrammarCompiler {
     if (job === undefined) return
     const isMemory = cause instanceof Error && 'code' in cause && cause.code === 'ERR_WORKER_OUT_OF_MEMORY'
     const error = isMemory
-      ? new InferdError('invalid_parameter', `the output's grammar needs more than ${this.options.maxHeapMb} MB to compile`, { param: 'output.format' })
+      ? new InferdError('invalid_parameter', `the output's grammar needs more than ${this.options.maxHeapMb} MB to compile`, {
+          param: 'output.format',
+        })
       : new InferdError('internal', 'the grammar compiler failed', { cause })
     this.settle(job.id, (failed) => failed.reject(error))
   }

@@ -8,7 +8,11 @@ import { ReasoningGuide } from './reasoning-guide.ts'
 
 const FOLDER = path.resolve(import.meta.dirname, '../../../models/inferd-chat')
 const json = (name: string): Record<string, unknown> => JSON.parse(readFileSync(path.join(FOLDER, name), 'utf8')) as Record<string, unknown>
-const tokenizer = loadTokenizerFromFolder({ tokenizerJson: json('tokenizer.json'), tokenizerConfig: json('tokenizer_config.json'), extraEosTokenIds: [] })
+const tokenizer = loadTokenizerFromFolder({
+  tokenizerJson: json('tokenizer.json'),
+  tokenizerConfig: json('tokenizer_config.json'),
+  extraEosTokenIds: [],
+})
 
 const encode = (text: string, parseSpecial = true): number[] => tokenizer.encode(text, { parseSpecial, addSpecial: false })
 const CLOSE = encode('</think>')

@@ -25,7 +25,9 @@
     {
       "target_name": "inferd_kernels",
       "sources": [
-        "binding/addon.cpp", "binding/read_config.cpp", "src/dispatch/dispatch.cpp", "src/executor/executor.cpp", "src/memory/huge_buffer.cpp",
+        "binding/addon.cpp", "binding/grammar_binding.cpp", "binding/read_config.cpp", "src/dispatch/dispatch.cpp", "src/executor/executor.cpp",
+        "src/grammar/automaton.cpp", "src/grammar/configurations.cpp", "src/grammar/free_text.cpp", "src/grammar/mask_cache.cpp",
+        "src/grammar/mask_composer.cpp", "src/grammar/matcher.cpp", "src/grammar/token_trie.cpp", "src/memory/huge_buffer.cpp",
         "src/pack/pack_rows.cpp", "src/pack/unpack_block.cpp", "src/pool/thread_pool.cpp", "src/sampling/sample_row.cpp",
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],

@@ -10,6 +10,7 @@
 
 #include "dispatch/dispatch.h"
 #include "executor/executor.h"
+#include "grammar_binding.h"
 #include "pack/pack_rows.h"
 #include "read_config.h"
 
@@ -274,6 +275,7 @@ Napi::Value is_available(const Napi::CallbackInfo& info) {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("NativeExecutor", NativeExecutor::define(env));
   exports.Set("isAvailable", Napi::Function::New(env, is_available));
+  define_grammar(env, exports);
   return exports;
 }
 

@@ -1,6 +1,6 @@
 /**
  * Grammars over one vocabulary: the seam between compiled automata and what steers sampling. Implemented natively
- * (`native-matcher.ts`) and, slowly and plainly, by `reference-matcher.ts`; both give the same answers.
+ * (`kernels/native/native-vocabulary.ts`) and, slowly and plainly, by `reference-matcher.ts`; both give the same answers.
  */
 import type { Automaton } from './automaton.ts'
 

@@ -5,6 +5,8 @@
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { InferdError } from '#contract/errors'
+import type { Automaton } from '#engine/grammar/automaton'
+import type { TokenMatcher } from '#engine/grammar/token-matcher'
 import type { SamplingBatch, StepBatch, StepOutput } from '../kernels.ts'
 import type { ExecutorConfig } from './lowered-program.ts'
 
@@ -26,6 +28,21 @@ export interface NativeExecutorHandle {
   close(): void
 }
 
+/** Mirrors native/binding/grammar_binding.cpp, as the two below. */
+export interface NativeVocabularyHandle {
+  readonly memoryBytes: number
+}
+
+/** Keeps its vocabulary. */
+export interface NativeGrammarHandle {
+  readonly memoryBytes: number
+}
+
+/** Keeps its grammar. Throws Error with code GRAMMAR_TOO_AMBIGUOUS (token-matcher.ts, MAX_CONFIGURATIONS). */
+export interface NativeMatcherHandle extends TokenMatcher {
+  readonly memoryBytes: number
+}
+
 export type IsaName = 'scalar' | 'avx2' | 'avx512'
 
 interface Addon {
@@ -34,6 +51,11 @@ interface Addon {
    * Error with code THREADS_REFUSED when the system refuses threads.
    */
   readonly NativeExecutor: new (config: ExecutorConfig, isa: IsaName | '', availableBytes: number) => NativeExecutorHandle
+  /** Token t has bytes[starts[t]] up to bytes[starts[t + 1]]; i32 (vocabSize + 1). Throws RangeError for starts that do not ascend. */
+  readonly NativeVocabulary: new (bytes: Uint8Array, starts: Int32Array) => NativeVocabularyHandle
+  /** Throws RangeError for tables that contradict themselves or the vocabulary. */
+  readonly NativeGrammar: new (vocabulary: NativeVocabularyHandle, automaton: Automaton, maxCacheBytes: number) => NativeGrammarHandle
+  readonly NativeMatcher: new (grammar: NativeGrammarHandle) => NativeMatcherHandle
   /** '' asks for any. */
   isAvailable(isa: IsaName | ''): boolean
 }

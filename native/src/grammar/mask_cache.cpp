@@ -1,0 +1,189 @@
+#include "grammar/mask_cache.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace inferd::grammar {
+namespace {
+
+template <typename ELEMENT> size_t bytes_of(const std::vector<ELEMENT>& values) { return values.capacity() * sizeof(ELEMENT); }
+
+uint64_t hash_nodes(const std::vector<int32_t>& nodes) {
+  uint64_t hash = nodes.size();
+  for (const int32_t node : nodes) hash = (hash ^ static_cast<uint32_t>(node)) * 0x9e3779b97f4a7c15u, hash ^= hash >> 29;
+  return hash;
+}
+
+}  // namespace
+
+MaskCache::MaskCache(const TokenTrie& trie, const FreeText& freeText, const Automaton& automaton)
+    : trie_(trie), freeText_(freeText), automaton_(automaton), pathStates_(static_cast<size_t>(trie.max_token_bytes()) + 1),
+      pathCounts_(static_cast<size_t>(trie.max_token_bytes()) + 1), tokenWords_((static_cast<size_t>(trie.vocab_size()) + 31) / 32) {
+  clear();
+}
+
+void MaskCache::clear() {
+  if (entries_.empty() && nodeSets_.size() == 1) return;
+  index_.clear();
+  index_.shrink();
+  entries_.clear();
+  nodeSets_.clear();
+  nodeSetByHash_.clear();
+  bytes_ = 0;
+  std::vector<int32_t> root{kTrieRoot};
+  intern(root);
+}
+
+/** Counts that differ only beyond the reach of the longest token are the same to a mask. */
+TableKey MaskCache::key_of(NodeSetId nodes, int32_t stateIndex, int32_t count, bool needsExits) const {
+  const State& state = automaton_.state(stateIndex);
+  const int32_t reach = trie_.max_token_bytes(), flagged = stateIndex * 2 + (needsExits ? 1 : 0);
+  if (state.ruleMax == kUncounted) return {nodes, flagged, 0, 0};
+  const int32_t remaining = state.ruleMax == kUnbounded ? reach : std::clamp(state.ruleMax - count, 0, reach);
+  return {nodes, flagged, std::clamp(state.ruleMin - count, 0, reach), remaining};
+}
+
+const MaskEntry* MaskCache::entry(NodeSetId nodes, int32_t state, int32_t count, bool needsExits, int64_t maxWork) {
+  const TableKey key = key_of(nodes, state, count, needsExits);
+  const int32_t known = index_.find(key);
+  if (known >= 0) {
+    const MaskEntry& entry = entries_[static_cast<size_t>(known)];
+    return entry.work <= maxWork ? &entry : nullptr;
+  }
+  MaskEntry entry;
+  if (!compute(nodes, state, count, needsExits, maxWork, entry)) return nullptr;
+  bytes_ += sizeof(MaskEntry) + bytes_of(entry.tokens) + bytes_of(entry.words) + bytes_of(entry.calls);
+  index_.find_or_insert(key, static_cast<int32_t>(entries_.size()));
+  entries_.push_back(std::move(entry));
+  return &entries_.back();
+}
+
+bool MaskCache::compute(NodeSetId nodes, int32_t stateIndex, int32_t count, bool needsExits, int64_t maxWork, MaskEntry& entry) {
+  const State& state = automaton_.state(stateIndex);
+  needsExits_ = needsExits;
+  work_ = 0;
+  arrivalIndex_.clear();
+  bool isDone = true;
+  const bool isFreeText = nodes == kRootNodes && (state.flags & kFreeText) != 0 && state.callBegin == state.callEnd && ((state.flags & kAccepts) == 0 || !needsExits);
+  if (isFreeText) {
+    const bool isBounded = state.isGate && state.ruleMax != kUnbounded && (state.flags & kBoundary) != 0;
+    entry.freeCodePoints = isBounded ? std::clamp(state.ruleMax - count, 0, freeText_.max_code_points()) : freeText_.max_code_points();
+    isDone = walk_free_text(stateIndex, count, maxWork);
+  } else {
+    // By index: interning below makes the outer list grow, but only after the walk.
+    for (size_t i = 0; isDone && i < nodeSets_[static_cast<size_t>(nodes)].size(); i++) isDone = walk(nodeSets_[static_cast<size_t>(nodes)][i], stateIndex, count, maxWork);
+  }
+  for (const int32_t token : tokens_) tokenWords_[static_cast<size_t>(token >> 5)] = 0;
+  if (isDone) take_results(count, entry);
+  tokens_.clear();
+  exits_.clear();
+  arrivals_.clear();
+  entry.work = work_;
+  return isDone;
+}
+
+/** At the root of the trie, in a state that free text leads back to: only the stops are left to look at. */
+bool MaskCache::walk_free_text(int32_t stateIndex, int32_t count, int64_t maxWork) {
+  const State& state = automaton_.state(stateIndex);
+  for (int32_t edge = state.byteBegin; edge < state.byteEnd; edge++) {
+    const size_t e = static_cast<size_t>(edge);
+    const int32_t target = automaton_.tables().byteTarget[e];
+    const State& targetState = automaton_.state(target);
+    for (int32_t byte = automaton_.tables().byteFirst[e]; byte <= automaton_.tables().byteLast[e]; byte++)
+      for (const TextStop& stop : freeText_.stops(static_cast<uint8_t>(byte))) {
+        if (++work_ > maxWork) return false;
+        const bool grows = state.isGate && (state.flags & kBoundary) != 0;
+        const int32_t room = state.ruleMax == kUnbounded ? std::max(0, state.ruleMin - count) : stop.codePoints;
+        const int64_t there = grows ? int64_t{count} + std::min(stop.codePoints, room) : count;
+        if (there > kUnbounded || !state.may_leave(static_cast<int32_t>(there))) continue;
+        const int32_t behind = targetState.count_on_arrival(static_cast<int32_t>(there));
+        const TrieNode& node = trie_.node(stop.node);
+        if (node.token >= 0) take_token(node.token);
+        if (!trie_.is_leaf(stop.node) && arrive(stop.node, targetState, target, behind) && !walk(stop.node, target, behind, maxWork)) return false;
+      }
+  }
+  return true;
+}
+
+/** The subtree below a node at which the rule stands in `state`. */
+bool MaskCache::walk(int32_t from, int32_t stateIndex, int32_t count, int64_t maxWork) {
+  const std::vector<TrieNode>& nodes = trie_.nodes();
+  const TrieNode& top = nodes[static_cast<size_t>(from)];
+  pathStates_[static_cast<size_t>(top.depth)] = stateIndex;
+  pathCounts_[static_cast<size_t>(top.depth)] = count;
+  for (int32_t i = from + 1; i < top.end;) {
+    const TrieNode& node = nodes[static_cast<size_t>(i)];
+    const size_t depth = static_cast<size_t>(node.depth);
+    if (++work_ > maxWork) return false;
+    const int32_t target = automaton_.target(automaton_.state(pathStates_[depth - 1]), node.byte);
+    if (target < 0) {
+      i = node.end;
+      continue;
+    }
+    const State& state = automaton_.state(target);
+    const int32_t behind = state.count_on_arrival(pathCounts_[depth - 1]);
+    if (node.token >= 0) take_token(node.token);
+    if (node.end == i + 1 || !arrive(i, state, target, behind)) {
+      i = node.end;
+      continue;
+    }
+    pathStates_[depth] = target;
+    pathCounts_[depth] = behind;
+    i++;
+  }
+  return true;
+}
+
+/** Notes what a caller or a called rule may go on with. Whether the walk goes on below. */
+bool MaskCache::arrive(int32_t node, const State& state, int32_t stateIndex, int32_t count) {
+  if (needsExits_ && state.may_end(count)) exits_.push_back(node);
+  if (!state.may_leave(count)) return false;
+  if (state.callBegin < state.callEnd) {
+    const StampedTable::Found found = arrivalIndex_.find_or_insert({stateIndex, count, 0, 0}, static_cast<int32_t>(arrivals_.size()));
+    if (found.isNew) arrivals_.push_back({stateIndex, count, {}});
+    arrivals_[static_cast<size_t>(found.value)].nodes.push_back(node);
+  }
+  return state.byteBegin < state.byteEnd;
+}
+
+void MaskCache::take_token(int32_t first) {
+  uint32_t& word = tokenWords_[static_cast<size_t>(first >> 5)];
+  // Node sets may hold a node and one below it: the same token can come twice, and its duplicates with it.
+  if ((word >> (first & 31) & 1) != 0) return;
+  for (int32_t token = first; token >= 0; token = trie_.next_duplicate(token)) {
+    tokenWords_[static_cast<size_t>(token >> 5)] |= 1u << (token & 31);
+    tokens_.push_back(token);
+  }
+}
+
+void MaskCache::take_results(int32_t count, MaskEntry& entry) {
+  if (tokens_.size() > tokenWords_.size()) {
+    entry.words.assign(tokenWords_.size(), 0);
+    for (const int32_t token : tokens_) entry.words[static_cast<size_t>(token >> 5)] |= 1u << (token & 31);
+  } else {
+    entry.tokens.assign(tokens_.begin(), tokens_.end());
+  }
+  if (!exits_.empty()) entry.exits = intern(exits_);
+  for (Arrivals& arrival : arrivals_) entry.calls.push_back({arrival.state, arrival.count - count, intern(arrival.nodes)});
+}
+
+NodeSetId MaskCache::intern(std::vector<int32_t>& nodes) {
+  std::sort(nodes.begin(), nodes.end());
+  nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
+  const uint64_t hash = hash_nodes(nodes);
+  const auto [first, last] = nodeSetByHash_.equal_range(hash);
+  for (auto at = first; at != last; ++at)
+    if (nodeSets_[static_cast<size_t>(at->second)] == nodes) return at->second;
+  const NodeSetId id = static_cast<NodeSetId>(nodeSets_.size());
+  nodeSets_.emplace_back(nodes.begin(), nodes.end());
+  nodeSetByHash_.emplace(hash, id);
+  // The vector, its nodes, and about what a node of the hash table takes.
+  bytes_ += sizeof(nodeSets_.back()) + bytes_of(nodeSets_.back()) + 48;
+  return id;
+}
+
+size_t MaskCache::scratch_bytes() const {
+  return bytes_of(pathStates_) + bytes_of(pathCounts_) + bytes_of(tokenWords_) + bytes_of(tokens_) + bytes_of(exits_) + arrivalIndex_.memory_bytes();
+}
+
+}  // namespace inferd::grammar

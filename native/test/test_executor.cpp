@@ -1,5 +1,6 @@
-// Whole steps of a small program on several threads: the same bits as on one thread, and an executor that goes away while a
-// step runs, as it does when the process ends, finishes the step first.
+// Whole steps of a small program on several threads: the same bits as on one thread, masks that are written while the step runs
+// are read whole, and an executor that goes away while a step runs, as it does when the process ends, finishes the step first.
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <vector>
@@ -114,16 +115,29 @@ class Step {
     tableStarts_ = {0, (firstLength + kBlockSize - 1) / kBlockSize, static_cast<int32_t>(blocks_.size())};
   }
 
-  void start(Executor& executor, Waiter& waiter) {
+  /** Every second row has a mask. isGated: fill_masks() and open_gate() follow. */
+  void start(Executor& executor, Waiter& waiter, bool isGated) {
     const StepArrays arrays = {kNumTokens,     2,              kNumTokens,          kNumSampled,    tokens_.data(),    positions_.data(),
                                slots_.data(),  starts_.data(), lengths_.data(),     tableStarts_.data(), blocks_.data(), outputRows_.data()};
     const SamplingColumns columns = {temperature_.data(), ones_.data(), zeros_.data(), ones_.data(), zeros_.data(), zeros_.data(),
                                      none_.data(),        none_.data(), none_.data(),  none_.data(), none_.data(),  none_.data(),
-                                     none_.data(),        seeds_.data(), seeds_.data(), zeros_.data()};
+                                     none_.data(),        seeds_.data(), seeds_.data(), zeros_.data(), maskIndex_.data(), masks_.data(),
+                                     kNumMasks,           kMaskWords};
     const char* fault = executor.find_fault(arrays, columns);
     expect(fault == nullptr, fault);
     float* topLogprobs = floats_.data() + kNumSampled;
-    executor.start_step(arrays, columns, {{sampled.data(), nonFinite_.data(), floats_.data(), ids_.data(), topLogprobs}, hidden_.data(), logits.data()}, &waiter);
+    executor.start_step(arrays, columns, isGated, {{sampled.data(), nonFinite_.data(), floats_.data(), ids_.data(), topLogprobs}, hidden_.data(), logits.data()}, &waiter);
+  }
+
+  void clear_masks() { std::fill(masks_.begin(), masks_.end(), 0); }
+  /** Each mask leaves one token. */
+  void fill_masks() {
+    for (int32_t m = 0; m < kNumMasks; m++) masks_[static_cast<size_t>(m * kMaskWords + only_token(m) / 32)] = 1u << only_token(m) % 32;
+  }
+  bool obeys_masks() const {
+    for (int32_t m = 0; m < kNumMasks; m++)
+      if (sampled[static_cast<size_t>(2 * m)] != only_token(m) || nonFinite_[static_cast<size_t>(2 * m)] != kSampled) return false;
+    return true;
   }
 
   static constexpr int32_t kNumSampled = kNumTokens / 2;
@@ -131,6 +145,14 @@ class Step {
   std::vector<int32_t> sampled = std::vector<int32_t>(kNumSampled, -1);
 
  private:
+  static constexpr int32_t kNumMasks = (kNumSampled + 1) / 2, kMaskWords = kVocabSize / 32;
+  static int32_t only_token(int32_t mask) { return mask * 7 % kVocabSize; }
+  static std::vector<int32_t> every_second() {
+    std::vector<int32_t> index;
+    for (int32_t row = 0; row < kNumSampled; row++) index.push_back(row % 2 == 0 ? row / 2 : -1);
+    return index;
+  }
+
   static constexpr size_t kRows = kNumSampled + 1;
   std::vector<int32_t> tokens_, positions_, slots_, outputRows_, blocks_, starts_, lengths_, tableStarts_;
   std::vector<float> hidden_, temperature_ = std::vector<float>(kRows, 1), ones_ = temperature_, zeros_ = std::vector<float>(kRows, 0),
@@ -138,6 +160,8 @@ class Step {
   std::vector<int32_t> none_ = std::vector<int32_t>(kRows, 0), ids_ = std::vector<int32_t>(kRows * kMaxTopLogprobs);
   std::vector<uint32_t> seeds_ = std::vector<uint32_t>(kRows, 7);
   std::vector<uint8_t> nonFinite_ = std::vector<uint8_t>(kRows, 9);
+  std::vector<int32_t> maskIndex_ = every_second();
+  std::vector<uint32_t> masks_ = std::vector<uint32_t>(static_cast<size_t>(kNumMasks) * kMaskWords, 0);
 };
 
 std::unique_ptr<Executor> make_executor(const KernelTable& kernels, int32_t numThreads, Waiter& waiter) {
@@ -149,23 +173,52 @@ std::unique_ptr<Executor> make_executor(const KernelTable& kernels, int32_t numT
 
 }  // namespace
 
+static void test_gate(const KernelTable& kernels, const Step& alone) {
+  for (int32_t numThreads = 1; numThreads <= 4; numThreads++) {
+    Waiter here;
+    Step step;
+    std::unique_ptr<Executor> executor = make_executor(kernels, numThreads, here);
+    const int32_t numBefore = here.count();
+    for (int32_t repeat = 0; repeat < 6; repeat++) {
+      step.clear_masks();
+      step.start(*executor, here, true);
+      // Sometimes long enough for all threads to sleep at the gate.
+      if (repeat % 2 == 0) usleep(3000);
+      expect(here.count() == numBefore + repeat, "a step ended before its gate was open");
+      step.fill_masks();
+      executor->open_gate();
+      here.wait(numBefore + repeat + 1);
+      expect(step.obeys_masks() && step.logits == alone.logits && step.sampled == alone.sampled, "a mask was read before it was whole");
+    }
+    step.clear_masks();
+    step.start(*executor, here, true);
+    if (numThreads % 2 == 0) usleep(3000);
+    executor.reset();
+    expect(here.count() == numBefore + 7, "an executor went away before a step that waited at its gate");
+  }
+}
+
 void test_executor(const KernelTable& kernels) {
   Waiter waiter;
   Step alone;
+  alone.fill_masks();
   const std::unique_ptr<Executor> single = make_executor(kernels, 1, waiter);
   const int32_t numPacked = waiter.count();
-  alone.start(*single, waiter);
+  alone.start(*single, waiter, false);
   waiter.wait(numPacked + 1);
+  expect(alone.obeys_masks(), "a token that the mask forbids");
+  test_gate(kernels, alone);
   for (int i = 0; i < 6; i++) {
     Waiter here;
     Step step;
+    step.fill_masks();
     std::unique_ptr<Executor> executor = make_executor(kernels, 2 + i % 3, here);
     const int32_t numBefore = here.count();
     for (int32_t repeat = 0; repeat < i % 3; repeat++) {
-      step.start(*executor, here);
+      step.start(*executor, here, false);
       here.wait(numBefore + 1 + repeat);
     }
-    step.start(*executor, here);
+    step.start(*executor, here, false);
     executor.reset();
     expect(here.count() == numBefore + 1 + i % 3, "the executor was gone before its step was done");
     expect(step.logits == alone.logits && step.sampled == alone.sampled, "the number of threads shows in the result");

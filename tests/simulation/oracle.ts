@@ -9,21 +9,37 @@ export interface OracleModel {
   readonly eosTokenIds: readonly number[]
 }
 
-/** The token that null kernels sample for a choice that has `outputTokenIds`. */
-export function expectedToken(request: GenerateTokensRequest, choice: number, outputTokenIds: readonly number[], model: OracleModel): number {
+/** Most tokens that a guide appends behind a sampled one. */
+export const MAX_FORCED_TOKENS = 64
+
+/** The token that null kernels sample for a choice that has `outputTokenIds`; mask: what its guide allows, null = everything. */
+export function expectedToken(
+  request: GenerateTokensRequest,
+  choice: number,
+  outputTokenIds: readonly number[],
+  model: OracleModel,
+  mask: ReadonlySet<number> | null = null,
+): number {
   return nextNullToken({
     tokenIds: knownTokens(request.promptTokenIds, outputTokenIds),
     vocabSize: model.vocabSize,
     temperature: request.sampling.temperature,
     seed: (request.sampling.seed + choice) >>> 0,
     drawIndex: outputTokenIds.length,
-    forbidden: forbiddenTokens(request, outputTokenIds.length, model),
+    forbidden: forbiddenTokens(request, outputTokenIds.length, model, mask),
+    allowed: mask,
   })
 }
 
-/** Whether a sampled token ends its choice. */
-export function isStopToken(request: GenerateTokensRequest, tokenId: number, model: OracleModel): boolean {
-  return request.stopTokenIds.includes(tokenId) || (!request.ignoreEos && model.eosTokenIds.includes(tokenId))
+/** Whether grammar and bias together leave no token. */
+export function leavesNothing(request: GenerateTokensRequest, mask: ReadonlySet<number>): boolean {
+  const forbidden = biasedOut(request)
+  return [...mask].every((tokenId) => forbidden.has(tokenId))
+}
+
+/** Whether a token ends its choice; isGuided: its guide masked or forced it. */
+export function isStopToken(request: GenerateTokensRequest, tokenId: number, model: OracleModel, isGuided = false): boolean {
+  return request.stopTokenIds.includes(tokenId) || ((isGuided || !request.ignoreEos) && model.eosTokenIds.includes(tokenId))
 }
 
 /** All delivered tokens of a choice that runs for itself up to maxTokens, the token that stops it left out. */
@@ -54,14 +70,26 @@ export function prefixHashes(tokenIds: ArrayLike<number>): number[] {
   return Array.from(tokenIds, (tokenId) => (hash = extendHash(hash, tokenId)))
 }
 
-function forbiddenTokens(request: GenerateTokensRequest, numOutputTokens: number, model: OracleModel): ReadonlySet<number> {
+function forbiddenTokens(
+  request: GenerateTokensRequest,
+  numOutputTokens: number,
+  model: OracleModel,
+  mask: ReadonlySet<number> | null,
+): ReadonlySet<number> {
+  const biased = biasedOut(request)
+  if (numOutputTokens >= request.minTokens) return biased
+  const forbidden = new Set([...biased, ...model.eosTokenIds, ...request.stopTokenIds])
+  // Where a guide allows nothing that goes on, ending wins over minTokens.
+  return mask !== null && [...mask].every((tokenId) => forbidden.has(tokenId)) ? biased : forbidden
+}
+
+function biasedOut(request: GenerateTokensRequest): ReadonlySet<number> {
   const forbidden = new Set<number>()
   // Several biases for one token: the last one counts.
   for (const { tokenId, bias } of request.sampling.logitBias) {
     if (bias === -Infinity) forbidden.add(tokenId)
     else forbidden.delete(tokenId)
   }
-  if (numOutputTokens < request.minTokens) for (const tokenId of [...model.eosTokenIds, ...request.stopTokenIds]) forbidden.add(tokenId)
   return forbidden
 }
 

@@ -1,5 +1,6 @@
 /** What one simulation run looks like, drawn from its seed: the shape of the core, the load, and each request. */
 import { engineCoreOptions } from '#engine/engine-core-options'
+import { FakeGuide, type GuideFault } from './fake-guide.ts'
 import type { Random } from '#base/random'
 import type { EngineCoreOptions } from '#engine/engine-core-options'
 import type { EmbedTokensRequest, GenerateTokensRequest, SeededSampling, TokenRequest } from '#engine/scheduler/token-request'
@@ -70,18 +71,27 @@ function drawGenerate(random: Random, base: Omit<EmbedTokensRequest, 'kind'>, op
   const maxTokens = random.nextInt(6) === 0 ? null : 1 + random.nextInt(options.contextLength)
   // A minimum that the context cannot hold is refused at the door.
   const maxMinimum = Math.min(maxTokens ?? 10, Math.max(1, options.contextLength - base.promptTokenIds.length))
+  const numChoices = random.nextInt(3) > 0 ? 1 : 1 + random.nextInt(options.maxSequences)
   return {
     ...base,
     kind: 'generate',
     sampling: drawSampling(random),
-    numChoices: random.nextInt(3) > 0 ? 1 : 1 + random.nextInt(options.maxSequences),
+    numChoices,
     maxTokens,
     minTokens: random.nextInt(3) > 0 ? 0 : random.nextInt(1 + maxMinimum),
     stopTokenIds: random.nextInt(3) > 0 ? [] : drawTokens(random, 1 + random.nextInt(10)),
     ignoreEos: random.nextInt(2) === 0,
     numTopLogprobs: random.nextInt(4) > 0 ? null : random.nextInt(21),
-    guides: null,
+    guides: random.nextInt(3) > 0 ? null : drawGuides(random, numChoices),
   }
+}
+
+function drawGuides(random: Random, numChoices: number): FakeGuide[] {
+  const faults: readonly GuideFault[] = ['isConstrained', 'fillMask', 'accept', 'forcedTokens', 'isComplete', 'known']
+  return Array.from({ length: numChoices }, () => {
+    const fault = random.nextInt(12) > 0 ? null : pick(random, faults)
+    return new FakeGuide({ seed: random.nextUint32(), vocabSize: VOCAB_SIZE, eosTokenId: EOS_TOKEN_ID, fault })
+  })
 }
 
 function drawSampling(random: Random): SeededSampling {

@@ -32,6 +32,11 @@ export interface SimulationReport {
   numCancelledRunning: number
   numFinishedChoices: number
   numNonFinite: number
+  numGuideFailures: number
+  numStuck: number
+  numForcedTokens: number
+  numMasks: number
+  numCompleted: number
   numOverloaded: number
   numRefused: number
   numShutDown: number
@@ -56,6 +61,11 @@ export function emptyReport(): SimulationReport {
     numCancelledRunning: 0,
     numFinishedChoices: 0,
     numNonFinite: 0,
+    numGuideFailures: 0,
+    numStuck: 0,
+    numForcedTokens: 0,
+    numMasks: 0,
+    numCompleted: 0,
     numOverloaded: 0,
     numRefused: 0,
     numShutDown: 0,
@@ -97,6 +107,7 @@ class Simulation implements RequestObserver {
   private turn = 0
   private numAccepted = 0
   private numStarts = 0
+  private numForcedTokens = 0
   private isDraining = false
   private isOver = false
   private finish: (error: unknown) => void = () => undefined
@@ -160,12 +171,16 @@ class Simulation implements RequestObserver {
     assert(this.live.delete(request), 'a request ended twice')
     report.numEnded++
     report.numEmbeddings += request.hasEmbedding ? 1 : 0
+    report.numCompleted += request.numCompleted
+    this.numForcedTokens += request.numForcedTokens
     report.lifetimeStepsMax = Math.max(report.lifetimeStepsMax, this.stepsOf(request))
     this.rememberContent(request.request.cacheSalt, request.contentHashes())
     const code = request.error?.code ?? null
     if (code === 'cancelled' && request.hasStarted) report.numCancelledRunning++
     else if (code === 'cancelled') report.numCancelledWaiting++
     else if (code === 'non_finite_logits') report.numNonFinite++
+    else if (code === 'internal') report.numGuideFailures++
+    else if (code === 'invalid_parameter') report.numStuck++
     else if (code === 'shutting_down') report.numShutDown++
     else if (code === 'replica_lost') report.numLost++
     else assert(code === null, `a request failed with ${code}`)
@@ -328,6 +343,9 @@ class Simulation implements RequestObserver {
       assert(stats.numFreeBlocks === stats.numBlocks && stats.numRunning === 0 && stats.numWaiting === 0, 'blocks or sequences are left')
     }
     assert(stats.numSinkFailures === 0, 'a check failed inside a callback')
+    assert(stats.numForcedTokens >= this.numForcedTokens, 'a token was delivered as forced that was sampled')
+    this.report.numForcedTokens = stats.numForcedTokens
+    this.report.numMasks = stats.numMasks
     this.report.numSteps = stats.numSteps
     this.report.computedTokens = stats.computedTokens
     this.report.numPreemptions = stats.numPreemptions

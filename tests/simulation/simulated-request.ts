@@ -1,7 +1,9 @@
 /** One request of a simulation with everything that is checked of it: order of events, tokens, usage, waiting time. */
 import { assert } from '#base/assert'
 import { EOS_TOKEN_ID, HIDDEN_SIZE, POISON_TOKEN_ID, VOCAB_SIZE } from './scenario.ts'
-import { expectedEmbedding, expectedToken, isStopToken, prefixHashes } from './oracle.ts'
+import { FakeGuide } from './fake-guide.ts'
+import { expectedEmbedding, prefixHashes } from './oracle.ts'
+import { ShadowChoice } from './shadow-choice.ts'
 import type { InferdError } from '#contract/errors'
 import type { FinishReason, TokenUsage } from '#contract/generate'
 import type { RequestHandle, TokenLogprobs, TokenRequest, TokenSink } from '#engine/scheduler/token-request'
@@ -17,7 +19,8 @@ export interface RequestObserver {
 }
 
 interface SimulatedChoice {
-  readonly tokenIds: number[]
+  readonly tokenIds: readonly number[]
+  readonly shadow: ShadowChoice
   hasEnded: boolean
   numStopTokens: number
 }
@@ -36,6 +39,9 @@ export class SimulatedRequest implements TokenSink {
   readonly numStartsAtArrival: number
   handle: RequestHandle | null = null
   cachedTokens = 0
+  numForcedTokens = 0
+  /** Choices that their guide ended. */
+  numCompleted = 0
   hasStarted = false
   hasEnded = false
   hasEmbedding = false
@@ -61,8 +67,13 @@ export class SimulatedRequest implements TokenSink {
     this.order = parts.order
     this.numStartsAtArrival = parts.numStartsAtArrival
     this.arrivalEpoch = parts.arrivalEpoch
-    const numChoices = parts.request.kind === 'generate' ? parts.request.numChoices : 0
-    this.choices = Array.from({ length: numChoices }, () => ({ tokenIds: [], hasEnded: false, numStopTokens: 0 }))
+    const { request } = parts
+    const numChoices = request.kind === 'generate' ? request.numChoices : 0
+    this.choices = Array.from({ length: numChoices }, (_, choice) => {
+      assert(request.kind === 'generate', 'only generation has choices')
+      const shadow = new ShadowChoice({ request, choice, model: MODEL, maxOutputTokens: this.maxOutputTokens })
+      return { shadow, tokenIds: shadow.tokenIds, hasEnded: false, numStopTokens: 0 }
+    })
   }
 
   get maxOutputTokens(): number {
@@ -83,12 +94,13 @@ export class SimulatedRequest implements TokenSink {
     const { request } = this
     assert(request.kind === 'generate', 'an embedding has no tokens')
     const simulated = this.openChoice(choice)
-    const expected = expectedToken(request, choice, simulated.tokenIds, MODEL)
-    assert(tokenId === expected, `choice ${choice} got token ${tokenId} at ${simulated.tokenIds.length}, alone it gets ${expected}`)
-    assert(!isStopToken(request, tokenId, MODEL), 'a stop token was delivered as text')
+    const expected = simulated.shadow.next()
+    assert(tokenId === expected.tokenId, `choice ${choice} got token ${tokenId} at ${simulated.tokenIds.length}, alone it gets ${expected.tokenId}`)
+    assert(!expected.isStop, 'a stop token was delivered as text')
+    this.numForcedTokens += expected.isForced ? 1 : 0
     assert((logprobs === null) === (request.numTopLogprobs === null), 'logprobs come when asked for')
     if (logprobs !== null) assert(logprobs.numTop === request.numTopLogprobs && logprobs.logprob === -0.25, 'logprobs of another row')
-    simulated.tokenIds.push(tokenId)
+    simulated.shadow.take(expected)
     assert(simulated.tokenIds.length <= this.maxOutputTokens, 'more tokens than asked for')
     this.observer.onDelivered(this)
   }
@@ -100,15 +112,14 @@ export class SimulatedRequest implements TokenSink {
     simulated.hasEnded = true
     if (stopTokenId !== null) {
       simulated.numStopTokens = 1
-      const expected = expectedToken(request, choice, simulated.tokenIds, MODEL)
-      assert(
-        reason === 'stop' && stopTokenId === expected && isStopToken(request, expected, MODEL),
-        'a choice ended on a token that does not stop it',
-      )
-      assert(simulated.tokenIds.length >= request.minTokens, 'a choice ended before minTokens')
+      const expected = simulated.shadow.next()
+      assert(reason === 'stop' && stopTokenId === expected.tokenId && expected.isStop, 'a choice ended on a token that does not stop it')
+      assert(simulated.tokenIds.length >= request.minTokens || request.guides !== null, 'a choice ended before minTokens')
     } else if (reason === 'stop') {
-      assert(this.finishAsked.has(choice), 'a choice ended for no reason')
+      assert(this.finishAsked.has(choice) || simulated.shadow.isComplete, 'a choice ended for no reason')
+      this.numCompleted += simulated.shadow.isComplete ? 1 : 0
     } else {
+      assert(!simulated.shadow.isComplete, 'a complete text ended by its length')
       assert(simulated.tokenIds.length === this.maxOutputTokens, 'a choice ended by a length that it has not got')
     }
   }
@@ -140,6 +151,12 @@ export class SimulatedRequest implements TokenSink {
     if (error.code === 'non_finite_logits') {
       const hasPoison = this.choices.some((choice) => choice.tokenIds.at(-1) === POISON_TOKEN_ID)
       assert(hasPoison, 'a request failed that had finite logits')
+    }
+    const hasFault = this.request.kind === 'generate' && this.request.guides?.some((guide) => guide instanceof FakeGuide && guide.hasFault) === true
+    if (error.code === 'internal') assert(hasFault && error.message === 'the output could not be guided', 'a guide failed that is sound')
+    if (error.code === 'invalid_parameter') {
+      const isStuck = this.choices.some((choice) => !choice.hasEnded && choice.shadow.isStuck)
+      assert(hasFault || isStuck, 'a request had a token left and was told that it has none')
     }
   }
 

@@ -46,3 +46,18 @@ export function randomId(prefix: string): string {
 export function randomSeed(): number {
   return randomBytes(4).readUInt32LE(0)
 }
+
+const ALPHANUMERICS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
+/** Bytes from here on would make the first characters likelier. */
+const FAIR_BYTES = 256 - (256 % ALPHANUMERICS.length)
+
+/** Letters and digits, each equally likely. Unguessable from 22 characters on. */
+export function randomAlphanumerics(length: number): string {
+  let text = ''
+  while (text.length < length) {
+    for (const byte of randomBytes(length)) {
+      if (byte < FAIR_BYTES && text.length < length) text += ALPHANUMERICS[byte % ALPHANUMERICS.length]
+    }
+  }
+  return text
+}

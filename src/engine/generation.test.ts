@@ -33,11 +33,21 @@ const TEXT: PromptInput = { kind: 'text', text: 'x' }
 const CHAT: PromptInput = { kind: 'messages', messages: [] }
 const USAGE = { promptTokens: 1, cachedTokens: 0, completionTokens: 2, reasoningTokens: 0 }
 
+/** Answers that nobody reads. */
+const PLAIN = { answerFormat: null, randomAlphanumerics: (length: number) => 'x'.repeat(length) }
+
 function startGeneration(overrides: Partial<GenerateRequest> = {}, echoText = '') {
   const events: GenerateEvent[] = []
   const finished: number[] = []
   const request = { input: TEXT, stopStrings: [], includeStopString: false, numChoices: 1, ...overrides } as GenerateRequest
-  const generation = new Generation({ request, tokenizer, speller: new TokenSpeller(tokenizer), echoText, emit: (event) => events.push(event) })
+  const generation = new Generation({
+    ...PLAIN,
+    request,
+    tokenizer,
+    speller: new TokenSpeller(tokenizer),
+    echoText,
+    emit: (event) => events.push(event),
+  })
   let numAborts = 0
   generation.attach({ abort: () => numAborts++, finishChoice: (choice) => void finished.push(choice) })
   const text = (choice = 0): string => events.map((event) => (event.type === 'text-delta' && event.choice === choice ? event.text : '')).join('')
@@ -206,6 +216,7 @@ test('text that waits with its logprobs is never cut between the halves of a sur
   const events: GenerateEvent[] = []
   const request = { input: TEXT, stopStrings: [], includeStopString: false, numChoices: 1, numTopLogprobs: 0 } as unknown as GenerateRequest
   const generation = new Generation({
+    ...PLAIN,
     request,
     tokenizer: straddling,
     echoText: '',

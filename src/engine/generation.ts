@@ -2,12 +2,15 @@
  * One running request above the engine core: its tokens become text, its text is searched for stop strings, and what may be sent
  * becomes neutral events.
  */
+import { assert } from '#base/assert'
 import type { InferdError } from '#contract/errors'
 import { toErrorRecord } from '#contract/errors'
-import type { FinishReason, GenerateEvent, GenerateRequest, TokenUsage } from '#contract/generate'
+import type { FinishReason, GenerateEvent, GenerateRequest, TokenUsage, Usage } from '#contract/generate'
+import type { AnswerFormat } from '#engine/chat-format/answer-format'
 import type { RequestHandle, TokenLogprobs, TokenSink } from '#engine/scheduler/token-request'
 import type { Tokenizer } from '#engine/tokenizers/tokenizer'
-import { ChoiceText, type TextPart } from './choice-text.ts'
+import { type AnswerPart, ChoiceAnswer } from './choice-answer.ts'
+import { ChoiceText, logprobsOf, type TextPart } from './choice-text.ts'
 import type { TokenSpeller } from './token-speller.ts'
 
 export interface GenerationParts {
@@ -16,18 +19,35 @@ export interface GenerationParts {
   readonly speller: TokenSpeller
   /** Text repeated at the head of each choice; '' when the request does not ask for it. */
   readonly echoText: string
+  /** Null: answers are plain text. */
+  readonly answerFormat: AnswerFormat | null
+  /** Random letters and digits, for ids of calls. */
+  readonly randomAlphanumerics: (length: number) => string
   readonly emit: (event: GenerateEvent) => void
+}
+
+/** Of one choice that is read. */
+interface CallCounts {
+  numStarted: number
+  numCompleted: number
 }
 
 export class Generation implements TokenSink {
   private readonly parts: GenerationParts
   private readonly choices: readonly ChoiceText[]
+  /** By choice; null when answers are plain text. */
+  private readonly answers: readonly ChoiceAnswer[] | null
+  private readonly callCounts: readonly CallCounts[]
   private handle: RequestHandle | null = null
-  private aborted = false
+  private readonly controller = new AbortController()
 
   constructor(parts: GenerationParts) {
     this.parts = parts
-    this.choices = Array.from({ length: parts.request.numChoices }, () => new ChoiceText(parts))
+    const { answerFormat } = parts
+    const markTexts = answerFormat?.markTexts ?? null
+    this.choices = Array.from({ length: parts.request.numChoices }, () => new ChoiceText({ ...parts, markTexts }))
+    this.answers = answerFormat === null ? null : this.choices.map((text) => new ChoiceAnswer(text, answerFormat))
+    this.callCounts = this.choices.map(() => ({ numStarted: 0, numCompleted: 0 }))
   }
 
   /** Called once, right after submit; the core calls back only in later turns. */
@@ -35,9 +55,13 @@ export class Generation implements TokenSink {
     this.handle = handle
   }
 
+  get aborted(): AbortSignal {
+    return this.controller.signal
+  }
+
   /** Nothing is emitted any more. */
   abort(): void {
-    this.aborted = true
+    this.controller.abort()
     this.handle?.abort()
   }
 
@@ -52,32 +76,69 @@ export class Generation implements TokenSink {
   onToken(choice: number, tokenId: number, logprobs: TokenLogprobs | null): void {
     const text = this.choices[choice]!
     if (text.matched !== null) return
-    this.emitPart(choice, text.push(tokenId, logprobs))
+    if (this.answers === null) this.emitText(choice, text.push(tokenId, logprobs))
+    else for (const part of this.answers[choice]!.push(tokenId, logprobs)) this.emitPart(choice, part)
     if (text.matched !== null) this.handle?.finishChoice(choice)
   }
 
   onChoiceEnd(choice: number, reason: FinishReason, _stopTokenId: number | null): void {
     const text = this.choices[choice]!
-    if (text.matched === null) this.emitPart(choice, text.finish())
-    this.emit({ type: 'choice-end', choice, finishReason: text.matched === null ? reason : 'stop', stopString: text.matched })
+    if (text.matched === null) {
+      if (this.answers === null) this.emitText(choice, text.finish())
+      else for (const part of this.answers[choice]!.finish()) this.emitPart(choice, part)
+    }
+    const ended = text.matched === null ? reason : 'stop'
+    const finishReason = ended === 'stop' && this.callCounts[choice]!.numCompleted > 0 ? 'tool-calls' : ended
+    this.emit({ type: 'choice-end', choice, finishReason, stopString: text.matched })
   }
 
   /** Generation requests get no embedding. */
   onEmbedding(): void {}
 
   onEnd(usage: TokenUsage): void {
-    this.emit({ type: 'response-end', usage: { ...usage, reasoningTokens: 0 } })
+    this.emit({ type: 'response-end', usage: this.wholeUsage(usage) })
   }
 
   onError(error: InferdError, usage: TokenUsage): void {
-    this.emit({ type: 'response-error', error: toErrorRecord(error), usage: { ...usage, reasoningTokens: 0 } })
+    this.emit({ type: 'response-error', error: toErrorRecord(error), usage: this.wholeUsage(usage) })
   }
 
-  private emitPart(choice: number, { text, logprobs }: TextPart): void {
+  private wholeUsage(usage: TokenUsage): Usage {
+    const reasoningTokens = this.answers?.reduce((sum, answer) => sum + answer.numReasoningTokens, 0) ?? 0
+    return { ...usage, reasoningTokens }
+  }
+
+  private emitText(choice: number, { text, tokens }: TextPart): void {
+    const logprobs = logprobsOf(tokens)
     if (text !== '' || logprobs !== null) this.emit({ type: 'text-delta', choice, text, logprobs })
   }
 
+  private emitPart(choice: number, part: AnswerPart): void {
+    const counts = this.callCounts[choice]!
+    const toolCall = counts.numStarted - 1
+    switch (part.kind) {
+      case 'text':
+        return this.emit({ type: 'text-delta', choice, text: part.text, logprobs: part.logprobs })
+      case 'reasoning':
+        return this.emit({ type: 'reasoning-delta', choice, text: part.text, logprobs: part.logprobs })
+      case 'call-start':
+        counts.numStarted += 1
+        return this.emit({ type: 'tool-call-start', choice, toolCall: toolCall + 1, id: this.callId(), name: part.name })
+      case 'call-arguments':
+        return this.emit({ type: 'tool-call-delta', choice, toolCall, argumentsText: part.text })
+      case 'call-end':
+        counts.numCompleted += 1
+        return this.emit({ type: 'tool-call-end', choice, toolCall })
+    }
+  }
+
+  private callId(): string {
+    const syntax = this.parts.answerFormat?.syntax ?? null
+    assert(syntax !== null, 'calls come of a syntax')
+    return syntax.callIds.prefix + this.parts.randomAlphanumerics(syntax.callIds.length)
+  }
+
   private emit(event: GenerateEvent): void {
-    if (!this.aborted) this.parts.emit(event)
+    if (!this.controller.signal.aborted) this.parts.emit(event)
   }
 }

@@ -69,7 +69,7 @@ test('an aborted call aborts what runs and starts nothing more', async () => {
 
 test('an echoed prompt is the text that the model saw', () => {
   const core = new FakeCore()
-  const promptEncoder = { encode: () => [1] } as unknown as PromptEncoder
+  const promptEncoder = { encodeRequest: () => ({ tokenIds: [1], answerFormat: null }) } as unknown as PromptEncoder
   const parts = { facts: {} as ModelFacts, core: core as unknown as EngineCore, tokenizer: {} as Tokenizer, promptEncoder, memory: MEMORY }
   const events: GenerateEvent[] = []
   const input = { kind: 'text', text: 'a\ud800b' } as const

@@ -1,5 +1,5 @@
 /** The engine behind its door: text requests on top of the token-level core. */
-import { randomSeed } from '#base/random'
+import { randomAlphanumerics, randomSeed } from '#base/random'
 import { InferdError } from '#contract/errors'
 import type { EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts, PromptInput, TokenUsage } from '#contract/generate'
 import { EmbeddingSink, type Embedding } from './embedding.ts'
@@ -7,7 +7,6 @@ import type { EngineCore } from './engine-core.ts'
 import { promptLength, type Engine, type EngineStats } from './engine.ts'
 import { Generation } from './generation.ts'
 import type { PromptEncoder } from './prompt-encoder.ts'
-import type { AnswerFormat } from './chat-format/answer-format.ts'
 import type { LoadedGrammar } from './grammar/token-matcher.ts'
 import type { ExecutorMemory } from './kernels/kernels.ts'
 import type { EmbedTokensRequest, GenerateTokensRequest, RequestHandle } from './scheduler/token-request.ts'
@@ -46,11 +45,10 @@ export class LocalEngine implements Engine {
 
   start(request: GenerateRequest, sink: (event: GenerateEvent) => void): { abort(): void } {
     const { tokenizer, promptEncoder, grammars } = this.parts
-    const promptTokenIds = promptEncoder.encode(request.input)
-    const answerFormat: AnswerFormat | null = null
+    const { tokenIds: promptTokenIds, answerFormat } = promptEncoder.encodeRequest(request)
     const plan = planOutput(request.output, answerFormat, tokenizer)
     const echoText = request.echo ? this.promptText(request.input, promptTokenIds) : ''
-    const generation = new Generation({ request, tokenizer, speller: this.speller, echoText, emit: sink })
+    const generation = new Generation({ request, tokenizer, speller: this.speller, echoText, answerFormat, randomAlphanumerics, emit: sink })
     const submit = (grammar: LoadedGrammar | null): void => {
       const guides = guidesOf(plan, { grammar, tokenizer, numChoices: request.numChoices })
       generation.attach(this.parts.core.submit(toTokensRequest(request, promptTokenIds, guides), generation))

@@ -1,12 +1,27 @@
 /** What a caller sent becomes the token ids that the model reads. Nothing is ever cut. */
 import { InferdError } from '#contract/errors'
-import type { PromptInput } from '#contract/generate'
+import { type GenerateRequest, type OutputOptions, PLAIN_OUTPUT, type PromptInput } from '#contract/generate'
+import { type AnswerFormat, answerFormatOf } from '#engine/chat-format/answer-format'
 import type { ChatTemplate } from '#engine/chat-format/chat-template'
 import { endsOfText } from '#engine/chat-format/ends-of-text'
-import { renderChat } from '#engine/chat-format/render-chat'
+import { findReasoningFormat, type ReasoningFormat } from '#engine/chat-format/reasoning-format'
+import { type RenderedChat, renderChat } from '#engine/chat-format/render-chat'
+import { findToolSyntax } from '#engine/chat-format/tool-syntaxes/find-tool-syntax'
+import type { ToolSyntax } from '#engine/chat-format/tool-syntaxes/tool-syntax'
 import type { Tokenizer } from '#engine/tokenizers/tokenizer'
 
+export interface EncodedRequest {
+  /** At least one token, all inside the vocabulary. */
+  readonly tokenIds: readonly number[]
+  /** Null: answers are plain text. */
+  readonly answerFormat: AnswerFormat | null
+}
+
 export class PromptEncoder {
+  /** How this model writes calls of tools; null = unknown, or its template shows no tools. */
+  readonly toolSyntax: ToolSyntax | null
+  /** Null: a model that does not think aloud. */
+  readonly reasoningFormat: ReasoningFormat | null
   private readonly tokenizer: Tokenizer
   private readonly chatTemplate: ChatTemplate | null
   private readonly contextLength: number
@@ -19,6 +34,27 @@ export class PromptEncoder {
     this.chatTemplate = parts.chatTemplate
     this.contextLength = parts.contextLength
     this.endsOfText = new Set(endsOfText(parts.tokenizer))
+    const { chatTemplate, tokenizer } = parts
+    this.toolSyntax = chatTemplate?.mentions('tools') === true ? findToolSyntax(chatTemplate.source, tokenizer) : null
+    this.reasoningFormat = chatTemplate === null ? null : findReasoningFormat(chatTemplate.source, tokenizer)
+  }
+
+  /** The prompt of a request and how its answers are to be read. Throws InferdError like `encode`, and for tools that this model cannot be given. */
+  encodeRequest({ input, output }: Pick<GenerateRequest, 'input' | 'output'>): EncodedRequest {
+    if (input.kind !== 'messages') {
+      if (output.tools !== null) throw toolRefusal('a raw prompt has no place for tools')
+      return { tokenIds: this.encode(input), answerFormat: null }
+    }
+    this.checkTools(output)
+    const { tokenIds, endsInsideReasoning } = this.render(input, output)
+    checkNotEmpty(tokenIds)
+    const answerFormat = answerFormatOf({
+      syntax: output.tools === null || output.tools.choice === 'none' ? null : this.toolSyntax,
+      reasoning: this.reasoningFormat,
+      startsInsideReasoning: endsInsideReasoning,
+      tokenizer: this.tokenizer,
+    })
+    return { tokenIds, answerFormat }
   }
 
   /**
@@ -27,20 +63,35 @@ export class PromptEncoder {
    */
   encode(input: PromptInput): readonly number[] {
     const tokenIds = this.tokenIdsOf(input)
-    if (tokenIds.length === 0)
-      throw new InferdError('invalid_parameter', 'the prompt is empty: the model needs at least one token', { param: 'prompt' })
+    checkNotEmpty(tokenIds)
     return tokenIds
+  }
+
+  private checkTools({ tools }: OutputOptions): void {
+    if (tools === null || this.chatTemplate === null || this.chatTemplate.problem !== null) return
+    if (!this.chatTemplate.mentions('tools')) throw toolRefusal('the chat template of this model has no place for tools')
+    if (this.toolSyntax === null) throw toolRefusal('it is not known how this model writes calls of tools')
+  }
+
+  private render(input: Extract<PromptInput, { readonly kind: 'messages' }>, { tools, reasoning }: OutputOptions): RenderedChat {
+    if (this.chatTemplate === null) {
+      throw new InferdError('invalid_parameter', 'this model has no chat template; send a prompt to the completions API instead', {
+        param: 'messages',
+      })
+    }
+    return renderChat(this.chatTemplate, this.tokenizer, input.messages, {
+      tools: tools?.definitions ?? null,
+      reasoning,
+      ...(input.templateVariables === undefined ? {} : { templateVariables: input.templateVariables }),
+      reasoningFormat: this.reasoningFormat,
+      maxTokens: this.contextLength,
+    })
   }
 
   private tokenIdsOf(input: PromptInput): readonly number[] {
     switch (input.kind) {
       case 'messages':
-        if (this.chatTemplate === null) {
-          throw new InferdError('invalid_parameter', 'this model has no chat template; send a prompt to the completions API instead', {
-            param: 'messages',
-          })
-        }
-        return renderChat(this.chatTemplate, this.tokenizer, input.messages, { maxTokens: this.contextLength })
+        return this.render(input, PLAIN_OUTPUT).tokenIds
       case 'text':
         return this.tokenizer.encode(input.text, {
           parseSpecial: false,
@@ -69,4 +120,13 @@ export class PromptEncoder {
       param: 'prompt',
     })
   }
+}
+
+function checkNotEmpty(tokenIds: readonly number[]): void {
+  if (tokenIds.length > 0) return
+  throw new InferdError('invalid_parameter', 'the prompt is empty: the model needs at least one token', { param: 'prompt' })
+}
+
+function toolRefusal(message: string): InferdError {
+  return new InferdError('invalid_parameter', message, { param: 'output.tools' })
 }

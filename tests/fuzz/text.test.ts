@@ -101,7 +101,7 @@ describe('chat templates', () => {
     const tokenizer = loadTokenizerFromFolder({ tokenizerJson: jsonSources()[0], tokenizerConfig: null })
     const outcome = countOutcomes(NUM_TEMPLATE_ROUNDS, () => {
       const template = ChatTemplate.compile(mutateTemplate(random), { maxSteps: 20_000, maxOutputLength: 20_000 })
-      const ids = renderChat(template, tokenizer, [
+      const { tokenIds: ids } = renderChat(template, tokenizer, [
         { role: 'system', content: 'be <s> brief' },
         { role: 'user', content: TEXT },
         { role: 'assistant', content: ' yes </s>', name: 'n' },

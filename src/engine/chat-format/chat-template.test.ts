@@ -108,10 +108,10 @@ describe('ChatTemplate', () => {
 
   test('a request cannot set the names that the renderer sets', () => {
     for (const name of ['messages', 'tokenize', 'range', 'add_generation_prompt', 'loop']) {
-      const input = { messages: MESSAGES, addGenerationPrompt: true, bosToken: '', eosToken: '', extra: { [name]: 1 } }
-      expect(failureOf(() => ChatTemplate.compile('x').render(input)).param).toBe(name)
+      const input = { messages: MESSAGES, addGenerationPrompt: true, bosToken: '', eosToken: '', templateVariables: { [name]: 1 } }
+      expect(failureOf(() => ChatTemplate.compile('x').render(input)).param).toBe('input.templateVariables')
     }
-    const allowed = { messages: MESSAGES, addGenerationPrompt: true, bosToken: '', eosToken: '', extra: { enable_thinking: false } }
+    const allowed = { messages: MESSAGES, addGenerationPrompt: true, bosToken: '', eosToken: '', templateVariables: { enable_thinking: false } }
     expect(ChatTemplate.compile('{{ enable_thinking is false }}').render(allowed)).toBe('true')
   })
 
@@ -189,7 +189,7 @@ describe('ranges of the caller’s text', () => {
   }
 
   test('keys of an object that the request gave', () => {
-    const input = { messages: MESSAGES, addGenerationPrompt: true, bosToken: '', eosToken: '', extra: { given: { a: { b: 1 } } } }
+    const input = { messages: MESSAGES, addGenerationPrompt: true, bosToken: '', eosToken: '', templateVariables: { given: { a: { b: 1 } } } }
     const rendered = (source: string) => ChatTemplate.compile(source).renderRanged(input)
     expect(rendered('{{ given.keys() | first }}')).toEqual({ text: 'a', ranges: [0, 1] })
     expect(rendered("{% for k in given['a'] %}{{ k }}{% endfor %}")).toEqual({ text: 'b', ranges: [0, 1] })

@@ -6,31 +6,56 @@
 import type { ChatMessage } from '#contract/generate'
 import type { Tokenizer } from '#engine/tokenizers/tokenizer'
 import { endsOfText } from './ends-of-text.ts'
-import type { ChatTemplate } from './chat-template.ts'
+import type { ChatTemplate, RenderInput } from './chat-template.ts'
+import type { RangedText } from './printed-text.ts'
+import type { ReasoningFormat } from './reasoning-format.ts'
 
 /** Per template and tokenizer: which user-defined tokens are turn syntax. */
 const turnTokens = new WeakMap<ChatTemplate, { readonly tokenizer: Tokenizer; readonly ids: ReadonlySet<number> }>()
 
-export interface RenderOptions {
+export interface RenderOptions extends Pick<RenderInput, 'tools' | 'reasoning' | 'templateVariables'> {
+  /** Null: the model does not think aloud. */
+  readonly reasoningFormat?: ReasoningFormat | null
   /** As for Tokenizer.encode. */
   readonly maxTokens?: number | null
 }
 
-/** Renders with the generation prompt added. Throws InferdError('invalid_parameter', param messages) like ChatTemplate.render. */
-export function renderChat(template: ChatTemplate, tokenizer: Tokenizer, messages: readonly ChatMessage[], options: RenderOptions = {}): number[] {
+export interface RenderedChat {
+  readonly tokenIds: number[]
+  /** The template has opened the model's reasoning at the end of the prompt. */
+  readonly endsInsideReasoning: boolean
+}
+
+/** Renders with the generation prompt added. Throws InferdError like ChatTemplate.render. */
+export function renderChat(
+  template: ChatTemplate,
+  tokenizer: Tokenizer,
+  messages: readonly ChatMessage[],
+  options: RenderOptions = {},
+): RenderedChat {
+  const { reasoningFormat, maxTokens, ...shown } = options
   const rendered = template.renderRanged({
+    ...shown,
     messages,
     addGenerationPrompt: true,
     bosToken: tokenizer.bosTokenId === null ? '' : tokenizer.tokenText(tokenizer.bosTokenId),
     eosToken: tokenizer.eosTokenIds.length === 0 ? '' : tokenizer.tokenText(tokenizer.eosTokenIds[0]!),
   })
   const userDefinedTokenIds = userDefinedTokensOf(template, tokenizer)
-  return tokenizer.encode(rendered.text, {
+  const tokenIds = tokenizer.encode(rendered.text, {
     parseSpecial: true,
     addSpecial: false,
     protectedText: { ranges: rendered.ranges, userDefinedTokenIds },
-    maxTokens: options.maxTokens ?? null,
+    maxTokens: maxTokens ?? null,
   })
+  return { tokenIds, endsInsideReasoning: opensReasoning(rendered, reasoningFormat ?? null) }
+}
+
+/** Whether the text ends with the opening mark, but for white space, and the template wrote it. */
+function opensReasoning({ text, ranges }: RangedText, format: ReasoningFormat | null): boolean {
+  if (format === null) return false
+  const written = text.trimEnd()
+  return written.endsWith(format.open) && written.length - format.open.length >= (ranges.at(-1) ?? 0)
 }
 
 /** User-defined tokens that are turn syntax: begin and end tokens, what looks like a role (`<|user|>`), what the template writes (`<tool_response>`). */

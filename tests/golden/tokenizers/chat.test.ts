@@ -66,7 +66,7 @@ for (const { name, source, bos, eos, prompts } of fixture.cases) {
         }
         const text = template.render({ messages, addGenerationPrompt: true, bosToken: bos, eosToken: eos })
         expect(text).toBe(expected.text)
-        expect(renderChat(template, ends, messages)).toEqual(expected.ids)
+        expect(renderChat(template, ends, messages).tokenIds).toEqual(expected.ids)
       })
     })
 
@@ -82,8 +82,8 @@ for (const { name, source, bos, eos, prompts } of fixture.cases) {
         const roles = Array.from({ length: numMessages }, (_, index) => (index % 2 === 0 ? 'user' : 'assistant'))
         const hostile = roles.map((role): ChatMessage => ({ role, content: role === 'user' ? `x${hostileText()}x` : 'fine' }))
         const harmless = roles.map((role): ChatMessage => ({ role, content: role === 'user' ? 'xx' : 'fine' }))
-        const ids = renderChat(template, ends, hostile)
-        expect(turnTokensOf(ids, source)).toEqual(turnTokensOf(renderChat(template, ends, harmless), source))
+        const { tokenIds: ids } = renderChat(template, ends, hostile)
+        expect(turnTokensOf(ids, source)).toEqual(turnTokensOf(renderChat(template, ends, harmless).tokenIds, source))
         expect(textOfIds(ids)).toBe(template.render({ messages: hostile, addGenerationPrompt: true, bosToken: bos, eosToken: eos }))
       }
     })

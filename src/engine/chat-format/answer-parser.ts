@@ -1,0 +1,62 @@
+/** Reads one choice's answer: reasoning at its head first, then text and calls in the rest. */
+import type { AnswerFormat } from './answer-format.ts'
+import { type ReasoningPhase, ReasoningSplitter, type SplitPiece } from './reasoning-splitter.ts'
+import type { AnswerParser, AnswerPiece } from './tool-syntaxes/tool-syntax.ts'
+
+export type ChoicePiece = AnswerPiece | { readonly kind: 'reasoning'; readonly text: string; readonly start: number }
+
+export class ChoiceParser {
+  private readonly splitter: ReasoningSplitter | null
+  private readonly calls: AnswerParser | null
+  private numPushed = 0
+  /** Where the rest begins in the pushed text; null while nothing of it came. */
+  private restStart: number | null = null
+
+  constructor(format: AnswerFormat) {
+    this.splitter = format.reasoning === null ? null : new ReasoningSplitter(format.reasoning, format.startsInsideReasoning)
+    this.calls = format.syntax?.createParser() ?? null
+  }
+
+  /** UTF-16 units that came out or were consumed: nothing before is held back. */
+  get numDecided(): number {
+    if (this.restStart !== null && this.calls !== null) return this.restStart + this.calls.numDecided
+    return this.splitter?.numDecided ?? this.numPushed
+  }
+
+  get reasoningPhase(): ReasoningPhase {
+    return this.splitter?.phase ?? 'after'
+  }
+
+  /** Behind the closing mark, in UTF-16 units of the pushed text; 0 while there is none. */
+  get reasoningEnd(): number {
+    return this.splitter?.reasoningEnd ?? 0
+  }
+
+  push(text: string): readonly ChoicePiece[] {
+    if (text === '') return []
+    const pieces = this.splitter === null ? [{ kind: 'text' as const, text, start: this.numPushed }] : this.splitter.push(text)
+    this.numPushed += text.length
+    return this.readCalls(pieces)
+  }
+
+  finish(): readonly ChoicePiece[] {
+    const pieces = this.readCalls(this.splitter?.finish() ?? [])
+    return [...pieces, ...this.shift(this.calls?.finish() ?? [])]
+  }
+
+  /** The rest of an answer is one piece of its text: what the splitter drops lies before it. */
+  private readCalls(pieces: readonly SplitPiece[]): readonly ChoicePiece[] {
+    const { calls } = this
+    if (calls === null) return pieces
+    return pieces.flatMap((piece): readonly ChoicePiece[] => {
+      if (piece.kind === 'reasoning') return [piece]
+      this.restStart ??= piece.start
+      return this.shift(calls.push(piece.text))
+    })
+  }
+
+  private shift(pieces: readonly AnswerPiece[]): readonly AnswerPiece[] {
+    const offset = this.restStart ?? 0
+    return offset === 0 ? pieces : pieces.map((piece) => (piece.kind === 'text' ? { ...piece, start: piece.start + offset } : piece))
+  }
+}

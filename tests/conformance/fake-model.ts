@@ -103,6 +103,44 @@ export function sayWords(words: readonly string[], { waitMs = 0 }: { readonly wa
   }
 }
 
+/** What one choice does, in this order. The arguments of the last call are cut short with `cut`, and it ends by length. */
+export interface Act {
+  readonly reasoning?: string
+  readonly text?: string
+  readonly calls?: readonly { readonly name: string; readonly arguments: string }[]
+  readonly cut?: boolean
+}
+
+/** Answer number `i` (from 0) is `acts[i]`, the last of them for ever; every choice does the same, in pieces of three characters. */
+export function doActs(acts: readonly Act[]): Script {
+  let numAnswers = 0
+  return async function* (request) {
+    const act = acts[Math.min(numAnswers++, acts.length - 1)] ?? {}
+    yield { type: 'response-start', promptTokens: 7, cachedTokens: 2 }
+    for (let choice = 0; choice < request.numChoices; choice++) yield* playAct(act, choice, `${numAnswers}-${choice}`)
+    yield {
+      type: 'response-end',
+      usage: { promptTokens: 7, cachedTokens: 2, completionTokens: 9, reasoningTokens: act.reasoning === undefined ? 0 : 4 },
+    }
+  }
+}
+
+function* playAct({ reasoning = '', text = '', calls = [], cut = false }: Act, choice: number, label: string): Generator<GenerateEvent> {
+  for (const piece of pieces(reasoning)) yield { type: 'reasoning-delta', choice, text: piece, logprobs: null }
+  for (const piece of pieces(text)) yield { type: 'text-delta', choice, text: piece, logprobs: null }
+  for (const [toolCall, call] of calls.entries()) {
+    yield { type: 'tool-call-start', choice, toolCall, id: `call-${label}-${toolCall}`, name: call.name }
+    for (const argumentsText of pieces(call.arguments)) yield { type: 'tool-call-delta', choice, toolCall, argumentsText }
+    if (!cut || toolCall < calls.length - 1) yield { type: 'tool-call-end', choice, toolCall }
+  }
+  const finishReason = cut ? 'length' : calls.length > 0 ? 'tool-calls' : 'stop'
+  yield { type: 'choice-end', choice, finishReason, stopString: null }
+}
+
+function pieces(text: string): string[] {
+  return text.match(/[^]{1,3}/gu) ?? []
+}
+
 /** Speaks for ever, one word each `waitMs`, until aborted. */
 export function speakForEver(waitMs: number): Script {
   return async function* (_request, signal) {

@@ -18,6 +18,11 @@ export interface NumberRange {
   readonly aboveMin?: boolean
 }
 
+export interface TextBounds {
+  readonly minLength?: 0 | 1
+  readonly maxLength?: number
+}
+
 export class Fields {
   private readonly object: JsonObject
   private readonly path: string
@@ -55,18 +60,18 @@ export class Fields {
     return value
   }
 
-  /** Length in UTF-16 units. */
-  text(key: string, { minLength = 0, maxLength }: { readonly minLength?: number; readonly maxLength: number }): string | null {
+  /** Length in UTF-16 units. Without `maxLength` the body is the limit. */
+  text(key: string, { minLength = 0, maxLength = Number.POSITIVE_INFINITY }: TextBounds = {}): string | null {
     const value = this.value(key)
     if (value === undefined) return null
     if (typeof value !== 'string') throw this.mismatch(key, 'a string', value)
-    if (value.length < minLength || value.length > maxLength) {
-      throw invalid(this.pathOf(key), `${this.pathOf(key)} must have ${minLength} to ${maxLength} characters, got ${value.length}`)
-    }
-    return value
+    if (value.length >= minLength && value.length <= maxLength) return value
+    const path = this.pathOf(key)
+    if (maxLength === Number.POSITIVE_INFINITY) throw invalid(path, `${path} must not be empty`)
+    throw invalid(path, `${path} must have ${minLength} to ${maxLength} characters, got ${value.length}`)
   }
 
-  requiredText(key: string, bounds: { readonly minLength?: number; readonly maxLength: number }): string {
+  requiredText(key: string, bounds: TextBounds = {}): string {
     const text = this.text(key, bounds)
     if (text === null) throw this.missing(key)
     return text

@@ -105,7 +105,7 @@ function schemaObject(value: unknown, path: string): JsonRecord {
 
 /** The text of a pattern or grammar; how long it may be the engine says, with what it costs. */
 function readSource(fields: Fields, key: string): string {
-  return fields.requiredText(key, { minLength: 1, maxLength: Number.MAX_SAFE_INTEGER })
+  return fields.requiredText(key, { minLength: 1 })
 }
 
 function readChoices(fields: Fields, key: string, { limits }: DecodeContext): readonly string[] {

@@ -25,10 +25,10 @@ export function readResponseFormat(fields: Fields): OutputFormat {
       return { kind: 'json-schema', schema: readSchema(fields), whitespace: 'flexible' }
     case 'regex':
       fields.check({ type: 'read', pattern: 'read' })
-      return { kind: 'regex', pattern: fields.requiredText('pattern', { minLength: 1, maxLength: Number.MAX_SAFE_INTEGER }) }
+      return { kind: 'regex', pattern: fields.requiredText('pattern', { minLength: 1 }) }
     case 'grammar':
       fields.check({ type: 'read', grammar: 'read' })
-      return { kind: 'grammar', source: fields.requiredText('grammar', { minLength: 1, maxLength: Number.MAX_SAFE_INTEGER }) }
+      return { kind: 'grammar', source: fields.requiredText('grammar', { minLength: 1 }) }
   }
 }
 

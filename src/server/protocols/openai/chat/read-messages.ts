@@ -76,9 +76,8 @@ function readRole(fields: Fields): Role {
 
 /** What the model thought: `reasoning_content` as DeepSeek named it and this server sends it, `reasoning` as vLLM and OpenRouter do. */
 function readThoughts(fields: Fields): string | null {
-  const bounds = { maxLength: Number.MAX_SAFE_INTEGER }
-  const ours = fields.text('reasoning_content', bounds)
-  const theirs = fields.text('reasoning', bounds)
+  const ours = fields.text('reasoning_content')
+  const theirs = fields.text('reasoning')
   if (ours !== null && theirs !== null && ours !== theirs) {
     throw invalid(fields.pathOf('reasoning'), `${fields.pathOf('reasoning')} and ${fields.pathOf('reasoning_content')} must agree when both are set`)
   }

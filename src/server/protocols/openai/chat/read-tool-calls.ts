@@ -40,7 +40,7 @@ function readToolCall(item: unknown, index: number, path: string): ToolCall {
 
 /** '' is what some clients make of a call without arguments. */
 function readArguments(called: Fields): string {
-  const text = called.requiredText('arguments', { maxLength: Number.MAX_SAFE_INTEGER })
+  const text = called.requiredText('arguments')
   if (text === '') return '{}'
   const path = called.pathOf('arguments')
   if (!isJsonObject(parseJsonText(text, path))) throw invalid(path, `${path} must be the JSON text of an object`)

@@ -201,16 +201,28 @@ test('words that are said in one turn of the event loop arrive in one chunk', as
   expect(client.received.match(/^[0-9a-f]+\r$/gm)?.length).toBeLessThanOrEqual(3)
 })
 
-test('answers that would hold too many logprobs together are refused as overloaded and stopped; what one held is given back', async () => {
-  const model = new FakeModel({ script: sayWords(['a', 'b', 'c', 'd']) })
-  const target = await start({ model, options: { maxHeldLogprobEntries: 12 } })
-  const withTop = (numTop: number, n: number): string => JSON.stringify({ ...(JSON.parse(BODY) as object), logprobs: true, top_logprobs: numTop, n })
-  for (let count = 0; count < 3; count++) expect((await ask(target.port, post({ body: withTop(2, 1) }))).status).toBe(200)
-  const answer = await ask(target.port, post({ body: withTop(2, 2) }))
-  expect([answer.status, JSON.parse(answer.body)]).toMatchObject([503, { error: { code: 'overloaded' } }])
-  await expect.poll(() => model.numRunning).toBe(0)
-  expect((await ask(target.port, post({ body: withTop(2, 1) }))).status).toBe(200)
-})
+const thinkWords: Script = async function* (request, signal) {
+  for await (const event of sayWords(['a', 'b', 'c', 'd'])(request, signal))
+    yield event.type === 'text-delta' ? { ...event, type: 'reasoning-delta' } : event
+}
+
+test.each([
+  ['text', sayWords(['a', 'b', 'c', 'd'])],
+  ['reasoning', thinkWords],
+])(
+  'answers that would hold too many logprobs of %s together are refused as overloaded and stopped; what one held is given back',
+  async (_, script) => {
+    const model = new FakeModel({ script })
+    const target = await start({ model, options: { maxHeldLogprobEntries: 12 } })
+    const withTop = (numTop: number, n: number): string =>
+      JSON.stringify({ ...(JSON.parse(BODY) as object), logprobs: true, top_logprobs: numTop, n })
+    for (let count = 0; count < 3; count++) expect((await ask(target.port, post({ body: withTop(2, 1) }))).status).toBe(200)
+    const answer = await ask(target.port, post({ body: withTop(2, 2) }))
+    expect([answer.status, JSON.parse(answer.body)]).toMatchObject([503, { error: { code: 'overloaded' } }])
+    await expect.poll(() => model.numRunning).toBe(0)
+    expect((await ask(target.port, post({ body: withTop(2, 1) }))).status).toBe(200)
+  },
+)
 
 test('drain: new work is refused, running streams end by themselves within the grace', async () => {
   let speak = true

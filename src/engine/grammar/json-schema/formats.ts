@@ -1,0 +1,64 @@
+/**
+ * The values of `format` that are enforced. Sources: RFC 3339 (times, durations), 5321 (e-mail, without quoted names), 1123 (host names),
+ * 3986 (URIs), 4291 (IPv6), 9562 (UUID), 6901 (JSON pointers), OpenAPI (int32, int64, byte and the like).
+ */
+export type FormatMeaning =
+  /** A hint that constrains nothing. */
+  | { readonly kind: 'hint' }
+  | { readonly kind: 'integers'; readonly min: number; readonly max: number }
+  /** All patterns are found. `isExact`: no text of the format is left out. */
+  | { readonly kind: 'texts'; readonly patterns: readonly string[]; readonly isExact: boolean }
+
+const DAYS = '(?:0[1-9]|1[0-9]|2[0-8])'
+const LEAP_YEAR = '(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)'
+const DATE = `(?:[0-9]{4}-(?:(?:0[1-9]|1[0-2])-${DAYS}|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)|${LEAP_YEAR}-02-29)`
+const CLOCK = '(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,9})?'
+const TIME = `${CLOCK}(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])`
+const DURATION_TIME = 'T(?:[0-9]{1,9}H(?:[0-9]{1,9}M)?(?:[0-9]{1,9}S)?|[0-9]{1,9}M(?:[0-9]{1,9}S)?|[0-9]{1,9}S)'
+const DURATION_DATE = '(?:[0-9]{1,9}Y(?:[0-9]{1,9}M)?(?:[0-9]{1,9}D)?|[0-9]{1,9}M(?:[0-9]{1,9}D)?|[0-9]{1,9}D)'
+const LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?'
+const BYTE = '(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])'
+const IPV4 = `${BYTE}(?:\\.${BYTE}){3}`
+const WORD = '[0-9A-Fa-f]{1,4}'
+const MAIL_CHARS = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+const PATH_CHAR = "(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})"
+const QUERY = `(?:\\?(?:${PATH_CHAR}|[/?])*)?(?:#(?:${PATH_CHAR}|[/?])*)?`
+const AUTHORITY = `(?:(?:[A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*@)?(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+(?::[0-9]{1,5})?`
+const RELATIVE_PATH = `(?:${PATH_CHAR}|/)*`
+const HIERARCHY = `//${AUTHORITY}(?:/${RELATIVE_PATH})?`
+
+/** Addresses with one run of zeros left out, by the number of words before it. */
+const SHORT_IPV6 = [0, 1, 2, 3, 4, 5, 6].map((numBefore) => {
+  const before = numBefore === 0 ? '' : `${WORD}(?::${WORD}){${numBefore - 1}}`
+  return `${before}::(?:${WORD}(?::${WORD}){0,${6 - numBefore}})?`
+})
+const IPV6 = `(?:${WORD}(?::${WORD}){7}|${SHORT_IPV6.join('|')}|${WORD}(?::${WORD}){6}::)`
+
+const MEANINGS: ReadonlyMap<string, FormatMeaning> = new Map<string, FormatMeaning>([
+  ...['password', 'binary', 'float', 'double'].map((name): [string, FormatMeaning] => [name, { kind: 'hint' }]),
+  ['int32', { kind: 'integers', min: -(2 ** 31), max: 2 ** 31 - 1 }],
+  ['int64', { kind: 'integers', min: -(2 ** 63), max: 2 ** 63 - 1024 }],
+  ['date', texts(DATE, true)],
+  ['time', texts(TIME)],
+  ['date-time', texts(`${DATE}T${TIME}`)],
+  ['duration', texts(`P(?:${DURATION_DATE}(?:${DURATION_TIME})?|${DURATION_TIME}|[0-9]{1,9}W)`)],
+  ['email', texts(`${MAIL_CHARS}(?:\\.${MAIL_CHARS})*@(?:${LABEL}\\.)+${LABEL}`)],
+  ['hostname', { kind: 'texts', patterns: [`^${LABEL}(?:\\.${LABEL})*$`, '^.{1,253}$'], isExact: false }],
+  ['ipv4', texts(IPV4, true)],
+  ['ipv6', texts(IPV6)],
+  ['uuid', texts('[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}')],
+  ['uri', texts(`[A-Za-z][A-Za-z0-9+.-]*:(?:${HIERARCHY}|/?${PATH_CHAR}${RELATIVE_PATH})${QUERY}`)],
+  ['uri-reference', texts(`(?:[A-Za-z][A-Za-z0-9+.-]*:${HIERARCHY}|${HIERARCHY}|/?(?:[A-Za-z0-9._~!$&'()*+,;=@-]+(?:/${RELATIVE_PATH})?)?)${QUERY}`)],
+  ['json-pointer', texts('(?:/(?:[^~/]|~0|~1)*)*', true)],
+  ['relative-json-pointer', texts('(?:0|[1-9][0-9]{0,8})(?:#|(?:/(?:[^~/]|~0|~1)*)*)')],
+  ['byte', texts('(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?')],
+])
+
+/** null = not enforced. */
+export function formatOf(name: string): FormatMeaning | null {
+  return MEANINGS.get(name) ?? null
+}
+
+function texts(pattern: string, isExact = false): FormatMeaning {
+  return { kind: 'texts', patterns: [`^(?:${pattern})$`], isExact }
+}

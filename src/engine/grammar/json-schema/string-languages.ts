@@ -1,0 +1,95 @@
+/** The texts that string shapes stand for, as automata; patterns and formats are built once for each schema. */
+import { ANY_TEXT, intersect, lengthBetween, subtract, unite } from '../char-algebra.ts'
+import { CharBudget } from '../char-algebra-budget.ts'
+import { isEmpty } from '../char-algebra-inspect.ts'
+import { fromTexts } from '../char-algebra-texts.ts'
+import type { CharAutomaton } from '../char-automaton.ts'
+import { type GrammarLimits, refuseGrammar } from '../grammar-limits.ts'
+import { formatOf } from './formats.ts'
+import { patternLanguage } from './pattern-language.ts'
+import { placeOf, shown } from './schema-source.ts'
+import { ANY_SHAPE, type Shape, STRING } from './shape.ts'
+
+export class StringLanguages {
+  readonly budget: CharBudget
+  private readonly limits: GrammarLimits
+  private readonly patterns = new Map<string, CharAutomaton>()
+  private readonly formats = new Map<string, Shape>()
+  /** By shape; exact and narrowed. */
+  private readonly shapes = [new WeakMap<Shape, CharAutomaton>(), new WeakMap<Shape, CharAutomaton>()] as const
+
+  constructor(limits: GrammarLimits) {
+    this.limits = limits
+    this.budget = new CharBudget(limits)
+  }
+
+  /** The texts in which `pattern` is found. */
+  ofPattern(pattern: string, pointer: string): CharAutomaton {
+    let language = this.patterns.get(pattern)
+    if (language === undefined) {
+      language = patternLanguage(pattern, { limits: this.limits, budget: this.budget.at(placeOf(pointer)), place: placeOf(pointer) })
+      this.patterns.set(pattern, language)
+    }
+    return language
+  }
+
+  /** What `format` says of strings, and of numbers where it is a format of numbers. */
+  ofFormat(format: string, pointer: string): Shape {
+    let shape = this.formats.get(format)
+    if (shape === undefined) {
+      const meaning = formatOf(format)
+      if (meaning === null) throw refuseGrammar(`\`format\` '${shown(format)}' is not enforced by this server`, placeOf(pointer))
+      shape = ANY_SHAPE
+      if (meaning.kind === 'integers') shape = { ...ANY_SHAPE, number: { ...ANY_SHAPE.number, min: meaning.min, max: meaning.max, isInteger: true } }
+      if (meaning.kind === 'texts') {
+        const parts = meaning.patterns.map((pattern) => this.ofPattern(pattern, pointer))
+        const texts = parts.reduce((all, part) => intersect(all, part, this.budget))
+        shape = { ...ANY_SHAPE, string: { ...ANY_SHAPE.string, [meaning.isExact ? 'languages' : 'narrowed']: [texts] } }
+      }
+      this.formats.set(format, shape)
+    }
+    return shape
+  }
+
+  /** null = no constraint but the length. `isExact`: without what is narrowed. */
+  ofShape(shape: Shape, isExact: boolean): CharAutomaton | null {
+    const { languages, narrowed, minLength, maxLength } = shape.string
+    const parts = isExact ? languages : [...languages, ...narrowed]
+    const excluded = [...shape.excluded.values()].filter((value) => typeof value === 'string')
+    if (parts.length === 0 && excluded.length === 0) return null
+    const known = this.shapes[isExact ? 0 : 1].get(shape)
+    if (known !== undefined) return known
+    let texts = parts.reduce((all, part) => (all === ANY_TEXT ? part : intersect(all, part, this.budget)), ANY_TEXT)
+    if (minLength > 0 || maxLength !== null) texts = this.withLength(texts, { min: minLength, max: maxLength }, shape.pointer)
+    if (excluded.length > 0) texts = subtract(texts, fromTexts(excluded, this.budget), this.budget)
+    this.shapes[isExact ? 0 : 1].set(shape, texts)
+    return texts
+  }
+
+  /** All the strings of some shapes, lengths and values included. */
+  ofShapes(shapes: readonly Shape[]): CharAutomaton {
+    const parts = shapes.filter((shape) => (shape.types & STRING) !== 0).map((shape) => this.whole(shape))
+    return unite(
+      parts.filter((part) => !isEmpty(part)),
+      this.budget,
+    )
+  }
+
+  fromTexts(texts: readonly string[]): CharAutomaton {
+    return fromTexts(texts, this.budget)
+  }
+
+  private whole(shape: Shape): CharAutomaton {
+    const texts = this.ofShape(shape, false) ?? this.withLength(ANY_TEXT, { min: shape.string.minLength, max: shape.string.maxLength }, shape.pointer)
+    if (shape.values === null) return texts
+    const values = [...shape.values.values()].filter((value) => typeof value === 'string')
+    return intersect(texts, fromTexts(values, this.budget), this.budget)
+  }
+
+  private withLength(texts: CharAutomaton, length: { readonly min: number; readonly max: number | null }, pointer: string): CharAutomaton {
+    if (length.min === 0 && length.max === null) return texts
+    const budget = this.budget.at(placeOf(pointer))
+    const lengths = lengthBetween(length, budget)
+    return texts === ANY_TEXT ? lengths : intersect(texts, lengths, budget)
+  }
+}

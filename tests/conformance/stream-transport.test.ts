@@ -283,7 +283,7 @@ test('a deadline cuts a connection whose answer nobody reads', async () => {
   await client.until(() => client.received.length > 0)
   client.socket.pause()
   expect(await client.until(() => target.lines.some(({ message }) => message === 'request'))).toBe(true)
-  expect(model.numRunning).toBe(0)
+  await expect.poll(() => model.numRunning).toBe(0)
   client.destroy()
 })
 

@@ -12,7 +12,7 @@ import { ALL_FORBIDDEN, NON_FINITE, SAMPLED } from '#engine/sampling/sampling-co
 import { CaseBuilder } from './case-builder.ts'
 import { bindCase, maxDifference, randomTokens } from './case-runs.ts'
 import { PagedSequences } from './paged-sequences.ts'
-import { randomSamplingRows, samplingColumns, type SamplingRowOptions } from './sampling-columns.ts'
+import { randomMask, randomSamplingRows, samplingColumns, type SamplingRowOptions } from './sampling-columns.ts'
 
 const WIDTH = 8
 /** The embedding of this token overflows every logit where embeddings are integers. */
@@ -175,4 +175,86 @@ test('a row that is not finite or wholly forbidden is reported as such, its neig
   await executor.close()
   const bad = NON_FINITE
   expect([...nonFinite]).toEqual([SAMPLED, bad, bad, ALL_FORBIDDEN, ALL_FORBIDDEN, bad, bad, bad, bad, SAMPLED, SAMPLED])
+})
+
+test.each([5, 31, 32, 97, 1021])('random masks over a vocabulary of %i leave the same tokens, with every parameter', async (vocabSize) => {
+  const numRows = 64
+  const random = new SeededRandom(vocabSize)
+  for (const executor of [await bindRandomLogits(vocabSize, 3), await bindTiedLogits(vocabSize)]) {
+    let numForbidden = 0
+    for (let step = 0; step < 6; step++) {
+      const masks = Array.from({ length: numRows }, () => (random.nextInt(5) === 0 ? null : randomMask(random, vocabSize)))
+      const rows = randomSamplingRows(random, numRows, vocabSize).map((row, index) => ({
+        ...row,
+        ...(masks[index] === null ? {} : { mask: masks[index]! }),
+      }))
+      const tokenIds = randomTokens(random, numRows, vocabSize - 1).map((id) => id + 1)
+      const { tokenIds: sampled, nonFinite } = await compareStep(executor, tokenIds, rows, vocabSize)
+      numForbidden += nonFinite.filter((status) => status === ALL_FORBIDDEN).length
+      for (const [row, mask] of masks.entries()) {
+        if (mask === null || nonFinite[row] !== SAMPLED) continue
+        expect((mask[sampled[row]! >> 5]! >>> (sampled[row]! & 31)) & 1, `row ${row}`).toBe(1)
+      }
+    }
+    expect(numForbidden).toBeGreaterThan(5)
+    await executor.close()
+  }
+})
+
+test('random masks over a vocabulary of 128,000 leave the same tokens', async () => {
+  const vocabSize = 128_000
+  const random = new SeededRandom(8)
+  const executor = await bindRandomLogits(vocabSize, 3)
+  const rows = randomSamplingRows(random, 16, vocabSize).map((row) => ({ ...row, mask: randomMask(random, vocabSize) }))
+  await compareStep(executor, randomTokens(random, 16, vocabSize), rows, vocabSize)
+  await executor.close()
+})
+
+test('masks that are filled while the step runs are those that count, and unmasked rows beside them do not change', async () => {
+  const vocabSize = 300
+  const executor = await bindRandomLogits(vocabSize, 3)
+  const random = new SeededRandom(4)
+  for (let step = 0; step < 20; step++) {
+    const rows = randomSamplingRows(random, 12, vocabSize).map((row, index) =>
+      index % 3 === 0 ? row : { ...row, mask: randomMask(random, vocabSize) },
+    )
+    const complete = samplingColumns(rows)
+    const batch = stepOf(randomTokens(random, 12, vocabSize))
+    const want = [...(await executor.runStep(batch, complete)).tokenIds]
+    let numCalls = 0
+    const masks = new Uint32Array(complete.masks.length)
+    const fillMasks = (): void => {
+      numCalls++
+      masks.set(complete.masks)
+    }
+    const output = await executor.runStep(batch, { ...complete, masks, fillMasks })
+    expect([...output.tokenIds]).toEqual(want)
+    expect(numCalls).toBe(1)
+  }
+  await executor.close()
+})
+
+test('a step whose masks cannot be filled rejects when it is done, and the next one runs', async () => {
+  const executor = await bindRandomLogits(97, 3)
+  const sampling = samplingColumns([{ mask: new Uint32Array(4).fill(0xffffffff) }, {}])
+  const batch = stepOf([3, 4])
+  const want = [...(await executor.runStep(batch, sampling)).tokenIds]
+  const failure = new Error('no mask')
+  const fillMasks = (): void => {
+    throw failure
+  }
+  await expect(executor.runStep(batch, { ...sampling, fillMasks })).rejects.toBe(failure)
+  expect([...(await executor.runStep(batch, sampling)).tokenIds]).toEqual(want)
+  await executor.close()
+})
+
+test('masks of another width and indices beyond them are refused', async () => {
+  const executor = await bindRandomLogits(97, 3)
+  const sampling = samplingColumns([{ mask: new Uint32Array(4).fill(0xffffffff) }, {}])
+  const batch = stepOf([3, 4])
+  await expect(executor.runStep(batch, { ...sampling, maskWords: 3 })).rejects.toThrow('width')
+  await expect(executor.runStep(batch, { ...sampling, maskIndex: Int32Array.of(1, -1) })).rejects.toThrow('mask index')
+  await expect(executor.runStep(batch, { ...sampling, maskIndex: Int32Array.of(-2, -1) })).rejects.toThrow('mask index')
+  await expect(executor.runStep(batch, { ...sampling, maskIndex: Int32Array.of(0) })).rejects.toThrow('too short')
+  await executor.close()
 })

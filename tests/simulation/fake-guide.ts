@@ -6,6 +6,7 @@ import { assert } from '#base/assert'
 import { InferdError } from '#contract/errors'
 import { hash32 } from '#engine/sampling/draw'
 import type { TokenGuide } from '#engine/scheduler/token-guide'
+import type { TokenRequest } from '#engine/scheduler/token-request'
 
 export interface FakeRules {
   readonly seed: number
@@ -116,4 +117,14 @@ export class FakeGuide implements TokenGuide {
   private draw(purpose: number): number {
     return hash32(this.rules.seed + this.state * 7919, purpose)
   }
+}
+
+/** The request with its guides at the start of their texts: a guide serves one run. */
+export function withFreshGuides<T extends TokenRequest>(request: T): T {
+  if (request.kind === 'embed' || request.guides === null) return request
+  const guides = request.guides.map((guide) => {
+    assert(guide instanceof FakeGuide, 'only fake guides start again')
+    return guide.fresh()
+  })
+  return { ...request, guides }
 }

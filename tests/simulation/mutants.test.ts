@@ -4,6 +4,8 @@ import { afterEach, expect, test, vi } from 'vitest'
 import { BlockHasher } from '#engine/kv-cache/block-hash'
 import { BlockPool } from '#engine/kv-cache/block-pool'
 import { PrefixCache } from '#engine/kv-cache/prefix-cache'
+import { TokenMasks } from '#engine/sampling/token-masks'
+import { ChoiceGuide } from '#engine/scheduler/choice-guide'
 import { RequestQueue } from '#engine/scheduler/request-queue'
 import { Scheduler } from '#engine/scheduler/scheduler'
 import { Sequence } from '#engine/scheduler/sequence'
@@ -120,6 +122,74 @@ test('a preempted sequence that is taken for computed is noticed', async () => {
     const { numComputedTokens } = sequence
     release.call(this, sequence)
     sequence.numComputedTokens = numComputedTokens
+  })
+  expect(await firstFailure()).toMatch(/simulation seed \d+/)
+})
+
+test('a mask that is ignored is noticed', async () => {
+  const fillRow = TokenMasks.prototype.fillRow
+  vi.spyOn(TokenMasks.prototype, 'fillRow').mockImplementation(function (this: TokenMasks, index, fill) {
+    return fillRow.call(this, index, fill).fill(0xffffffff)
+  })
+  expect(await firstFailure()).toMatch(/alone it gets|a guide failed that is sound/)
+})
+
+test('the mask of another row is noticed', async () => {
+  const fillRow = TokenMasks.prototype.fillRow
+  vi.spyOn(TokenMasks.prototype, 'fillRow').mockImplementation(function (this: TokenMasks, index, fill) {
+    return fillRow.call(this, Math.max(0, index - 1), fill)
+  })
+  expect(await firstFailure()).toMatch(/simulation seed \d+/)
+})
+
+test('a forced token that its guide is not told of is noticed', async () => {
+  const forcedTokens = ChoiceGuide.prototype.forcedTokens
+  const accept = ChoiceGuide.prototype.accept
+  let numToSkip = 0
+  vi.spyOn(ChoiceGuide.prototype, 'forcedTokens').mockImplementation(function (this: ChoiceGuide, maxTokens) {
+    const forced = forcedTokens.call(this, maxTokens)
+    numToSkip = Math.min(1, forced.length)
+    return forced
+  })
+  vi.spyOn(ChoiceGuide.prototype, 'accept').mockImplementation(function (this: ChoiceGuide, tokenId) {
+    if (numToSkip === 0) accept.call(this, tokenId)
+    numToSkip = 0
+  })
+  expect(await firstFailure()).toMatch(/simulation seed \d+/)
+})
+
+test('a stretch that is cut is noticed', async () => {
+  const forcedTokens = ChoiceGuide.prototype.forcedTokens
+  vi.spyOn(ChoiceGuide.prototype, 'forcedTokens').mockImplementation(function (this: ChoiceGuide, maxTokens) {
+    return forcedTokens.call(this, maxTokens).slice(1)
+  })
+  expect(await firstFailure()).toMatch(/simulation seed \d+/)
+})
+
+test('a complete text that goes on is noticed', async () => {
+  vi.spyOn(ChoiceGuide.prototype, 'isComplete').mockReturnValue(false)
+  expect(await firstFailure()).toMatch(/behind a complete text|by its length|a guide failed that is sound/)
+})
+
+test('blocks of forced tokens that are not counted are noticed', async () => {
+  const countMissing = SequenceBlocks.prototype.countMissing
+  vi.spyOn(SequenceBlocks.prototype, 'countMissing').mockImplementation(function (this: SequenceBlocks, sequence) {
+    return Math.min(1, countMissing.call(this, sequence))
+  })
+  expect(await firstFailure()).toMatch(/simulation seed \d+/)
+})
+
+test('a failing guide that is taken for a sound one is noticed', async () => {
+  vi.spyOn(Scheduler.prototype, 'failGuide').mockReturnValue(undefined)
+  expect(await firstFailure()).toMatch(/simulation seed \d+/)
+})
+
+test('a draw that does not count forced tokens is noticed', async () => {
+  const appendToken = Sequence.prototype.appendToken
+  let numCalls = 0
+  vi.spyOn(Sequence.prototype, 'appendToken').mockImplementation(function (this: Sequence, tokenId) {
+    appendToken.call(this, tokenId)
+    if (this.numNewestTokens > 1 && ++numCalls % 5 === 0) this.numOutputTokens--
   })
   expect(await firstFailure()).toMatch(/simulation seed \d+/)
 })

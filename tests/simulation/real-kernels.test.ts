@@ -4,18 +4,14 @@
  */
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { systemClock } from '#base/clock'
 import { SeededRandom } from '#base/random'
-import { EngineCore } from '#engine/engine-core'
-import { stepLimits } from '#engine/engine-core-options'
 import { createNativeKernels } from '#engine/kernels/native/native-kernels'
 import { referenceKernels } from '#engine/kernels/reference/reference-kernels'
-import { findArchitecture } from '#engine/models/registry'
-import { optimize } from '#engine/program/optimize'
-import { openModelFiles } from '#engine/weights/model-files'
+import { FakeGuide, withFreshGuides } from './fake-guide.ts'
 import { SMALL_CORE } from './null-core.ts'
+import { startRealCore, type RealCore } from './real-core.ts'
 import { GREEDY, RecordedSink, generateRequest } from './recorded-sink.ts'
-import type { EngineCoreOptions } from '#engine/engine-core-options'
+import type { EngineCore } from '#engine/engine-core'
 import type { Kernels } from '#engine/kernels/kernels'
 import type { TokenRequest } from '#engine/scheduler/token-request'
 
@@ -24,37 +20,19 @@ const CONTEXT_LENGTH = 128
 
 const KERNELS: Readonly<Record<string, Kernels>> = { reference: referenceKernels, native: createNativeKernels() }
 
-async function startCore(kernels: Kernels, model: string): Promise<{ readonly core: EngineCore; readonly options: EngineCoreOptions }> {
-  const { tensors, metadata } = await openModelFiles(join(import.meta.dirname, '../fixtures/architectures', `${model}.gguf`))
-  try {
-    const architecture = findArchitecture(metadata)
-    const config = await architecture.readConfig(metadata, tensors)
-    const program = optimize(architecture.build(config, tensors, CONTEXT_LENGTH))
-    const options = {
-      ...SMALL_CORE,
-      contextLength: CONTEXT_LENGTH,
-      blockSize: 8,
-      numBlocks: 40,
-      maxTokensPerStep: 48,
-      maxPrefillTokensWithDecodes: 20,
-      maxSequences: 12,
-      maxOutputsPerStep: 24,
-      maxWaitingRequests: NUM_REQUESTS,
-      vocabSize: config.vocabSize,
-      hiddenSize: config.hiddenSize,
-    }
-    const { numBlocks, blockSize } = options
-    const executor = await kernels.bind({
-      program,
-      tensors,
-      kvCache: { numBlocks, blockSize, dtype: 'f16' },
-      limits: stepLimits(options),
-      numThreads: 2,
-    })
-    return { core: new EngineCore({ executor, options, clock: systemClock }), options }
-  } finally {
-    await tensors.close()
-  }
+const OPTIONS = {
+  contextLength: CONTEXT_LENGTH,
+  blockSize: 8,
+  numBlocks: 40,
+  maxTokensPerStep: 48,
+  maxPrefillTokensWithDecodes: 20,
+  maxSequences: 12,
+  maxOutputsPerStep: 24,
+  maxWaitingRequests: NUM_REQUESTS,
+}
+
+function startCore(kernels: Kernels, model: string): Promise<RealCore> {
+  return startRealCore(kernels, join(import.meta.dirname, '../fixtures/architectures', `${model}.gguf`), OPTIONS)
 }
 
 function drawRequests(random: SeededRandom, vocabSize: number): TokenRequest[] {
@@ -65,10 +43,13 @@ function drawRequests(random: SeededRandom, vocabSize: number): TokenRequest[] {
     if (index % 9 === 8) return { kind: 'embed', promptTokenIds, priority: 0, cacheSalt: '' }
     // Most are greedy; the others show that draws do not depend on company either.
     const temperature = index % 3 === 2 ? 1 : 0
+    const numChoices = index % 8 === 5 ? 3 : 1
+    const rules = { seed: index, vocabSize, eosTokenId: SMALL_CORE.eosTokenIds[0]!, fault: null }
     return generateRequest(promptTokenIds, {
       ignoreEos: true,
       maxTokens: 4 + random.nextInt(24),
-      numChoices: index % 8 === 5 ? 3 : 1,
+      numChoices,
+      guides: index % 2 === 0 ? null : Array.from({ length: numChoices }, (_, choice) => new FakeGuide({ ...rules, seed: index * 8 + choice })),
       sampling: { ...GREEDY, temperature, seed: index, repetitionPenalty: index % 5 === 4 ? 1.1 : 1 },
     })
   })
@@ -96,12 +77,14 @@ test.each(['llama', 'gemma2', 'qwen3'].flatMap((model) => Object.keys(KERNELS).m
     const stats = core.stats()
     expect(stats.numPreemptions, 'preemptions').toBeGreaterThan(0)
     expect(stats.cachedPromptTokens, 'prefix hits').toBeGreaterThan(0)
+    expect(stats.numForcedTokens, 'forced tokens').toBeGreaterThan(50)
+    expect(stats.numMasks, 'masks').toBeGreaterThan(50)
     core.checkInvariants()
     await core.close()
     const alone = (await startCore(KERNELS[name]!, model)).core
     for (const [index, request] of requests.entries()) {
       // A salt of its own keeps each from the blocks of those before it.
-      const sink = await run(alone, { ...request, cacheSalt: `alone-${index}` })
+      const sink = await run(alone, withFreshGuides({ ...request, cacheSalt: `alone-${index}` }))
       expect(mixed[index]!.error).toBeNull()
       expect(mixed[index]!.choices, `request ${index}`).toEqual(sink.choices)
       expect(mixed[index]!.embedding, `request ${index}`).toEqual(sink.embedding)

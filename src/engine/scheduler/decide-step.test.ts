@@ -13,6 +13,8 @@ const LIMITS: DecisionLimits = {
 const DECODE: RunningView = { numPendingTokens: 1, numNewestTokens: 1, numMissingBlocks: 0, numSlots: 1, numLogitRows: 1, isEmbed: false }
 const prefill = (numPendingTokens: number, different: Partial<RunningView> = {}): RunningView => ({ ...DECODE, numPendingTokens, ...different })
 const embed = (numPendingTokens: number): RunningView => prefill(numPendingTokens, { isEmbed: true, numLogitRows: 0 })
+/** A decoding sequence with so many tokens that had to follow its sampled one. */
+const follow = (numFollowing: number): RunningView => ({ ...DECODE, numPendingTokens: 1 + numFollowing, numNewestTokens: 1 + numFollowing })
 const candidate = (numBlocks: number, numSlots = 1): CandidateView => ({ numSlots, countBlocks: () => numBlocks })
 
 function decide(view: Partial<StepView>, limits: Partial<DecisionLimits> = {}): { readonly action: string; readonly numTokens: readonly number[] } {
@@ -28,6 +30,11 @@ test.each<[string, readonly RunningView[], readonly number[]]>([
   ['a short prompt gets past a long one', [prefill(100), prefill(5)], [27, 5]],
   ['three long prompts share: more than half for the first', [prefill(100), prefill(100), prefill(100)], [16, 8, 8]],
   ['what a share leaves goes on in order', [prefill(4), prefill(100), prefill(6)], [4, 22, 6]],
+  ['tokens that must follow are computed at once where nobody prefills', [follow(9), DECODE], [10, 1]],
+  ['they share the prefill limit in order, and everyone computes one', [follow(9), follow(9), DECODE], [10, 8, 1]],
+  ['beside a prompt they get half of it, and the prompt the rest', [prefill(100), follow(20), DECODE], [8, 9, 1]],
+  ['a stretch that is partly computed still decodes', [prefill(100), { ...follow(20), numPendingTokens: 3 }], [14, 3]],
+  ['a sequence that computes its stretch anew prefills', [{ ...follow(4), numPendingTokens: 50 }, DECODE], [16, 1]],
   ['an embedding takes as many tokens as output rows are left', [embed(100), DECODE], [7, 1]],
 ])('budget: %s', (_name, running, numTokens) => {
   expect(decide({ running })).toEqual({ action: 'run', numTokens })
@@ -42,6 +49,19 @@ test('a prompt whose choices cannot all sample stops one token before its end', 
 test('the prefill limit counts only beside decodes', () => {
   expect(decide({ running: [DECODE, prefill(100)] }, { maxPrefillTokensWithDecodes: 1 }).numTokens).toEqual([1, 1])
   expect(decide({ running: [prefill(100)] }, { maxPrefillTokensWithDecodes: 1 }).numTokens).toEqual([32])
+})
+
+test('stretches and prompts both go on where the limit is one token', () => {
+  const one = { maxPrefillTokensWithDecodes: 1 }
+  expect(decide({ running: [follow(9), prefill(9)] }, one).numTokens).toEqual([1, 1])
+  expect(decide({ running: [follow(9), follow(9)] }, one).numTokens).toEqual([2, 1])
+  expect(decide({ running: [follow(9), follow(9), follow(9), follow(9)] }, { maxTokensPerStep: 4 }).numTokens).toEqual([1, 1, 1, 1])
+})
+
+test('all blocks that a stretch misses count', () => {
+  const needy = { ...follow(30), numMissingBlocks: 3 }
+  expect(decide({ running: [needy, DECODE], numFreeBlocks: 2 }).action).toBe('preempt')
+  expect(decide({ running: [needy, DECODE], numFreeBlocks: 3 }).action).toBe('run')
 })
 
 test('more missing than free blocks preempt, and nothing is admitted in that step', () => {
@@ -63,6 +83,8 @@ test.each<[string, Partial<StepView>, string]>([
   ['not without a place for every choice', { running: [DECODE, DECODE], candidate: candidate(1, 3) }, 'run'],
   ['only with blocks for the copies of its choices', { running: [DECODE], candidate: candidate(97, 3) }, 'run'],
   ['while the prefill budget has room', { running: [prefill(100), prefill(100)], candidate: candidate(1) }, 'admit'],
+  ['while stretches leave half of the prefill budget', { running: [follow(30)], candidate: candidate(1) }, 'admit'],
+  ['not when stretches and prompts use it up', { running: [follow(30), prefill(100), prefill(100), prefill(100)], candidate: candidate(1) }, 'run'],
   ['not when the prefill budget is shared out', { running: [prefill(100), prefill(100), prefill(100)], candidate: candidate(1) }, 'run'],
 ])('admission: %s', (_name, view, action) => {
   expect(decide(view).action).toBe(action)

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { BugError } from '#base/assert'
+import { ALL_FORBIDDEN } from '#engine/sampling/sampling-columns'
 import type { TensorFile } from '#engine/weights/tensor-file'
 import type { Executor, SamplingBatch, StepBatch } from '../kernels.ts'
 import { createNullKernels, nextNullToken, type NullFaults } from './null-kernels.ts'
@@ -180,4 +181,30 @@ test('injected faults strike the chosen token and the chosen step', async () => 
   expect([...output.nonFinite]).toEqual([1, 0])
   await expect(executor.runStep(batch, sampling())).rejects.toThrow('lost the machine')
   await expect(executor.runStep(batch, sampling())).resolves.toBeDefined()
+})
+
+test('a mask is filled once, after the step has begun, and leaves only its tokens', async () => {
+  const executor = await bindNull()
+  const batch = stepOf({ tokenIds: prompt, start: 0, blocks: [0, 1] })
+  const masked = sampling({ allowed: [7] })
+  let numCalls = 0
+  const fillMasks = (): void => {
+    numCalls++
+    masked.fillMasks?.()
+  }
+  const step = executor.runStep(batch, { ...masked, fillMasks })
+  expect(numCalls).toBe(0)
+  expect((await step).tokenIds[0]).toBe(7)
+  expect(numCalls).toBe(1)
+  expect((await executor.runStep(batch, sampling({ allowed: [7], forbidden: [7] }))).nonFinite[0]).toBe(ALL_FORBIDDEN)
+})
+
+test('masks that are not of the right size are found', async () => {
+  const executor = await bindNull()
+  const batch = stepOf({ tokenIds: prompt, start: 0, blocks: [0, 1] })
+  const masked = sampling({ allowed: [7] })
+  const { maskWords } = masked
+  await expect(executor.runStep(batch, { ...masked, maskWords: maskWords + 1 })).rejects.toThrow(BugError)
+  await expect(executor.runStep(batch, { ...masked, masks: new Uint32Array(0) })).rejects.toThrow(BugError)
+  await expect(executor.runStep(batch, { ...masked, maskIndex: new Int32Array(4).fill(1) })).rejects.toThrow(BugError)
 })

@@ -71,6 +71,12 @@ test('keys of a schema that are special to JavaScript stay data', async () => {
   expect(JSON.stringify(output.format)).toBe(`{"kind":"json-schema","schema":${text},"whitespace":"flexible"}`)
 })
 
+test('brackets inside the texts of a schema are not nesting', async () => {
+  const schema = { const: `"${'['.repeat(100)}\\` }
+  const { output } = await asked('chat/completions', { messages: MESSAGES, guided_json: JSON.stringify(schema) })
+  expect(output.format).toEqual({ kind: 'json-schema', schema, whitespace: 'flexible' })
+})
+
 const REASONING: readonly (readonly [object, ReasoningOptions])[] = [
   [{ reasoning_effort: 'none' }, { enabled: false, effort: null, budgetTokens: 0 }],
   [{ reasoning_effort: 'minimal' }, { enabled: true, effort: 'minimal', budgetTokens: 128 }],
@@ -187,7 +193,7 @@ test('a conversation with calls, their results and reasoning reaches the model',
     },
     { role: 'tool', tool_call_id: '1', content: 'rain', name: 'other' },
     { role: 'assistant', content: 'wet', reasoning: 'so', refusal: null, annotations: [], tool_calls: [] },
-    { role: 'assistant', tool_calls: [call('1', 'again', '{}')] },
+    { role: 'assistant', tool_calls: [call('1', 'again', '{"cut')] },
     { role: 'tool', tool_call_id: '1', content: '' },
   ]
   expect((await asked('chat/completions', { messages })).input).toEqual({
@@ -206,7 +212,7 @@ test('a conversation with calls, their results and reasoning reaches the model',
       { role: 'tool', content: 'sun\nwarm', toolCallId: '2', name: 'look' },
       { role: 'tool', content: 'rain', toolCallId: '1', name: 'other' },
       { role: 'assistant', content: 'wet', reasoning: 'so' },
-      { role: 'assistant', content: '', toolCalls: [{ id: '1', name: 'again', arguments: '{}' }] },
+      { role: 'assistant', content: '', toolCalls: [{ id: '1', name: 'again', arguments: '{"cut' }] },
       { role: 'tool', content: '', toolCallId: '1', name: 'again' },
     ],
   })

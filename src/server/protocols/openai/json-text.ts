@@ -1,4 +1,4 @@
-/** JSON that arrives as text inside a body: a schema, the arguments of a call. */
+/** JSON that arrives as text inside a body: a schema. */
 import type { JsonValue } from '#contract/generate'
 import { invalid } from './fields.ts'
 

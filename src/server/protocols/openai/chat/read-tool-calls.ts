@@ -2,7 +2,6 @@
 import type { ToolCall } from '#contract/generate'
 import type { DecodeContext } from '#server/operation'
 import { Fields, invalid, isJsonObject, typeMismatch, unsupported } from '#server/protocols/openai/fields'
-import { parseJsonText } from '#server/protocols/openai/json-text'
 import { readFunctionName } from './tool-fields.ts'
 
 export const MAX_CALL_ID_LENGTH = 256
@@ -38,11 +37,8 @@ function readToolCall(item: unknown, index: number, path: string): ToolCall {
   }
 }
 
-/** '' is what some clients make of a call without arguments. */
+/** OpenAI checks nothing here, and a call that was cut may be sent back. '' is what some clients make of a call without arguments. */
 function readArguments(called: Fields): string {
   const text = called.requiredText('arguments')
-  if (text === '') return '{}'
-  const path = called.pathOf('arguments')
-  if (!isJsonObject(parseJsonText(text, path))) throw invalid(path, `${path} must be the JSON text of an object`)
-  return text
+  return text === '' ? '{}' : text
 }

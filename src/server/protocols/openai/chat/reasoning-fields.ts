@@ -33,19 +33,6 @@ const EFFORTS = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'] as 
 const BUDGET_FIELDS = ['thinking_token_budget', 'reasoning_budget_tokens', 'thinking_budget_tokens'] as const
 const INT32_MAX = 2 ** 31 - 1
 
-/** What the prompt is made of, and what the template cannot work without. */
-const RESERVED_VARIABLES: ReadonlySet<string> = new Set([
-  'messages',
-  'tools',
-  'add_generation_prompt',
-  'continue_final_message',
-  'bos_token',
-  'eos_token',
-  'chat_template',
-  'tokenize',
-  'raise_exception',
-  'strftime_now',
-])
 const VARIABLE_NAME = /^[a-zA-Z][a-zA-Z0-9_]{0,63}$/
 
 /** One thing that one field says. */
@@ -117,7 +104,7 @@ function sayNested(nested: Fields, said: Sayings): void {
   if (enabled !== null) said.switches.push({ field: nested.pathOf('enabled'), value: enabled })
 }
 
-/** `enable_thinking` is a switch like the others; the rest goes to the template. */
+/** `enable_thinking` is a switch like the others; the rest goes to the template, which says what it takes. */
 function readTemplateVariables(fields: Fields, { limits }: DecodeContext, { switches }: Sayings): JsonRecord | null {
   const record = fields.record('chat_template_kwargs')
   const kwargs = fields.nestedFields('chat_template_kwargs')
@@ -127,7 +114,6 @@ function readTemplateVariables(fields: Fields, { limits }: DecodeContext, { swit
   for (const [key] of entries) {
     if (!VARIABLE_NAME.test(key))
       throw invalid('chat_template_kwargs', 'keys of chat_template_kwargs must be names of up to 64 letters, digits and underscores')
-    if (RESERVED_VARIABLES.has(key)) throw invalid(kwargs.pathOf(key), `${kwargs.pathOf(key)} is set by the server`)
   }
   const enabled = kwargs.boolean('enable_thinking')
   if (enabled !== null) switches.push({ field: kwargs.pathOf('enable_thinking'), value: enabled })

@@ -3,6 +3,8 @@ import { type GrammarLimits, refuseGrammar } from './grammar-limits.ts'
 
 /** Steps (edges followed, set members visited) for each state of maxCharStates; all of them take about a tenth of a second. */
 const STEPS_PER_STATE = 128
+/** What any construction costs before it has done anything, in steps: many small ones are not free. */
+const CONSTRUCTION_STEPS = 100
 
 export class CharBudget {
   readonly maxStates: number
@@ -23,6 +25,11 @@ export class CharBudget {
 
   get stepsLeft(): number {
     return this.steps.left
+  }
+
+  /** Before each subset construction or product. */
+  startConstruction(): void {
+    this.spend(CONSTRUCTION_STEPS)
   }
 
   /** Throws InferdError when the steps are used up. */

@@ -44,6 +44,7 @@ export class EmptyStepAutomaton {
 }
 
 export function determinize(source: EmptyStepAutomaton, budget: CharBudget): CharAutomaton {
+  budget.startConstruction()
   return minimize(new SubsetConstruction(source, budget).run(), budget)
 }
 

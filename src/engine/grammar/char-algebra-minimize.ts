@@ -188,7 +188,11 @@ function equivalentStates(automaton: ClassedAutomaton, live: Uint8Array, budget:
     for (let i = cords.starts[cord]!; i < cords.ends[cord]!; i++) blocks.mark(sources[cords.elements[i]!]!)
     blocks.split()
     for (; block < blocks.numSets; block++) {
-      for (let i = blocks.starts[block]!; i < blocks.ends[block]!; i++) for (const edge of entering[blocks.elements[i]!]!) cords.mark(edge)
+      for (let i = blocks.starts[block]!; i < blocks.ends[block]!; i++) {
+        const edges = entering[blocks.elements[i]!]!
+        budget.spend(edges.length)
+        for (const edge of edges) cords.mark(edge)
+      }
       cords.split()
     }
   }

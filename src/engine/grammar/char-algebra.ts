@@ -159,6 +159,7 @@ function markerSearch(marker: string, budget: CharBudget): CharEdge[][] {
 
 /** Pairs of states; null = the second has no edge there. */
 function product(a: CharAutomaton, b: CharAutomaton, mode: 'both' | 'first-only', budget: CharBudget): CharAutomaton {
+  budget.startConstruction()
   const { alphabet, moves } = classify([...a.edges, ...b.edges], budget)
   const offset = a.edges.length
   const pairs: { readonly first: number; readonly second: number | null }[] = []

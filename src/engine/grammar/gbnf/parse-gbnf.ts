@@ -20,6 +20,8 @@ const NAME_CHAR = /^[A-Za-z0-9_-]$/
 const MAX_NAME_LENGTH = 256
 /** Larger counts serve nobody: a text of a million parts. */
 const MAX_COUNT = 1_000_000
+/** `"a"{2}?*`: each is a level of nesting. */
+const MAX_STACKED_COUNTS = 4
 
 /** Throws InferdError with line and column. */
 export function parseGbnf(source: string, limits: GrammarLimits, tokenIdOf: TokenLookup = NO_TOKENS): Grammar {
@@ -139,7 +141,7 @@ class GbnfParser {
       const start = cursor.at
       const count = endsLine && !isNested && this.isRuleHead() ? null : this.count()
       if (count === null) return { expr, endsLine }
-      if (this.depth + numCounts >= this.limits.maxDepth) throw this.tooDeep(start)
+      if (numCounts >= MAX_STACKED_COUNTS) throw cursor.refusal(`more than ${MAX_STACKED_COUNTS} counts follow one part`, start)
       expr = this.node({ kind: 'repeat', body: expr, ...count })
       endsLine = cursor.skipSpace()
     }
@@ -175,7 +177,7 @@ class GbnfParser {
   private group(start: number): Expr {
     const { cursor } = this
     if (cursor.peek() === '=') throw cursor.refusal('look-ahead (= is not supported', start)
-    if (++this.depth > this.limits.maxDepth) throw this.tooDeep(start)
+    if (++this.depth > this.limits.maxDepth) throw cursor.refusal(`the grammar is nested deeper than ${this.limits.maxDepth}`, start)
     cursor.skipSpace()
     const body = this.choice(true)
     if (!cursor.take(')')) throw cursor.isAtEnd ? cursor.refusal('a group has no closing parenthesis', start) : this.unexpected()
@@ -225,10 +227,6 @@ class GbnfParser {
       throw this.cursor.refusal(`the grammar has more than ${this.limits.maxExprNodes} parts`, this.cursor.at)
     }
     return expr
-  }
-
-  private tooDeep(start: number): Error {
-    return this.cursor.refusal(`the grammar is nested deeper than ${this.limits.maxDepth}`, start)
   }
 
   private unexpected(): Error {

@@ -32,7 +32,7 @@ function randomText(random: SeededRandom): string {
 test('random patterns accept what JavaScript accepts, matched as a whole and searched for', () => {
   const random = new SeededRandom(11)
   const counts = { yes: 0, no: 0 }
-  for (let round = 0; round < 3000; round++) {
+  for (let round = 0; round < 2000; round++) {
     const pattern = randomPattern(random, 3)
     const [wholeAutomaton, foundAutomaton] = [whole(pattern), found(pattern)]
     const [wholeOracle, foundOracle] = [new RegExp(`^(?:${pattern})$`, 'u'), new RegExp(pattern, 'u')]
@@ -43,8 +43,8 @@ test('random patterns accept what JavaScript accepts, matched as a whole and sea
       counts[expected[0]! ? 'yes' : 'no']++
     }
   }
-  expect(counts.yes).toBeGreaterThan(5000)
-  expect(counts.no).toBeGreaterThan(5000)
+  expect(counts.yes).toBeGreaterThan(3000)
+  expect(counts.no).toBeGreaterThan(3000)
 })
 
 test('every single code point of a class or property is decided as JavaScript decides it', () => {

@@ -11,6 +11,7 @@ import { EngineCore } from './engine-core.ts'
 import type { Engine, EngineOptions } from './engine.ts'
 import type { Kernels } from './kernels/kernels.ts'
 import { createNativeKernels } from './kernels/native/native-kernels.ts'
+import { createNativeVocabulary } from './kernels/native/native-vocabulary.ts'
 import { referenceKernels } from './kernels/reference/reference-kernels.ts'
 import { kvBytesPerToken, planKvCache } from './kv-cache/memory-plan.ts'
 import { LocalEngine } from './local-engine.ts'
@@ -83,7 +84,7 @@ async function buildEngine(files: ModelFiles, options: EngineOptions, hooks: Loa
     tokenizer,
     promptEncoder: new PromptEncoder({ tokenizer, chatTemplate, contextLength }),
     memory: executor.memory,
-    grammars: new GrammarLibrary({ makeVocabulary: () => notYet(grammarTokens(tokenizer)), clock: hooks.clock ?? systemClock }),
+    grammars: new GrammarLibrary({ makeVocabulary: () => createNativeVocabulary(grammarTokens(tokenizer)), clock: hooks.clock ?? systemClock }),
   })
 }
 
@@ -183,8 +184,4 @@ function modelFacts({ files, config, contextLength, chatTemplate }: FactParts): 
     hasChatTemplate: chatTemplate !== null,
     chatTemplateProblem: chatTemplate?.problem?.message ?? null,
   }
-}
-
-function notYet(_tokens: readonly Uint8Array[]): never {
-  throw new InferdError('internal', 'the native vocabulary is not there yet')
 }

@@ -5,8 +5,12 @@ import type { EngineCore } from './engine-core.ts'
 import type { PromptEncoder } from './prompt-encoder.ts'
 import type { TokenRequest, TokenSink } from './scheduler/token-request.ts'
 import type { Tokenizer } from './tokenizers/tokenizer.ts'
+import { systemClock } from '#base/clock'
+import { createReferenceVocabulary } from './grammar/reference-matcher.ts'
 import { LocalEngine } from './local-engine.ts'
+import { GrammarLibrary } from './structured-output/grammar-library.ts'
 
+const NO_GRAMMARS = new GrammarLibrary({ makeVocabulary: () => createReferenceVocabulary([]), clock: systemClock })
 const MEMORY = { weightsBytes: 0, kvCacheBytes: 0, activationBytes: 0 }
 
 /** A core that holds requests until told to answer. */
@@ -36,7 +40,14 @@ class FakeCore {
 
 function makeEngine(core: FakeCore): LocalEngine {
   const promptEncoder = { encode: (input: { tokenIds: number[] }) => input.tokenIds } as unknown as PromptEncoder
-  return new LocalEngine({ facts: {} as ModelFacts, core: core as unknown as EngineCore, tokenizer: {} as Tokenizer, promptEncoder, memory: MEMORY })
+  return new LocalEngine({
+    facts: {} as ModelFacts,
+    core: core as unknown as EngineCore,
+    tokenizer: {} as Tokenizer,
+    promptEncoder,
+    memory: MEMORY,
+    grammars: NO_GRAMMARS,
+  })
 }
 
 function embedRequest(count: number): EmbedRequest {
@@ -70,7 +81,14 @@ test('an aborted call aborts what runs and starts nothing more', async () => {
 test('an echoed prompt is the text that the model saw', () => {
   const core = new FakeCore()
   const promptEncoder = { encodeRequest: () => ({ tokenIds: [1], answerFormat: null }) } as unknown as PromptEncoder
-  const parts = { facts: {} as ModelFacts, core: core as unknown as EngineCore, tokenizer: {} as Tokenizer, promptEncoder, memory: MEMORY }
+  const parts = {
+    facts: {} as ModelFacts,
+    core: core as unknown as EngineCore,
+    tokenizer: {} as Tokenizer,
+    promptEncoder,
+    memory: MEMORY,
+    grammars: NO_GRAMMARS,
+  }
   const events: GenerateEvent[] = []
   const input = { kind: 'text', text: 'a\ud800b' } as const
   const request = {
@@ -90,7 +108,14 @@ test('an echoed prompt is the text that the model saw', () => {
 test('a long list of texts is encoded over several turns of the event loop, and not beyond an abort', async () => {
   let numEncoded = 0
   const promptEncoder = { encode: () => [(numEncoded += 1)] } as unknown as PromptEncoder
-  const parts = { facts: {} as ModelFacts, core: new FakeCore() as unknown as EngineCore, tokenizer: {} as Tokenizer, promptEncoder, memory: MEMORY }
+  const parts = {
+    facts: {} as ModelFacts,
+    core: new FakeCore() as unknown as EngineCore,
+    tokenizer: {} as Tokenizer,
+    promptEncoder,
+    memory: MEMORY,
+    grammars: NO_GRAMMARS,
+  }
   const inputs = Array.from({ length: 8 }, () => ({ kind: 'text', text: 'x'.repeat(20_000) }) as const)
   const controller = new AbortController()
   const result = new LocalEngine(parts).embed({ requestId: 'e', inputs, priority: 0, cacheSalt: '' }, controller.signal)

@@ -11,6 +11,7 @@ const SUITES: Readonly<Record<string, { readonly script: string; readonly doc: s
   model: { script: 'kernels/model.ts', doc: 'whole steps of a model shape on native kernels' },
   tokenizer: { script: 'kernels/tokenizer.ts', doc: 'MB/s cold and warm, beside @huggingface/tokenizers' },
   scheduler: { script: 'engine/scheduler-cost.ts', doc: 'cost of a step outside of the executor' },
+  grammar: { script: 'engine/grammar-masks.ts', doc: '[VOCABULARY WALKS]: token masks of JSON grammars, first and later visits' },
   speed: { script: 'engine/speed.ts', doc: 'MODEL [PROMPT OUTPUT THREADS]: prefill and decode of one stream' },
   batch: { script: 'engine/batch.ts', doc: 'MODEL [STREAMS PROMPT OUTPUT THREADS]: throughput of concurrent streams' },
   start: { script: 'server/start.ts', doc: '[MODEL]: from spawn to ready and to the first streamed token' },

@@ -11,9 +11,6 @@ struct Utf8 {
   uint8_t missing = 0, low = 0, high = 0;
 };
 
-/** A byte that no code point of free text begins with. */
-bool is_stop(uint8_t byte) { return byte < 0x20 || byte == '"' || byte == '\\' || (byte >= 0x80 && byte < 0xc2) || byte > 0xf4; }
-
 Utf8 begin_code_point(Utf8 at, uint8_t lead) {
   if (lead < 0x80) return {at.wholeCodePoints + 1};
   const uint8_t missing = lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3;
@@ -26,23 +23,34 @@ Utf8 go_on(Utf8 at) {
   return {at.wholeCodePoints, static_cast<uint8_t>(at.missing - 1), 0x80, 0xbf};
 }
 
-}  // namespace
-
-FreeText::FreeText(const TokenTrie& trie) : numWords_((static_cast<size_t>(trie.vocab_size()) + 31) / 32), dense_((kMaxDense + 1) * numWords_) {
+/** Visits (node, where it stands) of all free text, and (stop, code points before it). */
+template <typename ON_TEXT, typename ON_STOP> void walk_free_text(const TokenTrie& trie, ON_TEXT onText, ON_STOP onStop) {
   std::vector<Utf8> path(static_cast<size_t>(trie.max_token_bytes()) + 1);
   for (int32_t i = kTrieRoot + 1; i < trie.node(kTrieRoot).end;) {
     const TrieNode& node = trie.node(i);
     const Utf8 parent = path[static_cast<size_t>(node.depth) - 1];
-    if (parent.missing == 0 && is_stop(node.byte)) stops_[node.byte].push_back({i, parent.wholeCodePoints});
-    if (parent.missing == 0 ? is_stop(node.byte) : node.byte < parent.low || node.byte > parent.high) {
+    const bool isStop = parent.missing == 0 && FreeText::is_stop(node.byte);
+    if (isStop) onStop(i, parent.wholeCodePoints);
+    if (isStop || (parent.missing > 0 && (node.byte < parent.low || node.byte > parent.high))) {
       i = node.end;
       continue;
     }
     const Utf8 at = parent.missing == 0 ? begin_code_point(parent, node.byte) : go_on(parent);
     path[static_cast<size_t>(node.depth)] = at;
-    if (node.token >= 0) add_token(trie, node.token, at.wholeCodePoints + (at.missing > 0 ? 1 : 0));
+    onText(i, at);
     i++;
   }
+}
+
+}  // namespace
+
+FreeText::FreeText(const TokenTrie& trie) : numWords_((static_cast<size_t>(trie.vocab_size()) + 31) / 32), dense_((kMaxDense + 1) * numWords_) {
+  walk_free_text(
+      trie,
+      [&](int32_t node, Utf8 at) {
+        if (trie.node(node).token >= 0) add_token(trie, trie.node(node).token, at.wholeCodePoints + (at.missing > 0 ? 1 : 0));
+      },
+      [&](int32_t node, int32_t codePoints) { stops_[trie.node(node).byte].push_back({node, codePoints}); });
   for (size_t k = 1; k <= kMaxDense; k++)
     for (size_t w = 0; w < numWords_; w++) dense_[k * numWords_ + w] |= dense_[(k - 1) * numWords_ + w];
   std::stable_sort(longTokens_.begin(), longTokens_.end(), [](const LongToken& left, const LongToken& right) { return left.codePoints < right.codePoints; });
@@ -63,6 +71,17 @@ void FreeText::fill(int32_t codePoints, uint32_t* words) const {
     if (entry.codePoints > codePoints) return;
     words[entry.token >> 5] |= 1u << (entry.token & 31);
   }
+}
+
+std::vector<int32_t> FreeText::nodes_behind_text(const TokenTrie& trie, int32_t first, int32_t last) {
+  std::vector<int32_t> nodes;
+  walk_free_text(
+      trie,
+      [&](int32_t node, Utf8 at) {
+        if (at.missing == 0 && at.wholeCodePoints >= first && at.wholeCodePoints <= last && !trie.is_leaf(node)) nodes.push_back(node);
+      },
+      [](int32_t, int32_t) {});
+  return nodes;
 }
 
 size_t FreeText::memory_bytes() const {

@@ -23,7 +23,12 @@ class FreeText {
   int32_t max_code_points() const { return maxCodePoints_; }
   /** Sets the bits of all tokens of at most `codePoints` code points of free text. */
   void fill(int32_t codePoints, uint32_t* words) const;
+  /** By the byte that is not free text; none for bytes that begin free text. */
   const std::vector<TextStop>& stops(uint8_t byte) const { return stops_[byte]; }
+  /** A byte that no code point of free text begins with. */
+  static bool is_stop(uint8_t byte) { return byte < 0x20 || byte == '"' || byte == '\\' || (byte >= 0x80 && byte < 0xc2) || byte > 0xf4; }
+  /** The inner nodes behind `first` to `last` whole code points of free text and nothing else, ascending. */
+  static std::vector<int32_t> nodes_behind_text(const TokenTrie& trie, int32_t first, int32_t last);
   size_t memory_bytes() const;
 
  private:

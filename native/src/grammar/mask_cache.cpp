@@ -26,6 +26,8 @@ void MaskCache::clear() {
   if (entries_.empty() && nodeSets_.size() == 1) return;
   index_.clear();
   index_.shrink();
+  textIndex_.clear();
+  textIndex_.shrink();
   entries_.clear();
   nodeSets_.clear();
   nodeSetByHash_.clear();
@@ -63,16 +65,8 @@ bool MaskCache::compute(NodeSetId nodes, int32_t stateIndex, int32_t count, bool
   needsExits_ = needsExits;
   work_ = 0;
   arrivalIndex_.clear();
-  bool isDone = true;
-  const bool isFreeText = nodes == kRootNodes && (state.flags & kFreeText) != 0 && state.callBegin == state.callEnd && ((state.flags & kAccepts) == 0 || !needsExits);
-  if (isFreeText) {
-    const bool isBounded = state.isGate && state.ruleMax != kUnbounded && (state.flags & kBoundary) != 0;
-    entry.freeCodePoints = isBounded ? std::clamp(state.ruleMax - count, 0, freeText_.max_code_points()) : freeText_.max_code_points();
-    isDone = walk_free_text(stateIndex, count, maxWork);
-  } else {
-    // By index: interning below makes the outer list grow, but only after the walk.
-    for (size_t i = 0; isDone && i < nodeSets_[static_cast<size_t>(nodes)].size(); i++) isDone = walk(nodeSets_[static_cast<size_t>(nodes)][i], stateIndex, count, maxWork);
-  }
+  const bool isFreeText = nodes == kRootNodes && (state.flags & kFreeText) != 0 && state.callBegin == state.callEnd;
+  const bool isDone = isFreeText ? walk_free_text(stateIndex, count, maxWork, entry) : walk_nodes(nodes, stateIndex, count, maxWork);
   for (const int32_t token : tokens_) tokenWords_[static_cast<size_t>(token >> 5)] = 0;
   if (isDone) take_results(count, entry);
   tokens_.clear();
@@ -82,26 +76,62 @@ bool MaskCache::compute(NodeSetId nodes, int32_t stateIndex, int32_t count, bool
   return isDone;
 }
 
-/** At the root of the trie, in a state that free text leads back to: only the stops are left to look at. */
-bool MaskCache::walk_free_text(int32_t stateIndex, int32_t count, int64_t maxWork) {
+/** At the root of the trie, in a state that free text leads back to: what is made of it alone is known, and only the stops are left to look at. */
+bool MaskCache::walk_free_text(int32_t stateIndex, int32_t count, int64_t maxWork, MaskEntry& entry) {
   const State& state = automaton_.state(stateIndex);
-  for (int32_t edge = state.byteBegin; edge < state.byteEnd; edge++) {
-    const size_t e = static_cast<size_t>(edge);
-    const int32_t target = automaton_.tables().byteTarget[e];
+  const bool grows = state.isGate && (state.flags & kBoundary) != 0;
+  const int32_t longest = freeText_.max_code_points();
+  const int32_t room = grows && state.ruleMax != kUnbounded ? std::clamp(state.ruleMax - count, 0, longest) : longest;
+  entry.freeCodePoints = room;
+  const bool mayEnd = (state.flags & kAccepts) != 0 && (state.ruleMax == kUncounted || (state.isGate && (grows || count >= state.ruleMin)));
+  const int32_t first = std::max(1, grows ? state.ruleMin - count : 1);
+  if (needsExits_ && mayEnd && first <= room) entry.textExits = intern_text({first, room});
+  return walk_stops(stateIndex, count, {0, longest}, true, maxWork);
+}
+
+/**
+ * The subtrees of the stops behind so much free text, from a state that leads nowhere else. The text is the state's own, and counts, or a
+ * rule's that ended there.
+ */
+bool MaskCache::walk_stops(int32_t stateIndex, int32_t count, TextRange text, bool isOwnText, int64_t maxWork) {
+  const AutomatonTables& t = automaton_.tables();
+  const State& state = automaton_.state(stateIndex);
+  const bool grows = isOwnText && state.isGate && (state.flags & kBoundary) != 0;
+  const int32_t room = state.ruleMax == kUnbounded ? std::max(0, state.ruleMin - count) : kUnbounded - count;
+  for (size_t edge = static_cast<size_t>(state.byteBegin); edge < static_cast<size_t>(state.byteEnd); edge++) {
+    const int32_t target = t.byteTarget[edge];
     const State& targetState = automaton_.state(target);
-    for (int32_t byte = automaton_.tables().byteFirst[e]; byte <= automaton_.tables().byteLast[e]; byte++)
+    for (int32_t byte = t.byteFirst[edge]; byte <= t.byteLast[edge]; byte++)
       for (const TextStop& stop : freeText_.stops(static_cast<uint8_t>(byte))) {
         if (++work_ > maxWork) return false;
-        const bool grows = state.isGate && (state.flags & kBoundary) != 0;
-        const int32_t room = state.ruleMax == kUnbounded ? std::max(0, state.ruleMin - count) : stop.codePoints;
-        const int64_t there = grows ? int64_t{count} + std::min(stop.codePoints, room) : count;
-        if (there > kUnbounded || !state.may_leave(static_cast<int32_t>(there))) continue;
-        const int32_t behind = targetState.count_on_arrival(static_cast<int32_t>(there));
+        const int32_t countThere = grows ? count + std::min(stop.codePoints, room) : count;
+        if (stop.codePoints < text.first || stop.codePoints > text.last || !state.may_leave(countThere)) continue;
+        const int32_t behind = targetState.count_on_arrival(countThere);
         const TrieNode& node = trie_.node(stop.node);
         if (node.token >= 0) take_token(node.token);
         if (!trie_.is_leaf(stop.node) && arrive(stop.node, targetState, target, behind) && !walk(stop.node, target, behind, maxWork)) return false;
       }
   }
+  return true;
+}
+
+bool MaskCache::walk_nodes(NodeSetId id, int32_t stateIndex, int32_t count, int64_t maxWork) {
+  const AutomatonTables& t = automaton_.tables();
+  const State& state = automaton_.state(stateIndex);
+  NodeSet& set = nodeSets_[static_cast<size_t>(id)];
+  bool readsOnlyStops = set.isText;
+  for (size_t edge = static_cast<size_t>(state.byteBegin); readsOnlyStops && edge < static_cast<size_t>(state.byteEnd); edge++)
+    for (int32_t byte = t.byteFirst[edge]; byte <= t.byteLast[edge]; byte++) readsOnlyStops = readsOnlyStops && FreeText::is_stop(static_cast<uint8_t>(byte));
+  if (readsOnlyStops) return walk_stops(stateIndex, count, set.text, false, maxWork);
+  if (!set.isListed) {
+    set.nodes = FreeText::nodes_behind_text(trie_, set.text.first, set.text.last);
+    set.isListed = true;
+    bytes_ += bytes_of(set.nodes);
+  }
+  // What listing them costs is the same whoever did it.
+  if (set.isText) work_ += trie_.node(kTrieRoot).end;
+  for (const int32_t node : set.nodes)
+    if (work_ > maxWork || !walk(node, stateIndex, count, maxWork)) return false;
   return true;
 }
 
@@ -173,13 +203,24 @@ NodeSetId MaskCache::intern(std::vector<int32_t>& nodes) {
   const uint64_t hash = hash_nodes(nodes);
   const auto [first, last] = nodeSetByHash_.equal_range(hash);
   for (auto at = first; at != last; ++at)
-    if (nodeSets_[static_cast<size_t>(at->second)] == nodes) return at->second;
+    if (nodeSets_[static_cast<size_t>(at->second)].nodes == nodes) return at->second;
   const NodeSetId id = static_cast<NodeSetId>(nodeSets_.size());
-  nodeSets_.emplace_back(nodes.begin(), nodes.end());
+  nodeSets_.emplace_back().nodes.assign(nodes.begin(), nodes.end());
   nodeSetByHash_.emplace(hash, id);
-  // The vector, its nodes, and about what a node of the hash table takes.
-  bytes_ += sizeof(nodeSets_.back()) + bytes_of(nodeSets_.back()) + 48;
+  // The set, its nodes, and about what a node of the hash table takes.
+  bytes_ += sizeof(NodeSet) + bytes_of(nodeSets_.back().nodes) + 48;
   return id;
+}
+
+NodeSetId MaskCache::intern_text(TextRange text) {
+  const StampedTable::Found found = textIndex_.find_or_insert({text.first, text.last, 0, 0}, static_cast<NodeSetId>(nodeSets_.size()));
+  if (!found.isNew) return found.value;
+  NodeSet& set = nodeSets_.emplace_back();
+  set.text = text;
+  set.isText = true;
+  set.isListed = false;
+  bytes_ += sizeof(NodeSet);
+  return found.value;
 }
 
 size_t MaskCache::scratch_bytes() const {

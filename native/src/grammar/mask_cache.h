@@ -31,8 +31,8 @@ struct MaskEntry {
   std::vector<uint32_t> words;
   /** All tokens of at most so many code points of free text too. */
   int32_t freeCodePoints = 0;
-  /** Nodes at which the rule may end and tokens go on, or kNoNodes. */
-  NodeSetId exits = kNoNodes;
+  /** Nodes at which the rule may end and tokens go on, or kNoNodes; those behind free text apart. */
+  NodeSetId exits = kNoNodes, textExits = kNoNodes;
   std::vector<CallSite> calls;
   /** Nodes that were visited: what it would cost without the cache. */
   int64_t work = 0;
@@ -48,7 +48,7 @@ class MaskCache {
    */
   const MaskEntry* entry(NodeSetId nodes, int32_t state, int32_t count, bool needsExits, int64_t maxWork);
   void clear();
-  size_t memory_bytes() const { return bytes_ + index_.memory_bytes() + scratch_bytes(); }
+  size_t memory_bytes() const { return bytes_ + index_.memory_bytes() + textIndex_.memory_bytes() + scratch_bytes(); }
 
  private:
   /** The arrivals of one walk that share state and count. */
@@ -59,7 +59,20 @@ class MaskCache {
 
   TableKey key_of(NodeSetId nodes, int32_t state, int32_t count, bool needsExits) const;
   bool compute(NodeSetId nodes, int32_t state, int32_t count, bool needsExits, int64_t maxWork, MaskEntry& entry);
-  bool walk_free_text(int32_t state, int32_t count, int64_t maxWork);
+  struct TextRange {
+    int32_t first, last;
+  };
+  /** Nodes ascend. Those behind free text are known by their code points alone, until somebody needs them one by one. */
+  struct NodeSet {
+    std::vector<int32_t> nodes;
+    TextRange text{0, 0};
+    bool isText = false, isListed = true;
+  };
+
+  bool walk_free_text(int32_t state, int32_t count, int64_t maxWork, MaskEntry& entry);
+  bool walk_stops(int32_t state, int32_t count, TextRange text, bool isOwnText, int64_t maxWork);
+  bool walk_nodes(NodeSetId nodes, int32_t state, int32_t count, int64_t maxWork);
+  NodeSetId intern_text(TextRange text);
   bool walk(int32_t node, int32_t state, int32_t count, int64_t maxWork);
   bool arrive(int32_t node, const State& state, int32_t stateIndex, int32_t count);
   void take_token(int32_t token);
@@ -70,9 +83,9 @@ class MaskCache {
   const TokenTrie& trie_;
   const FreeText& freeText_;
   const Automaton& automaton_;
-  StampedTable index_;
+  StampedTable index_, textIndex_;
   std::deque<MaskEntry> entries_;
-  std::vector<std::vector<int32_t>> nodeSets_;
+  std::deque<NodeSet> nodeSets_;
   std::unordered_multimap<uint64_t, NodeSetId> nodeSetByHash_;
   size_t bytes_ = 0;
 

@@ -36,6 +36,7 @@ bool MaskComposer::process(const Item& item, uint32_t* words) {
   if (entry == nullptr) return false;
   work_ += entry->work;
   take_tokens(*entry, words);
+  if (entry->textExits != kNoNodes) end_frame(item.frame, entry->textExits);
   if (entry->exits != kNoNodes) end_frame(item.frame, entry->exits);
   for (const CallSite& site : entry->calls) take_calls(site.state, item.count + site.countGrowth, item.frame, site.nodes);
   return true;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { InferdError } from '#contract/errors'
-import type { EmbedRequest, GenerateEvent, GenerateRequest, ModelFacts } from '#contract/generate'
+import { type EmbedRequest, type GenerateEvent, type GenerateRequest, type ModelFacts, PLAIN_OUTPUT } from '#contract/generate'
 import type { EngineCore } from './engine-core.ts'
 import type { PromptEncoder } from './prompt-encoder.ts'
 import type { TokenRequest, TokenSink } from './scheduler/token-request.ts'
@@ -99,6 +99,7 @@ test('an echoed prompt is the text that the model saw', () => {
     stopStrings: [],
     includeStopString: false,
     sampling: { seed: 1 },
+    output: PLAIN_OUTPUT,
   } as unknown as GenerateRequest
   new LocalEngine(parts).start(request, (event) => events.push(event))
   core.waiting[0]!.sink.onStart(1, 0)

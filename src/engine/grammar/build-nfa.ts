@@ -2,7 +2,7 @@
  * Thompson construction over all rules that the root reaches (Thompson, CACM 1968), UTF-8 spelled out. Works from a list of tasks "spell
  * this expression between these two states", so that nesting costs no call stack.
  */
-import { assert, unreachable } from '#base/assert'
+import { unreachable } from '#base/assert'
 import { UNBOUNDED } from './automaton.ts'
 import type { CharAutomaton, CharRanges } from './char-automaton.ts'
 import type { Expr, Grammar, RuleId } from './grammar.ts'
@@ -16,13 +16,21 @@ const NFA_STATES_PER_STATE = 4
 
 type RepeatExpr = Extract<Expr, { kind: 'repeat' }>
 
+interface Span {
+  readonly from: number
+  readonly to: number
+  /** Of a split expression: what is composed gets a rule of its own. */
+  readonly isPart: boolean
+}
+
 interface SpellTask {
   readonly expr: Expr
   readonly from: number
   readonly to: number
+  readonly isPart?: boolean
 }
 
-/** Rule 0 is the root. */
+/** Rule 0 is the root. The parts of an expression in `plan.split` become rules of their own. */
 export function buildNfa(grammar: Grammar, plan: RulePlan, limits: GrammarLimits): GrammarNfa {
   return new NfaBuilder(grammar, plan, limits).build()
 }
@@ -32,8 +40,9 @@ class NfaBuilder {
   private readonly plan: RulePlan
   private readonly maxRules: number
   private readonly nfa: GrammarNfa
-  /** By rule of the arena: what its states spell, and the grammar's rule that it is (null: a counted repeat). */
-  private readonly bodies: { readonly expr: Expr; readonly id: RuleId | null }[] = []
+  /** By rule of the arena: the grammar's rule that it is; null = a repeat or another part. */
+  private readonly ids: (RuleId | null)[] = []
+  private readonly ruleOfPart = new Map<Expr, number>()
   private readonly ruleOfId = new Map<RuleId, number>()
   private readonly ruleOfRepeat = new Map<RepeatExpr, number>()
   private readonly ruleOfClass = new Map<string, number>()
@@ -50,15 +59,19 @@ class NfaBuilder {
 
   build(): GrammarNfa {
     this.ruleFor(this.grammar.root)
-    for (this.current = 0; this.current < this.bodies.length; this.current++) {
-      const { start, final } = this.nfa.rules[this.current]!
-      this.tasks.push({ expr: this.bodies[this.current]!.expr, from: start, to: final })
+    for (this.current = 0; this.current < this.nfa.rules.length; this.current++) {
+      const rule = this.nfa.rules[this.current]!
+      const numBefore = this.nfa.numStates
+      this.tasks.push({ expr: rule.body, from: rule.start, to: rule.final })
       while (this.tasks.length > 0) this.spell(this.tasks.pop()!)
+      rule.numStates += this.nfa.numStates - numBefore
     }
     return this.nfa
   }
 
-  private spell({ expr, from, to }: SpellTask): void {
+  private spell({ expr, from, to, isPart = false }: SpellTask): void {
+    if (isPart && isComposed(expr)) return this.nfa.addCall(from, expr.kind === 'rule' ? this.ruleFor(expr.id) : this.ruleForPart(expr), to)
+    const isPartOf = this.plan.split.has(expr)
     switch (expr.kind) {
       case 'text':
         return this.spellText(expr.text, from, to)
@@ -67,12 +80,12 @@ class NfaBuilder {
       case 'regular':
         return this.spellRegular(expr.automaton, from, to)
       case 'sequence':
-        return this.spellSequence(expr.items, from, to)
+        return this.spellSequence(expr.items, { from, to, isPart: isPartOf })
       case 'choice':
-        for (const item of expr.items) this.tasks.push({ expr: item, from, to })
+        for (const item of expr.items) this.tasks.push({ expr: item, from, to, isPart: isPartOf })
         return
       case 'repeat':
-        return this.spellRepeat(expr, from, to)
+        return this.spellRepeat(expr, { from, to, isPart: isPartOf })
       case 'rule':
         return this.spellRule(expr.id, from, to)
       case 'token':
@@ -124,17 +137,17 @@ class NfaBuilder {
     }
   }
 
-  private spellSequence(items: readonly Expr[], from: number, to: number): void {
+  private spellSequence(items: readonly Expr[], { from, to, isPart }: Span): void {
     if (items.length === 0) return this.nfa.addEpsilon(from, to)
     let state = from
     for (const [index, item] of items.entries()) {
       const next = index === items.length - 1 ? to : this.nfa.addState()
-      this.tasks.push({ expr: item, from: state, to: next })
+      this.tasks.push({ expr: item, from: state, to: next, isPart })
       state = next
     }
   }
 
-  private spellRepeat(expr: RepeatExpr, from: number, to: number): void {
+  private spellRepeat(expr: RepeatExpr, { from, to, isPart }: Span): void {
     const { body, min, max } = expr
     if (max !== null && max < min) return
     if (this.plan.counted.has(expr)) return this.nfa.addCall(from, this.ruleForRepeat(expr), to)
@@ -144,7 +157,7 @@ class NfaBuilder {
     if (min === 0) this.nfa.addEpsilon(state, to)
     for (let copy = 1; copy <= numCopies(expr); copy++) {
       const next = this.nfa.addState()
-      this.tasks.push({ expr: body, from: state, to: next })
+      this.tasks.push({ expr: body, from: state, to: next, isPart })
       if (copy >= min) this.nfa.addEpsilon(next, to)
       if (max === null && copy === numCopies(expr)) this.nfa.addEpsilon(next, state)
       state = next
@@ -154,7 +167,7 @@ class NfaBuilder {
   /** A rule that ends with itself begins again: a frame for each round would only grow. */
   private spellRule(id: RuleId, from: number, to: number): void {
     const current = this.nfa.rules[this.current]!
-    if (this.bodies[this.current]!.id === id && to === current.final) return this.nfa.addEpsilon(from, current.start)
+    if (this.ids[this.current] === id && to === current.final) return this.nfa.addEpsilon(from, current.start)
     if (this.plan.inlined[id]!) this.tasks.push({ expr: this.grammar.rules[id]!.body, from, to })
     else this.nfa.addCall(from, this.ruleFor(id), to)
   }
@@ -164,6 +177,12 @@ class NfaBuilder {
     if (known !== undefined) return known
     const rule = this.addRule(this.grammar.rules[id]!.body, id, null)
     this.ruleOfId.set(id, rule)
+    return rule
+  }
+
+  private ruleForPart(expr: Expr): number {
+    const rule = this.ruleOfPart.get(expr) ?? this.addRule(expr, null, null)
+    this.ruleOfPart.set(expr, rule)
     return rule
   }
 
@@ -182,10 +201,12 @@ class NfaBuilder {
   }
 
   private addRule(expr: Expr, id: RuleId | null, count: CountRange | null): number {
-    assert(this.bodies.length === this.nfa.rules.length, 'every rule has its body')
-    if (this.bodies.length >= this.maxRules) throw refuseGrammar(`the grammar has more than ${this.maxRules} rules`)
-    this.bodies.push({ expr, id })
-    this.nfa.rules.push({ start: this.nfa.addState(), final: this.nfa.addState(), count })
-    return this.bodies.length - 1
+    if (this.nfa.rules.length >= this.maxRules) throw refuseGrammar(`the grammar has more than ${this.maxRules} rules`)
+    this.ids.push(id)
+    return this.nfa.rules.push({ body: expr, start: this.nfa.addState(), final: this.nfa.addState(), count, numStates: 2 }) - 1
   }
+}
+
+function isComposed(expr: Expr): boolean {
+  return expr.kind !== 'text' && expr.kind !== 'chars' && expr.kind !== 'token'
 }

@@ -7,6 +7,10 @@ import { appendBytes, type DfaState, type RuleDfa } from './rule-dfa.ts'
 /** Room of all subsets of one compilation, in members, for each state that the automaton may have. */
 const SUBSET_MEMBERS_PER_STATE = 8
 
+/** A rule that may be split has blown up when it takes more than this for each state it was built from, and more than the least. */
+const MAX_GROWTH = 8
+const LEAST_MEMBERS = 20_000
+
 /** What one compilation may still spend; shared by its rules. */
 export class SubsetBudget {
   private statesLeft: number
@@ -26,22 +30,38 @@ export class SubsetBudget {
   }
 }
 
-/** The text of one repeat, for a counted rule. Calls of rules that match no text but the empty one are gone. */
-export function determinizeRule(nfa: GrammarNfa, facts: RuleFacts, rule: number, budget: SubsetBudget): RuleDfa {
-  return new Determinizer(nfa, facts, budget).run(nfa.rules[rule]!.start, nfa.rules[rule]!.final)
+/**
+ * The text of one repeat, for a counted rule. Calls of rules that match no text but the empty one are gone. Null: `maySplit`, and the
+ * subsets grow out of proportion.
+ */
+export function determinizeRule({ nfa, facts, budget }: DeterminizeInput, rule: number, maySplit: boolean): RuleDfa | null {
+  const { start, final, numStates } = nfa.rules[rule]!
+  const maxMembers = maySplit ? Math.max(LEAST_MEMBERS, numStates * MAX_GROWTH) : Infinity
+  return new Determinizer(nfa, facts, budget).run(start, final, maxMembers)
 }
+
+export interface DeterminizeInput {
+  readonly nfa: GrammarNfa
+  readonly facts: RuleFacts
+  readonly budget: SubsetBudget
+}
+
+const NO_PAIRS: readonly number[] = []
 
 class Determinizer {
   private readonly nfa: GrammarNfa
   private readonly facts: RuleFacts
   private readonly budget: SubsetBudget
   private final = -1
+  /** Of all subsets. */
+  private numMembers = 0
   /** By DFA state: the members that have edges, and the final state; ascending. */
   private readonly subsets: number[][] = []
-  private readonly stateOfSubset = new Map<string, number>()
+  private readonly stateOfSubset = new Map<string | number, number>()
   /** DFA state by the single NFA state that was read into. */
   private readonly stateOfSingle = new Map<number, number>()
   private readonly cuts = new Uint8Array(257)
+  private readonly segmentOf = new Int32Array(256)
 
   constructor(nfa: GrammarNfa, facts: RuleFacts, budget: SubsetBudget) {
     this.nfa = nfa
@@ -49,17 +69,24 @@ class Determinizer {
     this.budget = budget
   }
 
-  run(start: number, final: number): RuleDfa {
+  run(start: number, final: number, maxMembers: number): RuleDfa | null {
     this.final = final
     const states: DfaState[] = []
     this.stateFor([start])
     for (let state = 0; state < this.subsets.length; state++) {
+      if (this.numMembers > maxMembers) return null
       const members = this.subsets[state]!
       states.push({
         accepts: members.includes(final),
         bytes: this.byteEdges(members),
-        calls: this.pairEdges(members, (member) => this.nfa.calls(member), this.facts.productive),
-        tokens: this.pairEdges(members, (member) => this.nfa.tokens(member), null),
+        calls: this.pairEdges(
+          members.map((member) => this.nfa.calls(member)),
+          this.facts.productive,
+        ),
+        tokens: this.pairEdges(
+          members.map((member) => this.nfa.tokens(member)),
+          null,
+        ),
       })
     }
     return { states }
@@ -75,10 +102,11 @@ class Determinizer {
   }
 
   private stateForSubset(subset: number[]): number {
-    const key = subset.join()
+    const key = subset.length === 1 ? subset[0]! : subset.join()
     const known = this.stateOfSubset.get(key)
     if (known !== undefined) return known
     this.budget.spend(subset.length)
+    this.numMembers += subset.length
     this.subsets.push(subset)
     this.stateOfSubset.set(key, this.subsets.length - 1)
     return this.subsets.length - 1
@@ -86,19 +114,35 @@ class Determinizer {
 
   private closure(targets: readonly number[]): number[] {
     const { nfa, facts } = this
+    const [first] = targets
+    if (targets.length === 1 && nfa.epsilons(first!).length === 0 && nfa.calls(first!).length === 0) return this.isCore(first!) ? [first!] : []
     const seen = new Set<number>(targets)
     const subset: number[] = []
     for (const state of seen) {
       const calls = nfa.calls(state)
       for (const target of nfa.epsilons(state)) seen.add(target)
       for (let i = 0; i < calls.length; i += 2) if (facts.nullable[calls[i]!] === 1) seen.add(calls[i + 1]!)
-      if (state === this.final || calls.length > 0 || nfa.bytes(state).length > 0 || nfa.tokens(state).length > 0) subset.push(state)
+      if (this.isCore(state)) subset.push(state)
     }
     return subset.sort((a, b) => a - b)
   }
 
+  /** Worth a place in a subset. */
+  private isCore(state: number): boolean {
+    const { nfa } = this
+    return state === this.final || nfa.bytes(state).length > 0 || nfa.calls(state).length > 0 || nfa.tokens(state).length > 0
+  }
+
   private byteEdges(members: readonly number[]): number[] {
-    const { cuts } = this
+    if (members.length !== 1) return this.cutByteEdges(members)
+    const edges = this.nfa.bytes(members[0]!)
+    if (edges.length > 3) return this.cutByteEdges(members)
+    return edges.length === 0 ? [] : [edges[0]!, edges[1]!, this.stateFor([edges[2]!])]
+  }
+
+  /** Segments of bytes that lead to the same targets; the room of `cuts` and `segmentOf` is shared. */
+  private cutByteEdges(members: readonly number[]): number[] {
+    const { cuts, segmentOf } = this
     cuts.fill(0)
     let numEdges = 0
     for (const member of members) {
@@ -111,7 +155,6 @@ class Determinizer {
     }
     if (numEdges === 0) return []
     const targets: number[][] = []
-    const segmentOf = new Int32Array(256)
     const segmentFirst: number[] = []
     for (let byte = 0; byte < 256; byte++) {
       if (byte === 0 || cuts[byte] === 1) {
@@ -135,10 +178,10 @@ class Determinizer {
   }
 
   /** `usable`: by symbol; null = all. */
-  private pairEdges(members: readonly number[], edgesOf: (member: number) => readonly number[], usable: Uint8Array | null): number[] {
+  private pairEdges(edgeLists: readonly (readonly number[])[], usable: Uint8Array | null): readonly number[] {
+    if (edgeLists.every((edges) => edges.length === 0)) return NO_PAIRS
     const targetsOf = new Map<number, number[]>()
-    for (const member of members) {
-      const edges = edgesOf(member)
+    for (const edges of edgeLists) {
       for (let i = 0; i < edges.length; i += 2) {
         const symbol = edges[i]!
         if (usable !== null && usable[symbol] === 0) continue

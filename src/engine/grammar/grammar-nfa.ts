@@ -2,6 +2,7 @@
  * The nondeterministic automata of all rules of one grammar, in one arena: every state belongs to one rule. Symbols are bytes, calls of
  * rules (by index in `rules`) and special tokens; epsilon edges read nothing.
  */
+import type { Expr } from './grammar.ts'
 import { refuseGrammar } from './grammar-limits.ts'
 
 export interface CountRange {
@@ -13,10 +14,13 @@ export interface CountRange {
 
 /** Without edges into `start` or out of `final` that its body did not ask for; `final` never has edges out. */
 export interface NfaRule {
+  readonly body: Expr
   readonly start: number
   readonly final: number
   /** The states spell one repeat, the rule `count` of them; null = a plain rule. */
   readonly count: CountRange | null
+  /** Written by who adds the states. */
+  numStates: number
 }
 
 const NO_EDGES: number[] = []

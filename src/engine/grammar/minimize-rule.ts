@@ -54,6 +54,7 @@ function keepStates(dfa: RuleDfa, keep: Uint8Array): RuleDfa {
   const names = new Int32Array(dfa.states.length).fill(-1)
   let numKept = 0
   for (let state = 0; state < names.length; state++) if (keep[state] === 1 || state === 0) names[state] = numKept++
+  if (numKept === names.length) return dfa
   const states = dfa.states.filter((_, state) => names[state] !== -1)
   return { states: states.map((state) => renameTargets(state, names)) }
 }

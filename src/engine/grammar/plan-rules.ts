@@ -20,10 +20,12 @@ export interface RulePlan {
   /** By RuleId: spelled out where it is used. Never a rule that comes back to itself through such rules. */
   readonly inlined: readonly boolean[]
   readonly counted: ReadonlySet<RepeatExpr>
+  /** Expressions whose parts are called, as they cannot be made deterministic together. */
+  readonly split: ReadonlySet<Expr>
 }
 
 /** Refuses more than maxExprNodes nodes in the rules that the root reaches, a node used twice counted twice. */
-export function planRules(grammar: Grammar, limits: GrammarLimits): RulePlan {
+export function planRules(grammar: Grammar, limits: GrammarLimits, split: ReadonlySet<Expr>): RulePlan {
   const uses = new Int32Array(grammar.rules.length)
   const callees: RuleId[][] = grammar.rules.map(() => [])
   uses[grammar.root] = 2
@@ -40,7 +42,7 @@ export function planRules(grammar: Grammar, limits: GrammarLimits): RulePlan {
     inlined[rule] = uses[rule] === 1 || (isLeaf[rule]! && size <= MAX_LEAF_STATES)
     if (inlined[rule]) sizes[rule] = size
   }
-  return { inlined, counted }
+  return { inlined, counted, split }
 }
 
 /** A use within a repeat of several copies counts as two. */

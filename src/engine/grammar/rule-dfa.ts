@@ -54,7 +54,8 @@ export function appendBytes(bytes: number[], first: number, last: number, target
   else bytes.push(first, last, target)
 }
 
-function renamePairs(pairs: readonly number[], names: ArrayLike<number>): number[] {
+function renamePairs(pairs: readonly number[], names: ArrayLike<number>): readonly number[] {
+  if (pairs.length === 0) return pairs
   const renamed: number[] = []
   for (let i = 0; i < pairs.length; i += 2) {
     const target = names[pairs[i + 1]!]!

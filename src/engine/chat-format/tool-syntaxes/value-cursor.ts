@@ -78,14 +78,13 @@ export function isWordUnit(unit: string): boolean {
   return (unit >= 'a' && unit <= 'z') || (unit >= 'A' && unit <= 'Z') || (unit >= '0' && unit <= '9') || unit === '_' || unit === '-' || unit === '.'
 }
 
-/** One member of a JSON object, or one item of a list, at a time: `read` appends JSON text. False: malformed. */
 export interface Listing {
   readonly close: string
   /** Reads one member or item; null = malformed. */
   readonly readItem: () => string | null
 }
 
-/** What stands between an opening bracket, which was passed, and its closing one: items with commas. Null = malformed. */
+/** What stands between an opening bracket, which was passed, and its closing one: items with commas, also behind the last. As JSON; null = malformed. */
 export function readListing(cursor: ValueCursor, { close, readItem }: Listing): string | null {
   const items: string[] = []
   cursor.skipSpace()
@@ -98,5 +97,6 @@ export function readListing(cursor: ValueCursor, { close, readItem }: Listing): 
     if (cursor.takeText(close)) return items.join(', ')
     if (!cursor.takeText(',')) return null
     cursor.skipSpace()
+    if (cursor.takeText(close)) return items.join(', ')
   }
 }

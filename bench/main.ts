@@ -14,6 +14,10 @@ const SUITES: Readonly<Record<string, { readonly script: string; readonly doc: s
   grammar: { script: 'engine/grammar-masks.ts', doc: '[VOCABULARY WALKS]: token masks of JSON grammars, first and later visits' },
   speed: { script: 'engine/speed.ts', doc: 'MODEL [PROMPT OUTPUT THREADS]: prefill and decode of one stream' },
   batch: { script: 'engine/batch.ts', doc: 'MODEL [STREAMS PROMPT OUTPUT THREADS]: throughput of concurrent streams' },
+  structured: {
+    script: 'engine/structured.ts',
+    doc: 'MODEL [STREAMS PROMPT OUTPUT THREADS ROUNDS]: throughput with a JSON schema on every stream, and without',
+  },
   start: { script: 'server/start.ts', doc: '[MODEL]: from spawn to ready and to the first streamed token' },
   stream: { script: 'server/stream-overhead.ts', doc: 'cost of the streaming path with a fake model' },
   peers: { script: 'peers/compare.ts', doc: 'MODEL [PROMPT OUTPUT THREADS ROUNDS]: against node-llama-cpp, interleaved' },

@@ -1,8 +1,6 @@
 /** Set operations on CharRanges. All results keep its invariants and hold no surrogate. */
 import { ANY_CHAR, type CharRanges, MAX_CODE_POINT } from './char-automaton.ts'
 
-export const NO_CHAR: CharRanges = []
-
 /** Pairs of first and last in any order, overlapping or not; pairs with first > last are empty. Surrogates fall out. */
 export function rangesOf(pairs: readonly number[]): CharRanges {
   const sorted: [number, number][] = []

@@ -32,6 +32,7 @@ function randomText(random: SeededRandom): string {
 test('random patterns accept what JavaScript accepts, matched as a whole and searched for', () => {
   const random = new SeededRandom(11)
   const counts = { yes: 0, no: 0 }
+  const wrong: unknown[] = []
   for (let round = 0; round < 2000; round++) {
     const pattern = randomPattern(random, 3)
     const [wholeAutomaton, foundAutomaton] = [whole(pattern), found(pattern)]
@@ -39,16 +40,18 @@ test('random patterns accept what JavaScript accepts, matched as a whole and sea
     for (let i = 0; i < 25; i++) {
       const text = randomText(random)
       const expected = [wholeOracle.test(text), foundOracle.test(text)]
-      expect([pattern, text, matchesText(wholeAutomaton, text), matchesText(foundAutomaton, text)]).toEqual([pattern, text, ...expected])
+      const got = [matchesText(wholeAutomaton, text), matchesText(foundAutomaton, text)]
+      if (got[0] !== expected[0] || got[1] !== expected[1]) wrong.push([pattern, text, ...got])
       counts[expected[0]! ? 'yes' : 'no']++
     }
   }
+  expect(wrong).toEqual([])
   expect(counts.yes).toBeGreaterThan(3000)
   expect(counts.no).toBeGreaterThan(3000)
 })
 
 test('every single code point of a class or property is decided as JavaScript decides it', () => {
-  for (const atom of ['.', '\\s', '\\w', '\\D', '\\p{L}', '\\P{Lu}', '\\p{Script=Greek}', '\\p{Alphabetic}', '[^\\p{N}\\s]', '[\\0-\\u{10ffff}]']) {
+  for (const atom of ['.', '\\s', '\\W', '\\P{Lu}', '\\p{Script=Greek}', '[^\\p{N}\\s]']) {
     const automaton = whole(atom)
     const oracle = new RegExp(`^${atom}$`, 'u')
     const wrong: number[] = []

@@ -2,6 +2,7 @@
 import { ANY_TEXT, concatenate, fromChars, ONLY_EMPTY_TEXT, repeatAutomaton, unite } from '#engine/grammar/char-algebra'
 import type { CharBudget } from '#engine/grammar/char-algebra-budget'
 import type { CharAutomaton } from '#engine/grammar/char-automaton'
+import { rangesOf } from '#engine/grammar/char-ranges'
 import type { GrammarLimits } from '#engine/grammar/grammar-limits'
 import { resolveAnchors, TEXT_END, TEXT_START } from './anchors.ts'
 import { parseRegex } from './parse-regex.ts'
@@ -31,10 +32,7 @@ function automatonOf(node: RegexNode, budget: CharBudget): CharAutomaton {
         budget,
       )
     case 'choice':
-      return unite(
-        node.items.map((item) => automatonOf(item, budget)),
-        budget,
-      )
+      return choiceAutomaton(node.items, budget)
     case 'repeat':
       return node.max === 0 ? ONLY_EMPTY_TEXT : repeatAutomaton(automatonOf(node.body, budget), node, budget)
     case 'text-start':
@@ -42,4 +40,16 @@ function automatonOf(node: RegexNode, budget: CharBudget): CharAutomaton {
     case 'text-end':
       return TEXT_END
   }
+}
+
+/** Branches of one code point are one set. */
+function choiceAutomaton(items: readonly RegexNode[], budget: CharBudget): CharAutomaton {
+  const pairs: number[] = []
+  const others: CharAutomaton[] = []
+  for (const item of items) {
+    if (item.kind === 'chars') for (const point of item.ranges) pairs.push(point)
+    else others.push(automatonOf(item, budget))
+  }
+  budget.spend(pairs.length)
+  return pairs.length === 0 ? unite(others, budget) : unite([fromChars(rangesOf(pairs)), ...others], budget)
 }

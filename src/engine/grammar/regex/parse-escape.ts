@@ -84,7 +84,7 @@ function hexDigits(cursor: PatternCursor, count: number, start: number): number 
   return parseInt(digits, 16)
 }
 
-/** Behind `\u`: XXXX, {X...}, or two surrogates as XXXX\uXXXX. */
+/** Behind `\u`: four digits, digits in braces, or four digits and the escape of the other half of a surrogate pair. */
 function unicodeEscape(cursor: PatternCursor, start: number): number {
   if (cursor.take('{')) {
     cursor.takeRun(/0/, 64)

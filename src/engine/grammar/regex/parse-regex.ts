@@ -1,7 +1,7 @@
 /**
  * Regular expressions in the syntax of ECMA-262 with the meaning of its `u` flag: text is code points. Where `u` is strict and the plain
  * syntax has one clear meaning, that one is taken (`\-`, a brace or bracket that stands for itself, `[\w-.]`), because schemas are full of it.
- * Linear, with a limit on depth; never JavaScript's own engine.
+ * Dot is any code point but a line end (no `s` flag). Linear, with a limit on depth; never JavaScript's own engine.
  */
 import type { CharBudget } from '#engine/grammar/char-algebra-budget'
 import { negateRanges, rangesOf } from '#engine/grammar/char-ranges'

@@ -1,0 +1,99 @@
+import { afterEach, expect, test } from 'vitest'
+import { systemClock, type Clock } from '#base/clock'
+import { GrammarCompiler, type GrammarCompilerOptions } from './grammar-compiler.ts'
+import type { OutputSpec } from './output-spec.ts'
+
+const never = new AbortController().signal
+
+function choiceSpec(...choices: string[]): OutputSpec {
+  return { format: { kind: 'choice', choices }, tools: null, reasoning: null }
+}
+
+const open: GrammarCompiler[] = []
+
+function makeCompiler(options: Partial<GrammarCompilerOptions> = {}): GrammarCompiler {
+  const compiler = new GrammarCompiler({ maxCompileMs: 60_000, maxStartMs: 60_000, maxJobs: 4, maxHeapMb: 128, clock: systemClock, ...options })
+  open.push(compiler)
+  return compiler
+}
+
+afterEach(async () => {
+  for (const compiler of open.splice(0)) await compiler.close()
+})
+
+/** A clock whose waits of `durationMs` end when told to. */
+class HeldClock implements Clock {
+  readonly waits: { readonly durationMs: number; readonly end: () => void }[] = []
+  nowMs = (): number => 0
+  wallMs = (): number => 0
+
+  sleep(durationMs: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const wait = { durationMs, end: resolve }
+      this.waits.push(wait)
+      signal?.addEventListener('abort', () => {
+        this.waits.splice(this.waits.indexOf(wait), 1)
+        reject(signal.reason as Error)
+      })
+    })
+  }
+
+  endAll(durationMs: number): void {
+    for (const wait of this.waits.filter((other) => other.durationMs === durationMs)) wait.end()
+  }
+}
+
+test('jobs are compiled one after the other, and a refused one leaves the others alone', async () => {
+  const compiler = makeCompiler()
+  const refused = compiler.compile({ format: { kind: 'regex', pattern: '(' }, tools: null, reasoning: null }, never)
+  const compiled = compiler.compile(choiceSpec('yes', 'no'), never)
+  await expect(refused).rejects.toMatchObject({ code: 'invalid_parameter', param: 'output.format' })
+  expect((await compiled).numStates).toBeGreaterThan(2)
+})
+
+test('a job more than may wait is refused as overloaded', async () => {
+  const compiler = makeCompiler({ maxJobs: 2 })
+  const jobs = [1, 2].map((index) => compiler.compile(choiceSpec(`${index}`), never))
+  await expect(compiler.compile(choiceSpec('3'), never)).rejects.toMatchObject({ code: 'overloaded' })
+  expect(await Promise.all(jobs)).toHaveLength(2)
+  await compiler.compile(choiceSpec('4'), never)
+})
+
+test('a job that passes its time is refused with its thread, and the next one gets a new thread', async () => {
+  const clock = new HeldClock()
+  const compiler = makeCompiler({ maxCompileMs: 900, maxStartMs: 30_000, clock })
+  await compiler.compile(choiceSpec('warm'), never)
+  const late = compiler.compile(choiceSpec('late'), never)
+  const next = compiler.compile(choiceSpec('next'), never)
+  clock.endAll(900)
+  await expect(late).rejects.toMatchObject({ code: 'invalid_parameter', message: expect.stringContaining('900 ms') as string })
+  expect((await next).matchesEmpty).toBe(false)
+})
+
+test('a thread that does not start in time fails the job as a bug of ours', async () => {
+  const clock = new HeldClock()
+  const compiler = makeCompiler({ maxStartMs: 30_000, clock })
+  const job = compiler.compile(choiceSpec('a'), never)
+  clock.endAll(30_000)
+  await expect(job).rejects.toMatchObject({ code: 'internal' })
+})
+
+test('an aborted job is rejected at once and makes room', async () => {
+  const compiler = makeCompiler({ maxJobs: 2 })
+  const first = compiler.compile(choiceSpec('1'), never)
+  const controller = new AbortController()
+  const waiting = compiler.compile(choiceSpec('2'), controller.signal)
+  controller.abort()
+  await expect(waiting).rejects.toMatchObject({ code: 'cancelled' })
+  const third = compiler.compile(choiceSpec('3'), never)
+  expect(await Promise.all([first, third])).toHaveLength(2)
+})
+
+test('closing rejects what waits and takes nothing more', async () => {
+  const compiler = makeCompiler()
+  const jobs = [1, 2].map((index) => compiler.compile(choiceSpec(`${index}`), never))
+  const outcomes = Promise.allSettled(jobs)
+  await compiler.close()
+  for (const outcome of await outcomes) expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'shutting_down' } })
+  await expect(compiler.compile(choiceSpec('3'), never)).rejects.toMatchObject({ code: 'shutting_down' })
+})

@@ -6,8 +6,8 @@ export type FormatMeaning =
   /** A hint that constrains nothing. */
   | { readonly kind: 'hint' }
   | { readonly kind: 'integers'; readonly min: number; readonly max: number }
-  /** All patterns are found. `isExact`: no text of the format is left out. */
-  | { readonly kind: 'texts'; readonly patterns: readonly string[]; readonly isExact: boolean }
+  /** Texts that match the pattern as a whole. `isExact`: no text of the format is left out. */
+  | { readonly kind: 'texts'; readonly pattern: string; readonly isExact: boolean }
 
 const DAYS = '(?:0[1-9]|1[0-9]|2[0-8])'
 const LEAP_YEAR = '(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)'
@@ -17,6 +17,8 @@ const TIME = `${CLOCK}(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])`
 const DURATION_TIME = 'T(?:[0-9]{1,9}H(?:[0-9]{1,9}M)?(?:[0-9]{1,9}S)?|[0-9]{1,9}M(?:[0-9]{1,9}S)?|[0-9]{1,9}S)'
 const DURATION_DATE = '(?:[0-9]{1,9}Y(?:[0-9]{1,9}M)?(?:[0-9]{1,9}D)?|[0-9]{1,9}M(?:[0-9]{1,9}D)?|[0-9]{1,9}D)'
 const LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?'
+/** 8 labels of them are no longer than a host name may be. */
+const SHORT_LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,28}[A-Za-z0-9])?'
 const BYTE = '(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])'
 const IPV4 = `${BYTE}(?:\\.${BYTE}){3}`
 const WORD = '[0-9A-Fa-f]{1,4}'
@@ -43,7 +45,7 @@ const MEANINGS: ReadonlyMap<string, FormatMeaning> = new Map<string, FormatMeani
   ['date-time', texts(`${DATE}T${TIME}`)],
   ['duration', texts(`P(?:${DURATION_DATE}(?:${DURATION_TIME})?|${DURATION_TIME}|[0-9]{1,9}W)`)],
   ['email', texts(`${MAIL_CHARS}(?:\\.${MAIL_CHARS})*@(?:${LABEL}\\.)+${LABEL}`)],
-  ['hostname', { kind: 'texts', patterns: [`^${LABEL}(?:\\.${LABEL})*$`, '^.{1,253}$'], isExact: false }],
+  ['hostname', texts(`${SHORT_LABEL}(?:\\.${SHORT_LABEL}){0,7}`)],
   ['ipv4', texts(IPV4, true)],
   ['ipv6', texts(IPV6)],
   ['uuid', texts('[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}')],
@@ -60,5 +62,5 @@ export function formatOf(name: string): FormatMeaning | null {
 }
 
 function texts(pattern: string, isExact = false): FormatMeaning {
-  return { kind: 'texts', patterns: [`^(?:${pattern})$`], isExact }
+  return { kind: 'texts', pattern, isExact }
 }

@@ -10,7 +10,7 @@ import { keyOfLiterals, SchemaExpander } from './expand-schema.ts'
 import { JsonText, spelledTexts } from './json-text.ts'
 import { lowerArray } from './lower-array.ts'
 import { lowerObject } from './lower-object.ts'
-import { numberTexts } from './number-text.ts'
+import { numberExpr } from './number-text.ts'
 import { isRecord, placeOf, SchemaDocument } from './schema-source.ts'
 import { ANY_SHAPE, ARRAY, BOOLEAN, type Literal, NULL, NUMBER, OBJECT, type Shape, STRING } from './shape.ts'
 import { positive } from './shape-of-keywords.ts'
@@ -132,10 +132,7 @@ export class SchemaLowering {
     }
     const { isInteger, min, max, multiples } = number
     const key = `number ${isInteger} ${min} ${max} ${multiples.join()} not ${excluded.join()}`
-    const make = (): Expr => {
-      const automaton = numberTexts(number, excluded, { pointer: shape.pointer, budget: this.expander.languages.budget })
-      return { kind: 'regular', automaton }
-    }
+    const make = (): Expr => numberExpr(number, excluded, { pointer: shape.pointer, budget: this.expander.languages.budget })
     return this.json.once(`number-${shape.pointer}`, make, key)
   }
 

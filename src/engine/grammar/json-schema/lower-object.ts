@@ -18,6 +18,9 @@ const MAX_NAME_PATTERNS = 5
 /** Declared properties times counts, where properties are counted. */
 const MAX_COUNTED_STATES = 4_096
 
+/** Optional properties in a row that one rule spells out. */
+const MAX_FLAT_RUN = 32
+
 interface Member {
   /** `"key": value`. */
   readonly pair: Expr
@@ -130,7 +133,7 @@ function plainList(lowering: SchemaLowering, members: Members, numRequired: numb
   if (numRequired > 0) return sequence(...aroundRequired(json.comma, declared), more(numRequired), json.space)
   const lists: Expr[] = []
   // Without a required property, `max` is only set when nothing is declared.
-  if (declared.length > 0) lists.push(sequence(someOf(declared, json.comma), more(0), json.space))
+  if (declared.length > 0) lists.push(sequence(someMembers(lowering, declared), more(0), json.space))
   if (further !== null && max !== 0) lists.push(sequence(further, more(1), json.space))
   const some = choice(...lists)
   return min === 0 ? optional(some) : some
@@ -146,13 +149,32 @@ function aroundRequired(comma: Expr, members: readonly Member[]): Expr[] {
   })
 }
 
-/** At least one of the members, all optional: some of the first half and any of the second, or some of the second. */
-function someOf(members: readonly Member[], comma: Expr): Expr {
-  if (members.length === 1) return members[0]!.pair
-  const middle = members.length >> 1
-  const [first, second] = [members.slice(0, middle), members.slice(middle)]
-  const anyOfSecond = second.map(({ pair }) => optional(sequence(comma, pair)))
-  return choice(sequence(someOf(first, comma), ...anyOfSecond), someOf(second, comma))
+/** At least one of the members, all optional. Long lists go by blocks, each a rule, so that their size stays in proportion. */
+function someMembers(lowering: SchemaLowering, members: readonly Member[]): Expr {
+  const { comma, builder } = lowering.json
+  const runs = members.map(({ pair }): OptionalRun => ({ some: pair, any: optional(sequence(comma, pair)) }))
+  if (runs.length <= MAX_FLAT_RUN) return someOf(runs)
+  const blocks: OptionalRun[] = []
+  for (let start = 0; start < runs.length; start += MAX_FLAT_RUN) {
+    const block = runs.slice(start, start + MAX_FLAT_RUN)
+    blocks.push({ some: builder.add('members', someOf(block)), any: builder.add('members', sequence(...block.map(({ any }) => any))) })
+  }
+  return someOf(blocks)
+}
+
+interface OptionalRun {
+  /** At least one member, commas between. */
+  readonly some: Expr
+  /** Any members, a comma before each. */
+  readonly any: Expr
+}
+
+/** Some of the first half and any of the second, or some of the second. */
+function someOf(runs: readonly OptionalRun[]): Expr {
+  if (runs.length === 1) return runs[0]!.some
+  const middle = runs.length >> 1
+  const second = runs.slice(middle)
+  return choice(sequence(someOf(runs.slice(0, middle)), ...second.map(({ any }) => any)), someOf(second))
 }
 
 /** One rule for each number of members so far, from the last member to the first. */

@@ -7,6 +7,7 @@ import type { CharBudget } from '../char-algebra-budget.ts'
 import { NO_TEXT, renumber } from '../char-algebra-minimize.ts'
 import { fromTexts } from '../char-algebra-texts.ts'
 import type { CharAutomaton, CharEdge } from '../char-automaton.ts'
+import { choice, type Expr, sequence, text } from '../grammar.ts'
 import { refuseGrammar } from '../grammar-limits.ts'
 import { inUnits, toDecimal } from './decimal.ts'
 import { placeOf } from './schema-source.ts'
@@ -25,32 +26,29 @@ const MINUS = 45
 const POINT = 46
 const ZERO = 48
 
-interface Frame {
-  readonly isInteger: boolean
-  /** Digits after the point. */
-  readonly places: number
-  readonly budget: CharBudget
-}
-
-/** All texts of the numbers in `shape`, but for `excluded`. May be empty. */
-export function numberTexts(
-  shape: NumberShape,
-  excluded: readonly number[],
-  where: { readonly pointer: string; readonly budget: CharBudget },
-): CharAutomaton {
+/** All texts of the numbers in `shape`, but for `excluded`. May match nothing. */
+export function numberExpr(shape: NumberShape, excluded: readonly number[], where: { readonly pointer: string; readonly budget: CharBudget }): Expr {
   const { budget, pointer } = where
   const { places, digits } = sizeOf(shape)
   const end = 10n ** BigInt(digits + places) - 1n
   const min = shape.min === -Infinity ? -end : greater(-end, inUnits(shape.min, places, true))
   const max = shape.max === Infinity ? end : lesser(end, inUnits(shape.max, places, false))
-  const frame: Frame = { isInteger: shape.isInteger, places, budget }
-  let texts = textsBetween(min, max, frame)
+  const range = signedBetween(min, max, places)
+  if (shape.multiples.length === 0 && excluded.length === 0) {
+    const negative = sequence(text('-'), choice(...range.negative.map(regular)))
+    return choice(...(range.negative.length === 0 ? [] : [negative]), ...range.positive.map(regular))
+  }
+  let texts = unitedTexts(range, budget)
   for (const divisor of shape.multiples) texts = intersect(texts, multiplesOf(divisor, pointer), budget)
   for (const value of excluded) {
-    const same = textsBetween(inUnits(value, places, true), inUnits(value, places, false), frame)
-    texts = subtract(texts, same, budget)
+    const same = signedBetween(inUnits(value, places, true), inUnits(value, places, false), places)
+    texts = subtract(texts, unitedTexts(same, budget), budget)
   }
-  return texts
+  return regular(texts)
+}
+
+function regular(automaton: CharAutomaton): Expr {
+  return { kind: 'regular', automaton }
 }
 
 function sizeOf(shape: NumberShape): { readonly places: number; readonly digits: number } {
@@ -68,35 +66,62 @@ function lesser(a: bigint, b: bigint): bigint {
   return a < b ? a : b
 }
 
-/** In units of 10^-places. */
-function textsBetween(min: bigint, max: bigint, frame: Frame): CharAutomaton {
-  const parts: CharAutomaton[] = []
-  if (min < 0n) {
-    const magnitudes = magnitudesBetween(max < 0n ? -max : 1n, -min, frame)
-    if (magnitudes.length > 0) parts.push(concatenate([fromTexts(['-'], frame.budget), unite(magnitudes, frame.budget)], frame.budget))
-  }
-  parts.push(...magnitudesBetween(min > 0n ? min : 0n, max, frame))
-  return parts.length === 0 ? NO_TEXT : unite(parts, frame.budget)
+interface SignedTexts {
+  /** Texts behind the minus sign. */
+  readonly negative: readonly CharAutomaton[]
+  readonly positive: readonly CharAutomaton[]
 }
 
-/** By the number of digits before the point. 0 <= min. */
-function magnitudesBetween(min: bigint, max: bigint, frame: Frame): CharAutomaton[] {
+/** In units of 10^-places. */
+function signedBetween(min: bigint, max: bigint, places: number): SignedTexts {
+  return {
+    negative: min < 0n ? magnitudesBetween(max < 0n ? -max : 1n, -min, places) : [],
+    positive: magnitudesBetween(greater(min, 0n), max, places),
+  }
+}
+
+function unitedTexts({ negative, positive }: SignedTexts, budget: CharBudget): CharAutomaton {
+  const minus = negative.length === 0 ? NO_TEXT : concatenate([fromTexts(['-'], budget), unite(negative, budget)], budget)
+  return unite([minus, ...positive], budget)
+}
+
+/** By the number of digits before the point; numbers of digits that the range holds wholly are one part. 0 <= min. */
+function magnitudesBetween(min: bigint, max: bigint, places: number): CharAutomaton[] {
   const parts: CharAutomaton[] = []
   if (min > max) return parts
-  const unit = 10n ** BigInt(frame.places)
-  const longest = String(max / unit).length
-  for (let length = String(min / unit).length; length <= longest; length++) {
+  const unit = 10n ** BigInt(places)
+  const [shortest, longest] = [String(min / unit).length, String(max / unit).length]
+  const whole: number[] = []
+  for (let length = shortest; length <= longest; length++) {
     const least = length === 1 ? 0n : 10n ** BigInt(length - 1) * unit
     const most = 10n ** BigInt(length) * unit - 1n
-    const low = String(greater(min, least)).padStart(length + frame.places, '0')
-    const high = String(lesser(max, most)).padStart(length + frame.places, '0')
-    if (low <= high) parts.push(digitsBetween(low, high, length, frame))
+    if (length > 1 && min <= least && most <= max) {
+      whole.push(length)
+      continue
+    }
+    const low = String(greater(min, least)).padStart(length + places, '0')
+    const high = String(lesser(max, most)).padStart(length + places, '0')
+    if (low <= high) parts.push(digitsBetween(low, high, length))
   }
+  if (whole.length > 0) parts.push(digitsOfLengths(whole[0]!, whole.at(-1)!, places))
   return parts
 }
 
+/** Every number with this many digits before the point, at least 2. */
+function digitsOfLengths(shortest: number, longest: number, places: number): CharAutomaton {
+  const firstFraction = longest + 1
+  const numStates = places === 0 ? firstFraction : firstFraction + places + 1
+  const edges = Array.from({ length: numStates }, (_, state): CharEdge[] => {
+    if (state === 0) return [{ first: ZERO + 1, last: ZERO + 9, target: 1 }]
+    const point: CharEdge[] = places > 0 && state >= shortest && state <= longest ? [{ first: POINT, last: POINT, target: firstFraction }] : []
+    if (state === longest || state === numStates - 1) return point
+    return [...point, { first: ZERO, last: ZERO + 9, target: state + 1 }]
+  })
+  return { edges, accepting: edges.map((_, state) => (state >= shortest && state <= longest) || state > firstFraction) }
+}
+
 /** States while `low` and `high` still bind. The digits of both are as many, `length` of them before the point. */
-function digitsBetween(low: string, high: string, length: number, frame: Frame): CharAutomaton {
+function digitsBetween(low: string, high: string, length: number): CharAutomaton {
   const edges: CharEdge[][] = []
   const accepting: boolean[] = []
   const known = new Map<string, number>()
@@ -115,7 +140,7 @@ function digitsBetween(low: string, high: string, length: number, frame: Frame):
     const reachesLow = !bindsLow || /^0*$/.test(low.slice(numRead))
     accepting[state] = position >= length && position !== length + 1 && reachesLow
     if (isPoint) {
-      if (!frame.isInteger && frame.places > 0) edges[state]!.push({ first: POINT, last: POINT, target: visit(position + 1, bindsLow, bindsHigh) })
+      if (low.length > length) edges[state]!.push({ first: POINT, last: POINT, target: visit(position + 1, bindsLow, bindsHigh) })
       return state
     }
     if (numRead === low.length) return state
@@ -128,7 +153,7 @@ function digitsBetween(low: string, high: string, length: number, frame: Frame):
     return state
   }
   visit(0, true, true)
-  return unite([trimmed({ edges, accepting }), NO_TEXT], frame.budget)
+  return trimmed({ edges, accepting })
 }
 
 /** States that reach no end fall out. The automaton has no cycle. */

@@ -6,7 +6,7 @@ import { complement, intersect } from '../char-algebra.ts'
 import type { CharBudget } from '../char-algebra-budget.ts'
 import type { CharAutomaton } from '../char-automaton.ts'
 import { type GrammarLimits, refuseGrammar } from '../grammar-limits.ts'
-import { regexFoundIn } from '../regex/compile-regex.ts'
+import { regexFoundIn, regexMatchingWhole } from '../regex/compile-regex.ts'
 
 /** Look-aheads at the start of one pattern. */
 const MAX_LOOK_AHEADS = 8
@@ -17,7 +17,8 @@ export function patternLanguage(
   where: { readonly limits: GrammarLimits; readonly budget: CharBudget; readonly place: string },
 ): CharAutomaton {
   const { limits, budget, place } = where
-  const found = (source: string): CharAutomaton => regexFoundIn(source, limits, budget)
+  const found = (source: string): CharAutomaton =>
+    isAnchoredWhole(source) ? regexMatchingWhole(source.slice(1, -1), limits, budget) : regexFoundIn(source, limits, budget)
   let rest = pattern
   const conditions: CharAutomaton[] = []
   while (/^\^\(\?[!=]/.test(rest)) {
@@ -30,6 +31,12 @@ export function patternLanguage(
     rest = `^${rest.slice(end)}`
   }
   return conditions.reduce((texts, condition) => intersect(texts, condition, budget), found(rest))
+}
+
+/** `^...$` around all of it: the cheaper automaton is the same. */
+function isAnchoredWhole(pattern: string): boolean {
+  if (!pattern.startsWith('^') || !pattern.endsWith('$') || pattern.length < 2 || hasOuterChoice(pattern)) return false
+  return [...plainChars(pattern, 0)].at(-1)?.index === pattern.length - 1
 }
 
 /** The index behind the group that opens at `start`; null = it is not closed. */

@@ -7,6 +7,7 @@ import type { CharAutomaton } from '../char-automaton.ts'
 import { type GrammarLimits, refuseGrammar } from '../grammar-limits.ts'
 import { formatOf } from './formats.ts'
 import { patternLanguage } from './pattern-language.ts'
+import { regexMatchingWhole } from '../regex/compile-regex.ts'
 import { placeOf, shown } from './schema-source.ts'
 import { ANY_SHAPE, type Shape, STRING } from './shape.ts'
 
@@ -42,8 +43,7 @@ export class StringLanguages {
       shape = ANY_SHAPE
       if (meaning.kind === 'integers') shape = { ...ANY_SHAPE, number: { ...ANY_SHAPE.number, min: meaning.min, max: meaning.max, isInteger: true } }
       if (meaning.kind === 'texts') {
-        const parts = meaning.patterns.map((pattern) => this.ofPattern(pattern, pointer))
-        const texts = parts.reduce((all, part) => intersect(all, part, this.budget))
+        const texts = regexMatchingWhole(meaning.pattern, this.limits, this.budget.at(placeOf(pointer)))
         shape = { ...ANY_SHAPE, string: { ...ANY_SHAPE.string, [meaning.isExact ? 'languages' : 'narrowed']: [texts] } }
       }
       this.formats.set(format, shape)

@@ -72,6 +72,8 @@ async function buildEngine(files: ModelFiles, options: EngineOptions, hooks: Loa
     ...(hooks.signal === undefined ? {} : { signal: hooks.signal }),
   })
   const chatTemplate = files.chatTemplate === null ? null : ChatTemplate.compile(files.chatTemplate)
+  const grammars = new GrammarLibrary({ makeVocabulary: () => createNativeVocabulary(grammarTokens(tokenizer)), clock: hooks.clock ?? systemClock })
+  void grammars.warmLater()
   return new LocalEngine({
     facts: modelFacts({ files, config, contextLength, chatTemplate }),
     core: new EngineCore({
@@ -84,7 +86,7 @@ async function buildEngine(files: ModelFiles, options: EngineOptions, hooks: Loa
     tokenizer,
     promptEncoder: new PromptEncoder({ tokenizer, chatTemplate, contextLength }),
     memory: executor.memory,
-    grammars: new GrammarLibrary({ makeVocabulary: () => createNativeVocabulary(grammarTokens(tokenizer)), clock: hooks.clock ?? systemClock }),
+    grammars,
   })
 }
 

@@ -64,6 +64,11 @@ export class GrammarCompiler {
     })
   }
 
+  /** Starts the thread ahead of the first job, which is then not kept waiting for it. */
+  warm(): void {
+    if (this.worker === null && !this.isClosed) this.startThread()
+  }
+
   async close(): Promise<void> {
     this.isClosed = true
     this.stopClock()

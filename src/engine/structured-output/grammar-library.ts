@@ -13,6 +13,8 @@ export interface GrammarLibraryOptions {
 }
 
 const DEFAULT_CACHE_LIMITS: GrammarCacheLimits = { maxTenantBytes: 32 * 2 ** 20, maxTotalBytes: 128 * 2 ** 20 }
+/** Behind the load of a model, whose first requests come first. */
+const WARM_AFTER_MS = 1500
 const MAX_COMPILE_MS = 900
 const MAX_START_MS = 30_000
 const MAX_COMPILE_JOBS = 64
@@ -35,12 +37,15 @@ export class GrammarLibrary {
   private readonly cache: GrammarCache
   private readonly compiler: GrammarCompiler
   private readonly makeVocabulary: () => TokenVocabulary
+  private readonly clock: Clock
+  private readonly closing = new AbortController()
   private vocabulary: TokenVocabulary | null = null
   /** By tenant and key. */
   private readonly pending = new Map<string, Pending>()
 
   constructor({ makeVocabulary, clock, cacheLimits = DEFAULT_CACHE_LIMITS }: GrammarLibraryOptions) {
     this.makeVocabulary = makeVocabulary
+    this.clock = clock
     this.cache = new GrammarCache(cacheLimits)
     this.compiler = new GrammarCompiler({
       maxCompileMs: MAX_COMPILE_MS,
@@ -49,6 +54,16 @@ export class GrammarLibrary {
       maxHeapMb: MAX_COMPILE_HEAP_MB,
       clock,
     })
+  }
+
+  /** Loads the compiler's code after a while, so that neither the model's start nor the first grammar waits for it. */
+  async warmLater(): Promise<void> {
+    try {
+      await this.clock.sleep(WARM_AFTER_MS, this.closing.signal)
+      this.compiler.warm()
+    } catch {
+      // Closed before.
+    }
   }
 
   stats(): GrammarStats {
@@ -83,6 +98,7 @@ export class GrammarLibrary {
   }
 
   close(): Promise<void> {
+    this.closing.abort()
     return this.compiler.close()
   }
 

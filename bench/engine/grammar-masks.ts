@@ -54,14 +54,14 @@ function makeVocabulary(random: SeededRandom): Uint8Array[] {
     if (kind < 50) tokens.add(` ${word()}`)
     else if (kind < 75) tokens.add(word())
     else if (kind < 82) tokens.add(word().toUpperCase())
-    else if (kind < 92)
+    else if (kind < 96)
       tokens.add(
         Array.from({ length: 1 + random.nextInt(4) }, () =>
           String.fromCodePoint((random.nextInt(2) === 0 ? 0x4e00 : 0x400) + random.nextInt(200)),
         ).join(''),
       )
-    else if (kind < 96) tokens.add(word() + FRAGMENTS[random.nextInt(FRAGMENTS.length)]!)
-    else if (kind < 98) tokens.add(`"${word()}`)
+    else if (kind < 98) tokens.add(word() + FRAGMENTS[random.nextInt(FRAGMENTS.length)]!)
+    else if (kind < 99) tokens.add(`"${word()}`)
     else tokens.add(String.fromCharCode(33 + random.nextInt(60)).repeat(1 + random.nextInt(2)) + FRAGMENTS[random.nextInt(FRAGMENTS.length)]!)
   }
   const bytes = Array.from({ length: 256 }, (_, byte) => Uint8Array.of(byte))

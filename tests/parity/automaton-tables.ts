@@ -106,14 +106,7 @@ export class AutomatonDraft {
 /** A JSON value: nested objects and arrays, escapes, numbers; strings of at most `maxChars` code points; blanks where `hasBlanks`. */
 export function jsonAutomaton(options: { readonly maxChars?: number; readonly hasBlanks?: boolean } = {}): Automaton {
   const draft = new AutomatonDraft()
-  const [value, object, array, string, chars, number] = [
-    draft.rule(),
-    draft.rule(),
-    draft.rule(),
-    draft.rule(),
-    draft.rule(0, options.maxChars ?? UNBOUNDED),
-    draft.rule(),
-  ]
+  const [value, object, array, string, number] = [draft.rule(), draft.rule(), draft.rule(), draft.rule(), draft.rule()] as const
   const [valueStart, valueEnd] = [draft.state(value), draft.state(value, ACCEPTS)]
   for (const rule of [object, array, string, number]) draft.call(valueStart, rule, valueEnd)
   for (const word of ['true', 'false', 'null']) draft.flag(draft.text(valueStart, word), ACCEPTS)
@@ -137,30 +130,28 @@ export function jsonAutomaton(options: { readonly maxChars?: number; readonly ha
   draft.bytes(afterItem, ',', ',', beforeItem)
   for (const place of [openArray, afterItem]) draft.bytes(place, ']', ']', draft.state(array, ACCEPTS))
 
-  const openString = draft.text(draft.state(string), '"')
-  const afterChars = draft.state(string)
-  const closed = draft.state(string, ACCEPTS)
-  draft.call(openString, chars, afterChars)
-  for (const place of [openString, afterChars]) draft.bytes(place, '"', '"', closed)
-  addChars(draft, chars)
+  addString(draft, string, options.maxChars ?? null)
   addNumber(draft, number)
   return draft.build(value)
 }
 
-/** A string with its quotes as one rule, as the compiler makes of a string without a bound. */
-export function stringRule(draft: AutomatonDraft): number {
-  const rule = draft.rule()
+/** As the compiler writes them: a string without a bound is one rule, one with a bound calls a counted rule of characters. */
+function addString(draft: AutomatonDraft, rule: number, maxChars: number | null): void {
   const inside = draft.text(draft.state(rule), '"')
-  draft.freeText(inside)
-  draft.bytes(inside, '"', '"', draft.state(rule, ACCEPTS))
-  addEscapes(draft, inside, inside)
-  return rule
-}
-
-function addChars(draft: AutomatonDraft, rule: number): void {
-  const inside = draft.state(rule, ACCEPTS | BOUNDARY)
-  draft.freeText(inside)
-  addEscapes(draft, inside, inside)
+  const closed = draft.state(rule, ACCEPTS)
+  draft.bytes(inside, '"', '"', closed)
+  if (maxChars === null) {
+    draft.freeText(inside)
+    addEscapes(draft, inside, inside)
+    return
+  }
+  const chars = draft.rule(0, maxChars)
+  const char = draft.state(chars, ACCEPTS | BOUNDARY)
+  draft.freeText(char)
+  addEscapes(draft, char, char)
+  const afterChars = draft.state(rule)
+  draft.call(inside, chars, afterChars)
+  draft.bytes(afterChars, '"', '"', closed)
 }
 
 function addEscapes(draft: AutomatonDraft, from: number, target: number): void {

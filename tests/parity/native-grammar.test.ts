@@ -101,7 +101,7 @@ function walk(pair: Pair, random: Random, maxSteps: number): number {
   return maxSteps
 }
 
-function walkTwice(automaton: Automaton, vocabulary: readonly Uint8Array[], random: Random, maxSteps: number, maxCacheBytes?: number, opening = ''): number {
+function walkTwice(automaton: Automaton, vocabulary: readonly Uint8Array[], random: Random, maxSteps: number, maxCacheBytes?: number): number {
   const native = createNativeVocabulary(vocabulary, maxCacheBytes).load(automaton)
   const reference = createReferenceVocabulary(vocabulary).load(automaton)
   let numSteps = 0
@@ -110,14 +110,14 @@ function walkTwice(automaton: Automaton, vocabulary: readonly Uint8Array[], rand
   return numSteps
 }
 
-test.each([1, 2, 3, 4])('a native matcher answers as the reference does over random tables, seed %i', (seed) => {
+test.each([1, 2, 3])('a native matcher answers as the reference does over random tables, seed %i', (seed) => {
   const random = new SeededRandom(seed)
   let numSteps = 0
-  for (let round = 0; round < 120; round++) {
+  for (let round = 0; round < 60; round++) {
     const vocabulary = randomVocabulary(random, 30 + random.nextInt(150))
     numSteps += walkTwice(randomAutomaton(random, vocabulary.length), vocabulary, random, 12, round % 3 === 0 ? 0 : undefined)
   }
-  expect(numSteps).toBeGreaterThan(500)
+  expect(numSteps).toBeGreaterThan(200)
 })
 
 function randomExpr(random: Random, rules: readonly Expr[], depth: number): Expr {
@@ -156,7 +156,7 @@ test.each([1, 2, 3])('a native matcher answers as the reference does over compil
   const random = new SeededRandom(100 + seed)
   let numSteps = 0
   for (let round = 0; round < 40; round++) {
-    const vocabulary = randomVocabulary(random, 30 + random.nextInt(150))
+    const vocabulary = randomVocabulary(random, 60 + random.nextInt(100))
     const automaton = compileUnlessRefused(randomGrammar(random))
     if (automaton !== null) numSteps += walkTwice(automaton, vocabulary, random, 8, round % 3 === 0 ? 0 : undefined)
   }
@@ -173,5 +173,14 @@ test.each([
     ...JSON_PIECES.map((piece) => encoder.encode(piece)),
     ...Array.from({ length: 256 }, (_, byte) => Uint8Array.of(byte)),
   ]
-  for (let round = 0; round < 3; round++) expect(walkTwice(jsonAutomaton(options), vocabulary, random, 40)).toBeGreaterThan(20)
+  const native = createNativeVocabulary(vocabulary).load(jsonAutomaton(options))
+  const reference = createReferenceVocabulary(vocabulary).load(jsonAutomaton(options))
+  for (const opening of ['[', '{"', '[{"a":"', '["\\u0', '[[[[1,', '{"\u00e9']) {
+    const pair = { native: native.createMatcher(), reference: reference.createMatcher(), vocabulary }
+    for (const byte of encoder.encode(opening)) {
+      comparePosition(pair, random, opening)
+      for (const matcher of [pair.native, pair.reference]) expect(matcher.accept(vocabulary.length - 256 + byte), opening).toBe(true)
+    }
+    expect(walk(pair, random, 30), opening).toBeGreaterThan(1)
+  }
 })

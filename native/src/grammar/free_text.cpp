@@ -44,23 +44,41 @@ template <typename ON_TEXT, typename ON_STOP> void walk_free_text(const TokenTri
 
 }  // namespace
 
-FreeText::FreeText(const TokenTrie& trie) : numWords_((static_cast<size_t>(trie.vocab_size()) + 31) / 32), dense_((kMaxDense + 1) * numWords_) {
+FreeText::FreeText(TokenTrie& trie) : numWords_((static_cast<size_t>(trie.vocab_size()) + 31) / 32), dense_((kMaxDense + 1) * numWords_) {
   walk_free_text(
       trie,
       [&](int32_t node, Utf8 at) {
-        if (trie.node(node).token >= 0) add_token(trie, trie.node(node).token, at.wholeCodePoints + (at.missing > 0 ? 1 : 0));
+        if (trie.has_token(node)) add_tokens(trie, node, at.wholeCodePoints + (at.missing > 0 ? 1 : 0));
       },
       [&](int32_t node, int32_t codePoints) { stops_[trie.node(node).byte].push_back({node, codePoints}); });
   for (size_t k = 1; k <= kMaxDense; k++)
     for (size_t w = 0; w < numWords_; w++) dense_[k * numWords_ + w] |= dense_[(k - 1) * numWords_ + w];
   std::stable_sort(longTokens_.begin(), longTokens_.end(), [](const LongToken& left, const LongToken& right) { return left.codePoints < right.codePoints; });
+  trie.add_suffixes(suffixes(trie));
+  for (std::vector<TextStop>& stops : stops_) {
+    std::stable_sort(stops.begin(), stops.end(), [](const TextStop& left, const TextStop& right) { return left.codePoints < right.codePoints; });
+    if (!stops.empty()) maxStopCodePoints_ = std::max(maxStopCodePoints_, stops.back().codePoints);
+  }
 }
 
-void FreeText::add_token(const TokenTrie& trie, int32_t first, int32_t codePoints) {
+std::vector<TrieText> FreeText::suffixes(const TokenTrie& trie) const {
+  std::vector<TrieText> texts;
+  for (const std::vector<TextStop>& stops : stops_)
+    for (const TextStop& stop : stops) {
+      if (stop.codePoints == 0) continue;
+      const TrieNode& node = trie.node(stop.node);
+      const int32_t textBytes = node.depth - 1;
+      for (const int32_t* token = trie.tokens_begin(stop.node); token < trie.tokens_begin(node.end); token++)
+        texts.push_back({trie.token_bytes(*token) + textBytes, trie.token_length(*token) - textBytes, *token});
+    }
+  return texts;
+}
+
+void FreeText::add_tokens(const TokenTrie& trie, int32_t node, int32_t codePoints) {
   maxCodePoints_ = std::max(maxCodePoints_, codePoints);
-  for (int32_t token = first; token >= 0; token = trie.next_duplicate(token)) {
-    if (codePoints > kMaxDense) longTokens_.push_back({token, codePoints});
-    else dense_[static_cast<size_t>(codePoints) * numWords_ + static_cast<size_t>(token >> 5)] |= 1u << (token & 31);
+  for (const int32_t* token = trie.tokens_begin(node); token < trie.tokens_end(node); token++) {
+    if (codePoints > kMaxDense) longTokens_.push_back({*token, codePoints});
+    else dense_[static_cast<size_t>(codePoints) * numWords_ + static_cast<size_t>(*token >> 5)] |= 1u << (*token & 31);
   }
 }
 

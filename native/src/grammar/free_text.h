@@ -17,13 +17,16 @@ struct TextStop {
 
 class FreeText {
  public:
-  explicit FreeText(const TokenTrie& trie);
+  /** Gives the trie its second tree: what follows one code point of free text or more. */
+  explicit FreeText(TokenTrie& trie);
 
   /** Code points of the longest token of free text. */
   int32_t max_code_points() const { return maxCodePoints_; }
+  /** Code points before the last stop of the vocabulary. */
+  int32_t max_stop_code_points() const { return maxStopCodePoints_; }
   /** Sets the bits of all tokens of at most `codePoints` code points of free text. */
   void fill(int32_t codePoints, uint32_t* words) const;
-  /** By the byte that is not free text; none for bytes that begin free text. */
+  /** By the byte that is not free text, ascending by code points; none for bytes that begin free text. */
   const std::vector<TextStop>& stops(uint8_t byte) const { return stops_[byte]; }
   /** A byte that no code point of free text begins with. */
   static bool is_stop(uint8_t byte) { return byte < 0x20 || byte == '"' || byte == '\\' || (byte >= 0x80 && byte < 0xc2) || byte > 0xf4; }
@@ -38,10 +41,11 @@ class FreeText {
     int32_t token, codePoints;
   };
 
-  void add_token(const TokenTrie& trie, int32_t token, int32_t codePoints);
+  void add_tokens(const TokenTrie& trie, int32_t node, int32_t codePoints);
+  std::vector<TrieText> suffixes(const TokenTrie& trie) const;
 
   size_t numWords_;
-  int32_t maxCodePoints_ = 0;
+  int32_t maxCodePoints_ = 0, maxStopCodePoints_ = 0;
   /** (kMaxDense + 1, numWords): tokens of at most so many code points. */
   std::vector<uint32_t> dense_;
   /** By code points, ascending. */

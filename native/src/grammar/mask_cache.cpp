@@ -86,31 +86,37 @@ bool MaskCache::walk_free_text(int32_t stateIndex, int32_t count, int64_t maxWor
   const bool mayEnd = (state.flags & kAccepts) != 0 && (state.ruleMax == kUncounted || (state.isGate && (grows || count >= state.ruleMin)));
   const int32_t first = std::max(1, grows ? state.ruleMin - count : 1);
   if (needsExits_ && mayEnd && first <= room) entry.textExits = intern_text({first, room});
-  return walk_stops(stateIndex, count, {0, longest}, true, maxWork);
+  // Behind one code point or more the counts are all the same, or the suffixes are looked at token by token.
+  const bool isSettled = !grows || (state.ruleMax == kUnbounded && state.ruleMin - count <= 1);
+  if (!isSettled) return walk_stops(stateIndex, count, {0, freeText_.max_stop_code_points()}, true, maxWork);
+  if (!walk_stops(stateIndex, count, {0, 0}, false, maxWork)) return false;
+  return walk(trie_.suffix_root(), stateIndex, grows ? std::max(count, state.ruleMin) : count, maxWork);
 }
 
-/**
- * The subtrees of the stops behind so much free text, from a state that leads nowhere else. The text is the state's own, and counts, or a
- * rule's that ended there.
- */
-bool MaskCache::walk_stops(int32_t stateIndex, int32_t count, TextRange text, bool isOwnText, int64_t maxWork) {
+/** The subtrees of the stops behind so much free text, from a state that leads nowhere else; `grows`: the text counts in its rule. */
+bool MaskCache::walk_stops(int32_t stateIndex, int32_t count, TextRange text, bool grows, int64_t maxWork) {
   const AutomatonTables& t = automaton_.tables();
   const State& state = automaton_.state(stateIndex);
-  const bool grows = isOwnText && state.isGate && (state.flags & kBoundary) != 0;
-  const int32_t room = state.ruleMax == kUnbounded ? std::max(0, state.ruleMin - count) : kUnbounded - count;
-  for (size_t edge = static_cast<size_t>(state.byteBegin); edge < static_cast<size_t>(state.byteEnd); edge++) {
-    const int32_t target = t.byteTarget[edge];
-    const State& targetState = automaton_.state(target);
+  for (size_t edge = static_cast<size_t>(state.byteBegin); edge < static_cast<size_t>(state.byteEnd); edge++)
     for (int32_t byte = t.byteFirst[edge]; byte <= t.byteLast[edge]; byte++)
-      for (const TextStop& stop : freeText_.stops(static_cast<uint8_t>(byte))) {
-        if (++work_ > maxWork) return false;
-        const int32_t countThere = grows ? count + std::min(stop.codePoints, room) : count;
-        if (stop.codePoints < text.first || stop.codePoints > text.last || !state.may_leave(countThere)) continue;
-        const int32_t behind = targetState.count_on_arrival(countThere);
-        const TrieNode& node = trie_.node(stop.node);
-        if (node.token >= 0) take_token(node.token);
-        if (!trie_.is_leaf(stop.node) && arrive(stop.node, targetState, target, behind) && !walk(stop.node, target, behind, maxWork)) return false;
-      }
+      if (!walk_stops_of(static_cast<uint8_t>(byte), stateIndex, count, text, grows, maxWork)) return false;
+  return true;
+}
+
+bool MaskCache::walk_stops_of(uint8_t byte, int32_t stateIndex, int32_t count, TextRange text, bool grows, int64_t maxWork) {
+  const State& state = automaton_.state(stateIndex);
+  const int32_t target = automaton_.target(state, byte);
+  const int32_t room = state.ruleMax == kUnbounded ? std::max(0, state.ruleMin - count) : kUnbounded - count;
+  const std::vector<TextStop>& stops = freeText_.stops(byte);
+  auto stop = std::lower_bound(stops.begin(), stops.end(), text.first, [](const TextStop& at, int32_t first) { return at.codePoints < first; });
+  for (; stop != stops.end() && stop->codePoints <= text.last; ++stop) {
+    if (++work_ > maxWork) return false;
+    const int32_t countThere = grows ? count + std::min(stop->codePoints, room) : count;
+    if (!state.may_leave(countThere)) continue;
+    const int32_t behind = automaton_.state(target).count_on_arrival(countThere);
+    take_tokens(stop->node);
+    if (trie_.is_leaf(stop->node) || !arrive(stop->node, automaton_.state(target), target, behind)) continue;
+    if (!walk(stop->node, target, behind, maxWork)) return false;
   }
   return true;
 }
@@ -122,6 +128,7 @@ bool MaskCache::walk_nodes(NodeSetId id, int32_t stateIndex, int32_t count, int6
   bool readsOnlyStops = set.isText;
   for (size_t edge = static_cast<size_t>(state.byteBegin); readsOnlyStops && edge < static_cast<size_t>(state.byteEnd); edge++)
     for (int32_t byte = t.byteFirst[edge]; byte <= t.byteLast[edge]; byte++) readsOnlyStops = readsOnlyStops && FreeText::is_stop(static_cast<uint8_t>(byte));
+  if (readsOnlyStops && set.text.first == 1 && set.text.last >= freeText_.max_stop_code_points()) return walk(trie_.suffix_root(), stateIndex, count, maxWork);
   if (readsOnlyStops) return walk_stops(stateIndex, count, set.text, false, maxWork);
   if (!set.isListed) {
     set.nodes = FreeText::nodes_behind_text(trie_, set.text.first, set.text.last);
@@ -137,12 +144,11 @@ bool MaskCache::walk_nodes(NodeSetId id, int32_t stateIndex, int32_t count, int6
 
 /** The subtree below a node at which the rule stands in `state`. */
 bool MaskCache::walk(int32_t from, int32_t stateIndex, int32_t count, int64_t maxWork) {
-  const std::vector<TrieNode>& nodes = trie_.nodes();
-  const TrieNode& top = nodes[static_cast<size_t>(from)];
+  const TrieNode& top = trie_.node(from);
   pathStates_[static_cast<size_t>(top.depth)] = stateIndex;
   pathCounts_[static_cast<size_t>(top.depth)] = count;
   for (int32_t i = from + 1; i < top.end;) {
-    const TrieNode& node = nodes[static_cast<size_t>(i)];
+    const TrieNode& node = trie_.node(i);
     const size_t depth = static_cast<size_t>(node.depth);
     if (++work_ > maxWork) return false;
     const int32_t target = automaton_.target(automaton_.state(pathStates_[depth - 1]), node.byte);
@@ -152,7 +158,7 @@ bool MaskCache::walk(int32_t from, int32_t stateIndex, int32_t count, int64_t ma
     }
     const State& state = automaton_.state(target);
     const int32_t behind = state.count_on_arrival(pathCounts_[depth - 1]);
-    if (node.token >= 0) take_token(node.token);
+    take_tokens(i);
     if (node.end == i + 1 || !arrive(i, state, target, behind)) {
       i = node.end;
       continue;
@@ -176,13 +182,14 @@ bool MaskCache::arrive(int32_t node, const State& state, int32_t stateIndex, int
   return state.byteBegin < state.byteEnd;
 }
 
-void MaskCache::take_token(int32_t first) {
-  uint32_t& word = tokenWords_[static_cast<size_t>(first >> 5)];
-  // Node sets may hold a node and one below it: the same token can come twice, and its duplicates with it.
-  if ((word >> (first & 31) & 1) != 0) return;
-  for (int32_t token = first; token >= 0; token = trie_.next_duplicate(token)) {
-    tokenWords_[static_cast<size_t>(token >> 5)] |= 1u << (token & 31);
-    tokens_.push_back(token);
+/** A token can come twice: a set may hold a node and one below it. */
+void MaskCache::take_tokens(int32_t node) {
+  for (const int32_t* token = trie_.tokens_begin(node); token < trie_.tokens_end(node); token++) {
+    uint32_t& word = tokenWords_[static_cast<size_t>(*token >> 5)];
+    const uint32_t bit = 1u << (*token & 31);
+    if ((word & bit) != 0) continue;
+    word |= bit;
+    tokens_.push_back(*token);
   }
 }
 

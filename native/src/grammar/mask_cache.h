@@ -70,12 +70,13 @@ class MaskCache {
   };
 
   bool walk_free_text(int32_t state, int32_t count, int64_t maxWork, MaskEntry& entry);
-  bool walk_stops(int32_t state, int32_t count, TextRange text, bool isOwnText, int64_t maxWork);
+  bool walk_stops(int32_t state, int32_t count, TextRange text, bool grows, int64_t maxWork);
+  bool walk_stops_of(uint8_t byte, int32_t state, int32_t count, TextRange text, bool grows, int64_t maxWork);
   bool walk_nodes(NodeSetId nodes, int32_t state, int32_t count, int64_t maxWork);
   NodeSetId intern_text(TextRange text);
   bool walk(int32_t node, int32_t state, int32_t count, int64_t maxWork);
   bool arrive(int32_t node, const State& state, int32_t stateIndex, int32_t count);
-  void take_token(int32_t token);
+  void take_tokens(int32_t node);
   void take_results(int32_t count, MaskEntry& entry);
   NodeSetId intern(std::vector<int32_t>& nodes);
   size_t scratch_bytes() const;

@@ -121,12 +121,12 @@ Answer Matcher::walk(int32_t top, const Position& from, uint32_t* words) {
     stepper.begin(arena_, next);
     stepper.move_byte(arena_, parent.position, node.byte);
     const bool isDead = arena_.configurations.size() == next.begin;
-    if (!isDead && node.token >= 0) {
+    if (!isDead && trie.has_token(i)) {
       if (words == nullptr) {
         answer = Answer::kYes;
         break;
       }
-      for (int32_t token = node.token; token >= 0; token = trie.next_duplicate(token)) words[token >> 5] |= 1u << (token & 31);
+      for (const int32_t* token = trie.tokens_begin(i); token < trie.tokens_end(i); token++) words[*token >> 5] |= 1u << (*token & 31);
     }
     const bool goesOn = !isDead && !trie.is_leaf(i);
     if (stepper.work() > maxWork || (goesOn && !stepper.close(arena_, next))) {

@@ -8,61 +8,67 @@ namespace inferd::grammar {
 namespace {
 
 /** The first bytes as one number that orders as they do. */
-uint64_t key_of(const uint8_t* bytes, int32_t length) {
+uint64_t key_of(const TrieText& text) {
   uint64_t key = 0;
-  for (int32_t i = 0; i < 8; i++) key = key << 8 | (i < length ? bytes[i] : 0u);
+  for (int32_t i = 0; i < 8; i++) key = key << 8 | (i < text.length ? text.bytes[i] : 0u);
   return key;
+}
+
+bool is_before(const TrieText& left, const TrieText& right) {
+  const int order = std::memcmp(left.bytes, right.bytes, static_cast<size_t>(std::min(left.length, right.length)));
+  if (order != 0) return order < 0;
+  return left.length != right.length ? left.length < right.length : left.token < right.token;
+}
+
+void sort_texts(std::vector<TrieText>& texts) {
+  struct Keyed {
+    uint64_t key;
+    TrieText text;
+  };
+  std::vector<Keyed> keyed;
+  keyed.reserve(texts.size());
+  for (const TrieText& text : texts) keyed.push_back({key_of(text), text});
+  std::sort(keyed.begin(), keyed.end(), [](const Keyed& left, const Keyed& right) { return left.key != right.key ? left.key < right.key : is_before(left.text, right.text); });
+  for (size_t i = 0; i < texts.size(); i++) texts[i] = keyed[i].text;
 }
 
 }  // namespace
 
-std::vector<int32_t> TokenTrie::sorted_tokens() const {
-  struct Keyed {
-    uint64_t key;
-    int32_t token;
-  };
-  std::vector<Keyed> keyed;
-  for (int32_t t = 0; t < vocab_size(); t++)
-    if (token_length(t) > 0) keyed.push_back({key_of(token_bytes(t), token_length(t)), t});
-  std::sort(keyed.begin(), keyed.end(), [this](const Keyed& left, const Keyed& right) {
-    if (left.key != right.key) return left.key < right.key;
-    const int32_t leftLength = token_length(left.token), rightLength = token_length(right.token);
-    const int order = std::memcmp(token_bytes(left.token), token_bytes(right.token), static_cast<size_t>(std::min(leftLength, rightLength)));
-    if (order != 0) return order < 0;
-    return leftLength != rightLength ? leftLength < rightLength : left.token < right.token;
-  });
-  std::vector<int32_t> tokens;
-  tokens.reserve(keyed.size());
-  for (const Keyed& entry : keyed) tokens.push_back(entry.token);
-  return tokens;
+TokenTrie::TokenTrie(std::vector<uint8_t> bytes, std::vector<int32_t> starts) : bytes_(std::move(bytes)), starts_(std::move(starts)) {
+  std::vector<TrieText> texts;
+  for (int32_t token = 0; token < vocab_size(); token++) {
+    if (token_length(token) > 0) texts.push_back({token_bytes(token), token_length(token), token});
+    maxTokenBytes_ = std::max(maxTokenBytes_, token_length(token));
+  }
+  nodes_.push_back({0, 0, 0, 0});
+  build(std::move(texts));
 }
 
-TokenTrie::TokenTrie(std::vector<uint8_t> bytes, std::vector<int32_t> starts) : bytes_(std::move(bytes)), starts_(std::move(starts)) {
-  duplicates_.assign(static_cast<size_t>(vocab_size()), -1);
-  nodes_.push_back({1, -1, 0, 0});
-  // The nodes from the root to the last token, and that token.
-  std::vector<int32_t> path{kTrieRoot};
-  int32_t previous = -1;
-  for (const int32_t token : sorted_tokens()) {
-    const int32_t length = token_length(token), previousLength = previous < 0 ? 0 : token_length(previous);
+void TokenTrie::add_suffixes(std::vector<TrieText> suffixes) {
+  suffixRoot_ = static_cast<int32_t>(nodes_.size()) - 1;
+  build(std::move(suffixes));
+  nodes_.shrink_to_fit();
+  tokens_.shrink_to_fit();
+}
+
+void TokenTrie::build(std::vector<TrieText> texts) {
+  sort_texts(texts);
+  // The nodes from the root to the last text, which is `previous`.
+  std::vector<int32_t> path{static_cast<int32_t>(nodes_.size()) - 1};
+  TrieText previous{nullptr, 0, -1};
+  for (const TrieText& text : texts) {
     int32_t same = 0;
-    while (same < length && same < previousLength && token_bytes(token)[same] == token_bytes(previous)[same]) same++;
-    if (previous >= 0 && same == length && same == previousLength) {
-      duplicates_[static_cast<size_t>(previous)] = token;
-      previous = token;
-      continue;
-    }
+    while (same < text.length && same < previous.length && text.bytes[same] == previous.bytes[same]) same++;
     for (; static_cast<int32_t>(path.size()) > same + 1; path.pop_back()) nodes_[static_cast<size_t>(path.back())].end = static_cast<int32_t>(nodes_.size());
-    for (int32_t depth = same; depth < length; depth++) {
+    for (int32_t depth = same; depth < text.length; depth++) {
       path.push_back(static_cast<int32_t>(nodes_.size()));
-      nodes_.push_back({0, -1, depth + 1, token_bytes(token)[depth]});
+      nodes_.push_back({0, static_cast<int32_t>(tokens_.size()), depth + 1, text.bytes[depth]});
     }
-    nodes_.back().token = token;
-    maxTokenBytes_ = std::max(maxTokenBytes_, length);
-    previous = token;
+    tokens_.push_back(text.token);
+    previous = text;
   }
   for (const int32_t node : path) nodes_[static_cast<size_t>(node)].end = static_cast<int32_t>(nodes_.size());
-  nodes_.shrink_to_fit();
+  nodes_.push_back({static_cast<int32_t>(nodes_.size()) + 1, static_cast<int32_t>(tokens_.size()), 0, 0});
 }
 
 int32_t TokenTrie::find(const uint8_t* bytes, size_t length) const {
@@ -78,7 +84,7 @@ int32_t TokenTrie::find(const uint8_t* bytes, size_t length) const {
 }
 
 size_t TokenTrie::memory_bytes() const {
-  return bytes_.capacity() + (starts_.capacity() + duplicates_.capacity()) * sizeof(int32_t) + nodes_.capacity() * sizeof(TrieNode);
+  return bytes_.capacity() + (starts_.capacity() + tokens_.capacity()) * sizeof(int32_t) + nodes_.capacity() * sizeof(TrieNode);
 }
 
 }  // namespace inferd::grammar

@@ -3,10 +3,11 @@
  * Sums are upper bounds of work or of the result's length.
  */
 import { entriesOf, itemsOf, type JinjaValue, numberOf, textOf } from './jinja-values.ts'
+import { jsonLength } from './json-length.ts'
 import { type TemplateBudget, TemplateLimitError } from './template-budget.ts'
 
 /** Filters and methods that write or compare everything inside a container. */
-const DEEP_OPERATIONS: ReadonlySet<string> = new Set(['tojson', 'string', 'join', 'sort', 'dictsort', 'unique', 'map'])
+const DEEP_OPERATIONS: ReadonlySet<string> = new Set(['string', 'join', 'sort', 'dictsort', 'unique', 'map'])
 export interface Operation {
   readonly name: string
   readonly operand: JinjaValue
@@ -39,15 +40,22 @@ export function chargeOperation(budget: TemplateBudget, call: Operation): void {
     case 'indent':
       return budget.allowText(size * (1 + Math.max(4, largestIndent(args))))
     case 'tojson':
-      return budget.allowText(size * 8 * (1 + largestIndent(args)))
+      return chargeJson(budget, operand, args)
     case 'sort':
     case 'dictsort':
-      return budget.charge(size * Math.ceil(Math.log2(size + 2)))
+      // Each level of a sort compares every item about once.
+      return budget.charge((shallowSize(operand) + size / 64) * Math.ceil(Math.log2(shallowSize(operand) + 2)))
     case 'string':
       return budget.allowText(size)
     default:
       return budget.charge(size / 16)
   }
+}
+
+/** Arguments may be an indent, separators, and whether to escape what is not ASCII. */
+function chargeJson(budget: TemplateBudget, operand: JinjaValue, args: readonly JinjaValue[]): void {
+  const form = { indent: largestIndent(args), separatorLength: 2 + longestText(args), escapesAll: args.length > 0 }
+  budget.allowText(jsonLength(budget, operand, form))
 }
 
 /** Operators other than `and` and `or`. */

@@ -29,6 +29,7 @@ export class ReasoningSplitter {
   private skipsSpace: boolean
   private position = 0
   private reasoning = ''
+  private openText = ''
   private pieces: SplitPiece[] = []
 
   /** `startsInside`: the prompt has opened the reasoning already. */
@@ -50,10 +51,7 @@ export class ReasoningSplitter {
       this.takeUnit(text[index]!)
     }
     this.flushReasoning()
-    if (index < text.length) {
-      this.pieces.push({ kind: 'text', text: text.slice(index), start: this.position })
-      this.position += text.length - index
-    }
+    this.flushText(text.slice(index))
     return this.pieces
   }
 
@@ -63,6 +61,7 @@ export class ReasoningSplitter {
     if (this.phase === 'before') this.leaveAsText()
     else this.release(this.held.length)
     this.flushReasoning()
+    this.flushText('')
     return this.pieces
   }
 
@@ -127,9 +126,15 @@ export class ReasoningSplitter {
   }
 
   private leaveAsText(): void {
-    const { held } = this
     this.phase = 'after'
+    this.openText = this.held
     this.held = ''
-    if (held !== '') this.pieces.push({ kind: 'text', text: held, start: this.position - held.length })
+  }
+
+  private flushText(more: string): void {
+    const text = this.openText + more
+    if (text !== '') this.pieces.push({ kind: 'text', text, start: this.position - this.openText.length })
+    this.openText = ''
+    this.position += more.length
   }
 }

@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import type { Clock } from '#base/clock'
 import { InferdError } from '#contract/errors'
 import type { ChatMessage, JsonRecord, ToolDefinition } from '#contract/generate'
 import { ChatTemplate } from '#engine/chat-format/chat-template'
@@ -46,20 +47,23 @@ function messageOf({ role, content, name, reasoning_content: reasoning, tool_cal
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as unknown as ChatMessage
 }
 
+/** Steps and lengths bound these templates, not a busy machine's clock. */
+const STILL: Clock = { nowMs: () => 0, wallMs: () => 0, sleep: () => Promise.resolve() }
 const FAMILIES = readdirSync(FOLDER)
   .filter((file) => file.endsWith('.jinja'))
-  .map((file) => ({ family: file.slice(0, -'.jinja'.length), template: ChatTemplate.compile(readFixture(file)) }))
+  .map((file) => ({ family: file.slice(0, -'.jinja'.length), template: ChatTemplate.compile(readFixture(file), {}, STILL) }))
 /** Their templates have no place for tools. */
 const WITHOUT_TOOLS = ['gemma3', 'phi4-mini']
 
 /** Byte level, so that any text can be spelled; every mark of every family is a special token. */
-const MARKS = [
-  ...['<s>', '</s>', '<|im_start|>', '<|im_end|>', '<tool_call>', '</tool_call>', '<tool_response>', '</tool_response>', '<think>', '</think>'],
-  ...['<|start_header_id|>', '<|end_header_id|>', '<|eot_id|>', '<|python_tag|>', '[INST]', '[/INST]', '[AVAILABLE_TOOLS]', '[/AVAILABLE_TOOLS]'],
-  ...['[TOOL_CALLS]', '[TOOL_RESULTS]', '[/TOOL_RESULTS]', '<start_of_turn>', '<end_of_turn>', '<escape>', '<start_function_call>'],
-  ...['<end_function_call>', '<start_function_response>', '<end_function_response>', '<start_function_declaration>', '<end_function_declaration>'],
-  ...['<|system|>', '<|user|>', '<|assistant|>', '<|tool|>', '<|/tool|>', '<|end|>'],
-]
+const MARKS = (
+  '<s> </s> <|im_start|> <|im_end|> <tool_call> </tool_call> <tool_response> ' +
+  '</tool_response> <think> </think> <|start_header_id|> <|end_header_id|> <|eot_id|> <|python_tag|> ' +
+  '[INST] [/INST] [AVAILABLE_TOOLS] [/AVAILABLE_TOOLS] [TOOL_CALLS] [TOOL_RESULTS] [/TOOL_RESULTS] ' +
+  '<start_of_turn> <end_of_turn> <escape> <start_function_call> <end_function_call> <start_function_response> <end_function_response> ' +
+  '<start_function_declaration> <end_function_declaration> <|system|> <|user|> <|assistant|> <|tool|> <|/tool|> ' +
+  '<|end|>'
+).split(' ')
 const tokenizer = loadTokenizerFromFolder({
   tokenizerJson: {
     added_tokens: MARKS.map((content, index) => ({ id: 256 + index, content, special: true })),

@@ -97,6 +97,7 @@ test('an echoed prompt is the text that the model saw', () => {
     echo: true,
     numChoices: 1,
     stopStrings: [],
+    stopTokenIds: [],
     includeStopString: false,
     sampling: { seed: 1 },
     output: PLAIN_OUTPUT,

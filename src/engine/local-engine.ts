@@ -49,9 +49,10 @@ export class LocalEngine implements Engine {
     const plan = planOutput(request.output, answerFormat, tokenizer)
     const echoText = request.echo ? this.promptText(request.input, promptTokenIds) : ''
     const generation = new Generation({ request, tokenizer, speller: this.speller, echoText, answerFormat, randomAlphanumerics, emit: sink })
+    const stopTokenIds = [...request.stopTokenIds, ...(answerFormat?.stopTokenIds ?? [])]
     const submit = (grammar: LoadedGrammar | null): void => {
       const guides = guidesOf(plan, { grammar, tokenizer, numChoices: request.numChoices })
-      generation.attach(this.parts.core.submit(toTokensRequest(request, promptTokenIds, guides), generation))
+      generation.attach(this.parts.core.submit(toTokensRequest({ ...request, stopTokenIds }, promptTokenIds, guides), generation))
     }
     if (plan.spec === null) submit(null)
     else startWithGrammar({ generation, grammars, spec: plan.spec, tenant: request.cacheSalt, submit })

@@ -70,7 +70,7 @@ export class PromptEncoder {
   private checkTools({ tools }: OutputOptions): void {
     if (tools === null || this.chatTemplate === null || this.chatTemplate.problem !== null) return
     if (!this.chatTemplate.mentions('tools')) throw toolRefusal('the chat template of this model has no place for tools')
-    if (this.toolSyntax === null) throw toolRefusal('it is not known how this model writes calls of tools')
+    if (this.toolSyntax === null && tools.choice !== 'none') throw toolRefusal('it is not known how this model writes calls of tools')
   }
 
   private render(input: Extract<PromptInput, { readonly kind: 'messages' }>, { tools, reasoning }: OutputOptions): RenderedChat {

@@ -126,10 +126,10 @@ class RuleFinisher {
     }
   }
 
-  /** A body that matches the empty text can stand in for repeats that are missing. */
+  /** A repeat that matches the empty text without repeats, or through empty ones, has no least count for the others. */
   private countOf(rule: number): CountRange | null {
     const { count } = this.nfa.rules[rule]!
-    return count === null || this.facts.bodyNullable[rule] === 0 ? count : { min: 0, max: count.max }
+    return count === null || this.facts.nullable[rule] === 0 ? count : { min: 0, max: count.max }
   }
 
   private finishRule(name: number, body: RuleDfa, count: CountRange | null): void {

@@ -13,10 +13,10 @@ export function loopOverBody(body: RuleDfa): RuleDfa | null {
     if (state.accepts && !isPlainStart && hasEdges(state)) return null
   }
   const boundary = body.states.length
+  // The old ends are no longer reached, nor the start unless the body comes back to it.
   const names = body.states.map((state, index) => (state.accepts && index !== 0 ? boundary : index))
   const states: DfaState[] = body.states.map((state) => renameTargets(state, names))
   states.push({ ...states[0]!, accepts: true })
-  for (let index = 0; index < boundary; index++) states[index] = { ...states[index]!, accepts: false }
   return numberFromStart({ states }, boundary)
 }
 

@@ -4,8 +4,6 @@ import type { GrammarNfa } from './grammar-nfa.ts'
 export interface RuleFacts {
   /** By rule: repeated no times, or its body matches the empty text. */
   readonly nullable: Uint8Array
-  /** By rule: one repeat of it matches the empty text; for a plain rule the same as nullable. */
-  readonly bodyNullable: Uint8Array
   /** By rule: matches some text with at least one byte or token. */
   readonly productive: Uint8Array
 }
@@ -13,7 +11,6 @@ export interface RuleFacts {
 /** Linear in the edges: a call waits until its rule is known to match. */
 export function findRuleFacts(nfa: GrammarNfa): RuleFacts {
   const nullable = new Uint8Array(nfa.rules.length)
-  const bodyNullable = new Uint8Array(nfa.rules.length)
   const productive = new Uint8Array(nfa.rules.length)
   /** Reached from the start of its rule by the empty text. */
   const reachedEmpty = new Uint8Array(nfa.numStates)
@@ -61,10 +58,7 @@ export function findRuleFacts(nfa: GrammarNfa): RuleFacts {
     const { state, hasRead } = passage
     const ended = ruleOfFinal.get(state)
     if (ended !== undefined && hasRead) markProductive(ended)
-    if (ended !== undefined && !hasRead) {
-      bodyNullable[ended] = 1
-      markNullable(ended)
-    }
+    if (ended !== undefined && !hasRead) markNullable(ended)
     for (const target of nfa.epsilons(state)) reach(target, hasRead)
     const bytes = nfa.bytes(state)
     for (let i = 0; i < bytes.length; i += 3) reach(bytes[i + 2]!, true)
@@ -72,7 +66,7 @@ export function findRuleFacts(nfa: GrammarNfa): RuleFacts {
     for (let i = 0; i < tokens.length; i += 2) reach(tokens[i + 1]!, true)
     followCalls(passage)
   }
-  return { nullable, bodyNullable, productive }
+  return { nullable, productive }
 }
 
 interface Passage {

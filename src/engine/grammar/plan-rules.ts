@@ -5,7 +5,6 @@
 import { unreachable } from '#base/assert'
 import { type Expr, type Grammar, type RuleId } from './grammar.ts'
 import { refuseGrammar, type GrammarLimits } from './grammar-limits.ts'
-import { orderRules } from './order-rules.ts'
 
 /** Copies of a repeat's body are written out up to this many states; beyond, a rule counts them. */
 const MAX_UNROLLED_STATES = 64
@@ -30,19 +29,36 @@ export function planRules(grammar: Grammar, limits: GrammarLimits, split: Readon
   const callees: RuleId[][] = grammar.rules.map(() => [])
   uses[grammar.root] = 2
   countUses(grammar, limits.maxExprNodes, uses, callees)
-  const order = orderRules(callees, grammar.root)
-
   const inlined: boolean[] = grammar.rules.map(() => false)
   const isLeaf: boolean[] = grammar.rules.map(() => false)
   const counted = new Set<RepeatExpr>()
   const sizes: number[] = grammar.rules.map(() => 1)
-  for (const rule of order.calleesFirst) {
+  for (const rule of calleesFirst(callees, grammar.root)) {
     const size = sizeOf(grammar.rules[rule]!.body, inlined, sizes, counted)
     isLeaf[rule] = callees[rule]!.every((callee) => inlined[callee]! && isLeaf[callee]!) && !hasCounted(grammar.rules[rule]!.body, counted)
     inlined[rule] = uses[rule] === 1 || (isLeaf[rule]! && size <= MAX_LEAF_STATES)
     if (inlined[rule]) sizes[rule] = size
   }
   return { inlined, counted, split }
+}
+
+/** What the root reaches; in a cycle of rules somewhere a caller comes first. */
+function calleesFirst(callees: readonly (readonly RuleId[])[], root: RuleId): RuleId[] {
+  const order: RuleId[] = []
+  const seen = new Set<RuleId>([root])
+  const path = [{ rule: root, next: 0 }]
+  while (path.length > 0) {
+    const place = path[path.length - 1]!
+    const callee = callees[place.rule]![place.next++]
+    if (callee === undefined) {
+      order.push(place.rule)
+      path.pop()
+    } else if (!seen.has(callee)) {
+      seen.add(callee)
+      path.push({ rule: callee, next: 0 })
+    }
+  }
+  return order
 }
 
 /** A use within a repeat of several copies counts as two. */

@@ -60,9 +60,9 @@ function groupByTarget(edges: readonly CharEdge[], idOf: (ranges: CharRanges) =>
 function refine(sets: readonly CharRanges[], budget: CharBudget): { alphabet: Alphabet; classesOfSet: number[][] } {
   const points = [...new Set(sets.flatMap((ranges) => ranges.map((point, i) => (i % 2 === 0 ? point : point + 1))))].sort((a, b) => a - b)
   const indexOf = new Map(points.map((point, index) => [point, index]))
-  // Interval i is points[i] to points[i + 1] - 1. Class 0 has one imaginary member more, so that it stays the class of what is on no edge.
+  // Interval i is points[i] to points[i + 1] - 1. The last one is on no edge, and so is all of its class, 0.
   const classOf = new Int32Array(points.length)
-  const sizes = [points.length + 1]
+  const sizes = [points.length]
   const intervalsOf = (ranges: CharRanges): number[] => {
     const intervals: number[] = []
     for (let i = 0; i < ranges.length; i += 2)

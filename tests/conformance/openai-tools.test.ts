@@ -148,6 +148,17 @@ test('the chunks of reasoning and text: the role first, then the thoughts, then 
   ])
 })
 
+test('the chunks of plain text are those of OpenAI, and an answer of nothing has empty content', async () => {
+  const deltas = async (): Promise<unknown[]> => {
+    const stream = await client.chat.completions.create({ model: MODEL, messages: MESSAGES, stream: true })
+    return (await collect(stream)).map(({ choices }) => choices[0]?.delta)
+  }
+  const role = { role: 'assistant', content: '', refusal: null }
+  act({ text: 'Yes.' }, {})
+  expect(await deltas()).toEqual([role, { content: 'Yes' }, { content: '.' }, {}])
+  expect(await deltas()).toEqual([role, {}])
+})
+
 test('the streaming helper puts calls together, tells when each is done, and parses what zod asked for', async () => {
   act({ text: 'Wait. ', calls: [ROME, OSLO] })
   const tools = [zodFunction({ name: 'look', parameters: Query })]

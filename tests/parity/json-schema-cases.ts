@@ -82,7 +82,7 @@ export class SchemaCases {
       return Object.fromEntries(entries)
     }
     if (typeof value === 'number') return this.pick([value + 1, value - 1, value + 0.5, -value, value * 2])
-    if (typeof value === 'string') return this.pick([`${value}x`, [...value].slice(1).join(''), this.pick(TEXTS)])
+    if (typeof value === 'string') return this.pick([`${value}x`, Array.from(value).slice(1).join(''), this.pick(TEXTS)])
     return this.anything()
   }
 

@@ -4,6 +4,7 @@
  */
 import { InferdError } from '#contract/errors'
 import { type GrammarLimits, refuseGrammar } from '../grammar-limits.ts'
+import type { Enforcement } from './enforcement.ts'
 import { type Keywords, readKeywords } from './read-keywords.ts'
 import { placeOf, type SchemaDocument, type SchemaNode } from './schema-source.ts'
 import { ANY_SHAPE, type Literal, mergeShapes, OBJECT, type Shape } from './shape.ts'
@@ -24,18 +25,20 @@ type Path = ReadonlySet<string>
 export class SchemaExpander {
   readonly languages: StringLanguages
   readonly judge: ShapeJudge
-  private readonly document: SchemaDocument
-  private readonly limits: GrammarLimits
+  readonly document: SchemaDocument
+  readonly limits: GrammarLimits
+  readonly enforcement: Enforcement
   private readonly keywordsOf = new Map<number, Keywords>()
   private readonly known = new Map<string, readonly Shape[]>()
   private readonly unions = new Map<string, readonly Shape[]>()
   private readonly open = new Set<string>()
   private numMerges = 0
 
-  constructor(document: SchemaDocument, limits: GrammarLimits) {
+  constructor(document: SchemaDocument, limits: GrammarLimits, enforcement: Enforcement) {
     this.document = document
     this.limits = limits
-    this.languages = new StringLanguages(limits)
+    this.enforcement = enforcement
+    this.languages = new StringLanguages(limits, enforcement)
     this.judge = new ShapeJudge(this, this.languages)
   }
 
@@ -67,11 +70,14 @@ export class SchemaExpander {
     const inner = new Set(path).add(key)
     const wasOpen = this.open.has(key)
     this.open.add(key)
-    const keywords = this.keywords(node)
-    const shapes = negated ? this.expandOpposite(node, keywords, inner) : this.expandKeywords(node, keywords, inner)
-    if (!wasOpen) this.open.delete(key)
-    this.known.set(key, shapes)
-    return shapes
+    try {
+      const keywords = this.keywords(node)
+      const shapes = negated ? this.expandOpposite(node, keywords, inner) : this.expandKeywords(node, keywords, inner)
+      this.known.set(key, shapes)
+      return shapes
+    } finally {
+      if (!wasOpen) this.open.delete(key)
+    }
   }
 
   private expandKeywords(node: SchemaNode, keywords: Keywords, path: Path): readonly Shape[] {
@@ -81,10 +87,10 @@ export class SchemaExpander {
       shapes = this.product(shapes, others, pointer)
     }
     for (const part of keywords.ref === null ? keywords.allOf : [keywords.ref, ...keywords.allOf]) and(this.expandLiteral(positive(part), path))
-    if (keywords.not !== null) and(this.expandLiteral({ node: keywords.not, negated: true }, path))
+    if (keywords.not !== null) and(this.opposite(keywords.not, path))
     if (keywords.anyOf !== null) and(keywords.anyOf.flatMap((branch) => this.expandLiteral(positive(branch), path)))
     if (keywords.oneOf !== null) and(this.exactlyOne(keywords.oneOf, node, path))
-    if (keywords.if !== null) and(this.conditional(keywords.if, keywords, path))
+    if (keywords.ifSchema !== null) and(this.enforcement.attempt(() => this.conditional(keywords.ifSchema!, keywords, path), [ANY_SHAPE]))
     for (const [name, others] of keywords.dependentRequired) and([objectWithout(name), requiring([name, ...others]), NO_OBJECT])
     for (const [name, schema] of keywords.dependentSchemas) {
       and([objectWithout(name), NO_OBJECT, ...this.product([requiring([name])], this.expandLiteral(positive(schema), path))])
@@ -108,13 +114,17 @@ export class SchemaExpander {
     return shapes
   }
 
+  private opposite(node: SchemaNode, path: Path): readonly Shape[] {
+    return this.enforcement.attempt(() => this.expandLiteral({ node, negated: true }, path), [ANY_SHAPE])
+  }
+
   private conditional(condition: SchemaNode, keywords: Keywords, path: Path): readonly Shape[] {
     const branch = (negated: boolean, consequence: SchemaNode | null): readonly Shape[] => {
       const shapes = this.expandLiteral({ node: condition, negated }, path)
       return consequence === null ? shapes : this.product(shapes, this.expandLiteral(positive(consequence), path), condition.pointer)
     }
-    if (keywords.then === null && keywords.else === null) return [ANY_SHAPE]
-    return [...branch(false, keywords.then), ...branch(true, keywords.else)]
+    if (keywords.thenSchema === null && keywords.elseSchema === null) return [ANY_SHAPE]
+    return [...branch(false, keywords.thenSchema), ...branch(true, keywords.elseSchema)]
   }
 
   /** Branches that may hold together are kept apart: first by names that only one of them requires, else by each other's opposite. */
@@ -137,7 +147,8 @@ export class SchemaExpander {
           result[j] = this.product(result[j]!, this.expandLiteral({ node: first, negated: true }, path))
         } catch (error) {
           if (!(error instanceof InferdError)) throw error
-          throw refuseGrammar(`\`oneOf\` is not enforced where branches ${i} and ${j} may both hold: use anyOf`, placeOf(`${node.pointer}/oneOf`))
+          const reason = `\`oneOf\` is not enforced where branches ${i} and ${j} may both hold: use anyOf`
+          this.enforcement.leaveOut(reason, placeOf(`${node.pointer}/oneOf`))
         }
       }
     }
@@ -174,7 +185,7 @@ export class SchemaExpander {
   private keywords(node: SchemaNode): Keywords {
     let keywords = this.keywordsOf.get(node.id)
     if (keywords === undefined) {
-      keywords = readKeywords(this.document, node, node.schema as Exclude<SchemaNode['schema'], boolean>, this.limits)
+      keywords = readKeywords(node, node.schema as Exclude<SchemaNode['schema'], boolean>, this)
       this.keywordsOf.set(node.id, keywords)
     }
     return keywords

@@ -15,10 +15,12 @@ export function lowerArray(lowering: SchemaLowering, shape: Shape): Expr {
   const { array } = shape
   const max = longest(lowering, array)
   if (max !== null && max < array.minItems) return NOTHING
-  if (array.isUnique && (max === null || max > 1))
-    throw refuseGrammar('`uniqueItems` is not enforced by this server', placeOf(`${shape.pointer}/uniqueItems`))
+  if (array.isUnique && (max === null || max > 1)) {
+    lowering.enforcement.leaveOut('`uniqueItems` is not enforced by this server', placeOf(`${shape.pointer}/uniqueItems`))
+  }
   const rules = array.contains.filter((rule) => rule.min > 0 || rule.max !== null)
-  const list = rules.length === 0 ? plainItems(lowering, array, max) : containing(lowering, { shape, rules, max })
+  const plain = (): Expr => plainItems(lowering, array, max)
+  const list = rules.length === 0 ? plain() : (lowering.enforcement.attempt(() => containing(lowering, { shape, rules, max }), null) ?? plain())
   return sequence(text('['), json.space, list, text(']'))
 }
 

@@ -6,6 +6,7 @@ import type { JsonValue, JsonWhitespace } from '#contract/generate'
 import { choice, type Expr, NOTHING, type RuleId, sequence, text } from '../grammar.ts'
 import type { GrammarBuilder } from '../grammar-builder.ts'
 import { type GrammarLimits, refuseGrammar } from '../grammar-limits.ts'
+import { Enforcement } from './enforcement.ts'
 import { keyOfLiterals, SchemaExpander } from './expand-schema.ts'
 import { JsonText, spelledTexts } from './json-text.ts'
 import { lowerArray } from './lower-array.ts'
@@ -29,7 +30,7 @@ const MAX_INLINE_VALUE_CHARS = 64
 
 /** The JSON texts of the values that the schema holds. Throws InferdError that names the keyword and its place. */
 export function lowerJsonSchema(builder: GrammarBuilder, schema: JsonValue, options: JsonSchemaOptions): Expr {
-  const document = new SchemaDocument(schema, options.limits)
+  const document = new SchemaDocument(schema, options.limits, new Enforcement(options.unenforced))
   return new SchemaLowering(builder, document, options).lower()
 }
 
@@ -47,6 +48,7 @@ export class SchemaLowering {
   readonly json: JsonText
   readonly expander: SchemaExpander
   readonly options: JsonSchemaOptions
+  readonly enforcement: Enforcement
   private readonly document: SchemaDocument
   private readonly builder: GrammarBuilder
   private readonly known = new Map<string, Expr>()
@@ -58,7 +60,8 @@ export class SchemaLowering {
     this.document = document
     this.options = options
     this.json = new JsonText(builder, options.whitespace)
-    this.expander = new SchemaExpander(document, options.limits)
+    this.enforcement = new Enforcement(options.unenforced)
+    this.expander = new SchemaExpander(document, options.limits, this.enforcement)
   }
 
   lower(): Expr {
@@ -132,7 +135,8 @@ export class SchemaLowering {
     }
     const { isInteger, min, max, multiples } = number
     const key = `number ${isInteger} ${min} ${max} ${multiples.join()} not ${excluded.join()}`
-    const make = (): Expr => numberExpr(number, excluded, { pointer: shape.pointer, budget: this.expander.languages.budget })
+    const make = (): Expr =>
+      numberExpr(number, excluded, { pointer: shape.pointer, budget: this.expander.languages.budget, enforcement: this.enforcement })
     return this.json.once(`number-${shape.pointer}`, make, key)
   }
 
@@ -145,7 +149,7 @@ export class SchemaLowering {
   private refuseExcluded(shape: Shape, types: number): void {
     for (const value of shape.excluded.values()) {
       const type = Array.isArray(value) ? ARRAY : isRecord(value) ? OBJECT : 0
-      if ((types & type) !== 0) throw refuseGrammar('`not` of an object or array value is not enforced by this server', placeOf(shape.pointer))
+      if ((types & type) !== 0) this.enforcement.leaveOut('`not` of an object or array value is not enforced by this server', placeOf(shape.pointer))
     }
   }
 }

@@ -18,8 +18,8 @@ const MAX_NAME_PATTERNS = 5
 /** Declared properties times counts, where properties are counted. */
 const MAX_COUNTED_STATES = 4_096
 
-/** Optional properties in a row that one rule spells out. */
-const MAX_FLAT_RUN = 32
+/** Optional properties that one rule spells out; the size of that grows with their square. */
+const MAX_FLAT_OPTIONALS = 24
 
 interface Member {
   /** `"key": value`. */
@@ -46,9 +46,13 @@ export function lowerObject(lowering: SchemaLowering, shape: Shape): Expr {
   const max = maxProperties !== null && (further !== null || maxProperties < declared.length) ? maxProperties : null
   const members: Members = { declared, further, min: minProperties <= numRequired ? 0 : minProperties, max }
   if (minProperties > declared.length + 1 && further !== null) {
-    throw refuseGrammar('`minProperties` is not enforced beyond the declared properties and one more', placeOf(shape.pointer))
+    lowering.enforcement.leaveOut('`minProperties` is not enforced beyond the declared properties and one more', placeOf(shape.pointer))
+    return lowerObject(lowering, { ...shape, object: { ...shape.object, minProperties: 0 } })
   }
   const isPlain = members.min <= 1 && (max === null || numRequired === declared.length)
+  if (max === null && members.min <= 1 && declared.length - numRequired > MAX_FLAT_OPTIONALS) {
+    return sequence(text('{'), json.space, chainedList(lowering, members, numRequired), text('}'))
+  }
   const list = isPlain ? plainList(lowering, members, numRequired) : countedList(lowering, members, shape)
   return sequence(text('{'), json.space, list, text('}'))
 }
@@ -133,7 +137,7 @@ function plainList(lowering: SchemaLowering, members: Members, numRequired: numb
   if (numRequired > 0) return sequence(...aroundRequired(json.comma, declared), more(numRequired), json.space)
   const lists: Expr[] = []
   // Without a required property, `max` is only set when nothing is declared.
-  if (declared.length > 0) lists.push(sequence(someMembers(lowering, declared), more(0), json.space))
+  if (declared.length > 0) lists.push(sequence(someOf(declared, json.comma), more(0), json.space))
   if (further !== null && max !== 0) lists.push(sequence(further, more(1), json.space))
   const some = choice(...lists)
   return min === 0 ? optional(some) : some
@@ -149,32 +153,29 @@ function aroundRequired(comma: Expr, members: readonly Member[]): Expr[] {
   })
 }
 
-/** At least one of the members, all optional. Long lists go by blocks, each a rule, so that their size stays in proportion. */
-function someMembers(lowering: SchemaLowering, members: readonly Member[]): Expr {
-  const { comma, builder } = lowering.json
-  const runs = members.map(({ pair }): OptionalRun => ({ some: pair, any: optional(sequence(comma, pair)) }))
-  if (runs.length <= MAX_FLAT_RUN) return someOf(runs)
-  const blocks: OptionalRun[] = []
-  for (let start = 0; start < runs.length; start += MAX_FLAT_RUN) {
-    const block = runs.slice(start, start + MAX_FLAT_RUN)
-    blocks.push({ some: builder.add('members', someOf(block)), any: builder.add('members', sequence(...block.map(({ any }) => any))) })
+/** At least one of the members, all optional: some of the first half and any of the second, or some of the second. */
+function someOf(members: readonly Member[], comma: Expr): Expr {
+  if (members.length === 1) return members[0]!.pair
+  const middle = members.length >> 1
+  const anyOfSecond = members.slice(middle).map(({ pair }) => optional(sequence(comma, pair)))
+  return choice(sequence(someOf(members.slice(0, middle), comma), ...anyOfSecond), someOf(members.slice(middle), comma))
+}
+
+/** The same as plainList without an upper count: a rule for each optional member, so that size stays in proportion to their number. */
+function chainedList(lowering: SchemaLowering, { declared, further, min }: Members, numRequired: number): Expr {
+  const { comma, space, builder } = lowering.json
+  const more = further === null ? EMPTY_TEXT : repeat(sequence(comma, further), 0, null)
+  // What follows a comma, and what follows a member, from the last member to the first.
+  let afterComma = further === null ? NOTHING : sequence(further, more, space)
+  let afterMember = sequence(more, space)
+  let mustFollow = false
+  for (const { pair, isRequired } of declared.toReversed()) {
+    const here = sequence(pair, afterMember)
+    afterComma = isRequired ? here : builder.add('members', choice(here, afterComma))
+    mustFollow ||= isRequired
+    afterMember = mustFollow ? sequence(comma, afterComma) : choice(space, sequence(comma, afterComma))
   }
-  return someOf(blocks)
-}
-
-interface OptionalRun {
-  /** At least one member, commas between. */
-  readonly some: Expr
-  /** Any members, a comma before each. */
-  readonly any: Expr
-}
-
-/** Some of the first half and any of the second, or some of the second. */
-function someOf(runs: readonly OptionalRun[]): Expr {
-  if (runs.length === 1) return runs[0]!.some
-  const middle = runs.length >> 1
-  const second = runs.slice(middle)
-  return choice(sequence(someOf(runs.slice(0, middle)), ...second.map(({ any }) => any)), someOf(second))
+  return numRequired === 0 && min === 0 ? optional(afterComma) : afterComma
 }
 
 /** One rule for each number of members so far, from the last member to the first. */

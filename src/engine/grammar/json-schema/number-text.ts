@@ -10,6 +10,7 @@ import type { CharAutomaton, CharEdge } from '../char-automaton.ts'
 import { choice, type Expr, sequence, text } from '../grammar.ts'
 import { refuseGrammar } from '../grammar-limits.ts'
 import { inUnits, toDecimal } from './decimal.ts'
+import type { Enforcement } from './enforcement.ts'
 import { placeOf } from './schema-source.ts'
 import type { NumberShape } from './shape.ts'
 
@@ -26,9 +27,15 @@ const MINUS = 45
 const POINT = 46
 const ZERO = 48
 
+interface NumberContext {
+  readonly pointer: string
+  readonly budget: CharBudget
+  readonly enforcement: Enforcement
+}
+
 /** All texts of the numbers in `shape`, but for `excluded`. May match nothing. */
-export function numberExpr(shape: NumberShape, excluded: readonly number[], where: { readonly pointer: string; readonly budget: CharBudget }): Expr {
-  const { budget, pointer } = where
+export function numberExpr(shape: NumberShape, excluded: readonly number[], where: NumberContext): Expr {
+  const { budget, pointer, enforcement } = where
   const { places, digits } = sizeOf(shape)
   const end = 10n ** BigInt(digits + places) - 1n
   const min = shape.min === -Infinity ? -end : greater(-end, inUnits(shape.min, places, true))
@@ -39,7 +46,10 @@ export function numberExpr(shape: NumberShape, excluded: readonly number[], wher
     return choice(...(range.negative.length === 0 ? [] : [negative]), ...range.positive.map(regular))
   }
   let texts = unitedTexts(range, budget)
-  for (const divisor of shape.multiples) texts = intersect(texts, multiplesOf(divisor, pointer), budget)
+  for (const divisor of shape.multiples) {
+    const multiples = enforcement.attempt(() => multiplesOf(divisor, pointer), null)
+    if (multiples !== null) texts = intersect(texts, multiples, budget)
+  }
   for (const value of excluded) {
     const same = signedBetween(inUnits(value, places, true), inUnits(value, places, false), places)
     texts = subtract(texts, unitedTexts(same, budget), budget)

@@ -1,6 +1,7 @@
 /** The keywords of one schema, checked: unknown JSON enters, typed constraints leave. What is not enforced is refused here by name. */
 import type { JsonRecord, JsonValue } from '#contract/generate'
 import { type GrammarLimits, refuseGrammar } from '../grammar-limits.ts'
+import type { Enforcement } from './enforcement.ts'
 import { escapePointer, isRecord, own, placeOf, type SchemaDocument, type SchemaNode, shown } from './schema-source.ts'
 
 export type TypeName = 'null' | 'boolean' | 'integer' | 'number' | 'string' | 'object' | 'array'
@@ -15,9 +16,9 @@ export interface Keywords {
   readonly anyOf: readonly SchemaNode[] | null
   readonly oneOf: readonly SchemaNode[] | null
   readonly not: SchemaNode | null
-  readonly if: SchemaNode | null
-  readonly then: SchemaNode | null
-  readonly else: SchemaNode | null
+  readonly ifSchema: SchemaNode | null
+  readonly thenSchema: SchemaNode | null
+  readonly elseSchema: SchemaNode | null
   readonly minimum: number | null
   readonly maximum: number | null
   readonly exclusiveMinimum: number | null
@@ -68,28 +69,31 @@ const IN_PLACE = ['$ref', 'allOf', 'anyOf', 'oneOf', 'not', 'if', 'dependentSche
 
 const TYPE_NAMES: readonly string[] = ['null', 'boolean', 'integer', 'number', 'string', 'object', 'array']
 
-/** `schema` is the object of `node`. Throws InferdError that names the keyword and its place. */
-export function readKeywords(document: SchemaDocument, node: SchemaNode, schema: JsonRecord, limits: GrammarLimits): Keywords {
-  const read = new KeywordReader(
-    document,
-    node,
-    document.refHidesSiblings && typeof own(schema, '$ref') === 'string' ? onlyRef(schema) : schema,
-    limits,
-  )
+interface ReadContext {
+  readonly document: SchemaDocument
+  readonly limits: GrammarLimits
+  readonly enforcement: Enforcement
+}
+
+/** `schema` is the object of `node`. Throws InferdError that names the keyword and its place; lax: what is malformed counts as absent. */
+export function readKeywords(node: SchemaNode, schema: JsonRecord, context: ReadContext): Keywords {
+  const { document, enforcement } = context
+  const isOnlyRef = document.refHidesSiblings && typeof own(schema, '$ref') === 'string'
+  const read = new KeywordReader(node, isOnlyRef ? onlyRef(schema) : schema, context)
   read.refuseUnknown()
   const reference = read.text('$ref')
   const items = read.items()
   return {
-    ref: reference === null ? null : document.resolve(node, reference),
+    ref: reference === null ? null : enforcement.attempt(() => document.resolve(node, reference), null),
     types: read.types(),
     valueSets: read.valueSets(),
     allOf: read.schemas('allOf') ?? [],
     anyOf: read.schemas('anyOf'),
     oneOf: read.schemas('oneOf'),
     not: read.schema('not'),
-    if: read.schema('if'),
-    then: read.schema('then'),
-    else: read.schema('else'),
+    ifSchema: read.schema('if'),
+    thenSchema: read.schema('then'),
+    elseSchema: read.schema('else'),
     minimum: read.number('minimum'),
     maximum: read.number('maximum'),
     exclusiveMinimum: read.number('exclusiveMinimum'),
@@ -122,22 +126,20 @@ function onlyRef(schema: JsonRecord): JsonRecord {
 }
 
 class KeywordReader {
-  private readonly document: SchemaDocument
   private readonly node: SchemaNode
   private readonly source: JsonRecord
-  private readonly limits: GrammarLimits
+  private readonly context: ReadContext
 
-  constructor(document: SchemaDocument, node: SchemaNode, source: JsonRecord, limits: GrammarLimits) {
-    this.document = document
+  constructor(node: SchemaNode, source: JsonRecord, context: ReadContext) {
     this.node = node
     this.source = source
-    this.limits = limits
+    this.context = context
   }
 
   refuseUnknown(): void {
     for (const keyword of Object.keys(this.source)) {
       if (CONSTRAINTS.has(keyword) || ANNOTATIONS.has(keyword) || keyword.startsWith('x-')) continue
-      throw this.refuse(keyword, 'is not enforced by this server')
+      this.leaveOut(keyword, 'is not enforced by this server')
     }
   }
 
@@ -148,28 +150,28 @@ class KeywordReader {
   text(keyword: string): string | null {
     const value = this.value(keyword)
     if (value === undefined) return null
-    if (typeof value !== 'string') throw this.refuse(keyword, 'is not a string')
+    if (typeof value !== 'string') return this.leaveOut(keyword, 'is not a string')
     return value
   }
 
   flag(keyword: string): boolean {
     const value = this.value(keyword) ?? false
-    if (typeof value !== 'boolean') throw this.refuse(keyword, 'is not a boolean')
+    if (typeof value !== 'boolean') return this.leaveOut(keyword, 'is not a boolean') ?? false
     return value
   }
 
   number(keyword: string): number | null {
     const value = this.value(keyword)
     if (value === undefined) return null
-    if (typeof value !== 'number' || !Number.isFinite(value)) throw this.refuse(keyword, 'is not a number')
-    if (keyword === 'multipleOf' && value <= 0) throw this.refuse(keyword, 'is not greater than 0')
+    if (typeof value !== 'number' || !Number.isFinite(value)) return this.leaveOut(keyword, 'is not a number')
+    if (keyword === 'multipleOf' && value <= 0) return this.leaveOut(keyword, 'is not greater than 0')
     return value
   }
 
   count(keyword: string): number | null {
     const value = this.number(keyword)
     if (value === null) return null
-    if (!Number.isInteger(value) || value < 0) throw this.refuse(keyword, 'is not a count')
+    if (!Number.isInteger(value) || value < 0) return this.leaveOut(keyword, 'is not a count')
     return Math.min(value, 0x7ffffffe)
   }
 
@@ -177,8 +179,9 @@ class KeywordReader {
     const value = this.value('type')
     if (value === undefined) return null
     const names = Array.isArray(value) ? (value as readonly JsonValue[]) : [value]
-    if (names.length === 0) throw this.refuse('type', 'is an empty list')
-    for (const name of names) if (typeof name !== 'string' || !TYPE_NAMES.includes(name)) throw this.refuse('type', 'is not a type of JSON Schema')
+    if (names.length === 0) return this.leaveOut('type', 'is an empty list')
+    const isKnown = names.every((name) => typeof name === 'string' && TYPE_NAMES.includes(name))
+    if (!isKnown) return this.leaveOut('type', 'is not a type of JSON Schema')
     return names as readonly TypeName[]
   }
 
@@ -188,21 +191,24 @@ class KeywordReader {
     if (constant !== undefined) sets.push([constant])
     const list = this.value('enum')
     if (list === undefined) return sets
-    if (!Array.isArray(list) || list.length === 0) throw this.refuse('enum', 'is not a list of values')
-    if (list.length > this.limits.maxEnumValues) throw this.refuse('enum', `has more than ${this.limits.maxEnumValues} values`)
+    if (!Array.isArray(list) || list.length === 0) {
+      this.leaveOut('enum', 'is not a list of values')
+      return sets
+    }
+    if (list.length > this.context.limits.maxEnumValues) throw this.refuse('enum', `has more than ${this.context.limits.maxEnumValues} values`)
     return [...sets, list as readonly JsonValue[]]
   }
 
   schema(keyword: string): SchemaNode | null {
     const value = this.value(keyword)
-    return value === undefined ? null : this.document.nodeAt(value, `${this.node.pointer}/${keyword}`)
+    return value === undefined ? null : this.nodeAt(value, `${this.node.pointer}/${keyword}`)
   }
 
   schemas(keyword: string): readonly SchemaNode[] | null {
     const value = this.value(keyword)
     if (value === undefined) return null
-    if (!Array.isArray(value) || value.length === 0) throw this.refuse(keyword, 'is not a list of schemas')
-    return value.map((item: JsonValue, index) => this.document.nodeAt(item, `${this.node.pointer}/${keyword}/${index}`))
+    if (!Array.isArray(value) || value.length === 0) return this.leaveOut(keyword, 'is not a list of schemas')
+    return value.map((item: JsonValue, index) => this.nodeAt(item, `${this.node.pointer}/${keyword}/${index}`))
   }
 
   schemaMap(keyword: string): ReadonlyMap<string, SchemaNode> | null {
@@ -210,15 +216,15 @@ class KeywordReader {
     if (value === undefined) return null
     const map = new Map<string, SchemaNode>()
     for (const [name, member] of this.entries(keyword, value)) {
-      map.set(name, this.document.nodeAt(member, `${this.node.pointer}/${keyword}/${escapePointer(name)}`))
+      map.set(name, this.nodeAt(member, `${this.node.pointer}/${keyword}/${escapePointer(name)}`))
     }
     return map
   }
 
   names(keyword: string, value: JsonValue | undefined): readonly string[] | null {
     if (value === undefined) return null
-    if (!Array.isArray(value) || !value.every((name) => typeof name === 'string')) throw this.refuse(keyword, 'is not a list of names')
-    if (value.length > this.limits.maxProperties) throw this.refuse(keyword, `has more than ${this.limits.maxProperties} names`)
+    if (!Array.isArray(value) || !value.every((name) => typeof name === 'string')) return this.leaveOut(keyword, 'is not a list of names')
+    if (value.length > this.context.limits.maxProperties) throw this.refuse(keyword, `has more than ${this.context.limits.maxProperties} names`)
     return value as readonly string[]
   }
 
@@ -226,16 +232,18 @@ class KeywordReader {
   rest(keyword: string, unevaluated: string): SchemaNode | null {
     if (this.value(unevaluated) === undefined || this.value(unevaluated) === true) return this.schema(keyword)
     const hiding = IN_PLACE.find((name) => this.value(name) !== undefined)
-    if (hiding !== undefined) throw this.refuse(unevaluated, `is not enforced beside \`${hiding}\``)
-    if (unevaluated === 'unevaluatedItems' && this.value('contains') !== undefined)
-      throw this.refuse(unevaluated, 'is not enforced beside `contains`')
+    const cause = unevaluated === 'unevaluatedItems' && this.value('contains') !== undefined ? 'contains' : hiding
+    if (cause !== undefined) {
+      this.leaveOut(unevaluated, `is not enforced beside \`${cause}\``)
+      return this.schema(keyword)
+    }
     return this.schema(this.value(keyword) === undefined ? unevaluated : keyword)
   }
 
   /** 2020-12: prefixItems and items; draft 7: a list of items and additionalItems. */
   items(): Pick<Keywords, 'prefixItems' | 'items'> {
     if (Array.isArray(this.value('items'))) {
-      if (this.value('prefixItems') !== undefined) throw this.refuse('items', 'is a list beside `prefixItems`')
+      if (this.value('prefixItems') !== undefined) this.leaveOut('items', 'is a list beside `prefixItems`')
       const prefixItems = (this.value('items') as readonly JsonValue[]).length === 0 ? [] : this.schemas('items')
       return { prefixItems, items: this.rest('additionalItems', 'unevaluatedItems') }
     }
@@ -251,17 +259,27 @@ class KeywordReader {
       for (const [name, member] of this.entries(keyword, value)) {
         const isNames = keyword === 'dependentRequired' || (keyword === 'dependencies' && Array.isArray(member))
         if (isNames) required.push([name, this.names(keyword, member) ?? []])
-        else schemas.push([name, this.document.nodeAt(member, `${this.node.pointer}/${keyword}/${escapePointer(name)}`)])
+        else schemas.push([name, this.nodeAt(member, `${this.node.pointer}/${keyword}/${escapePointer(name)}`)])
       }
     }
     return { dependentRequired: required, dependentSchemas: schemas }
   }
 
   private entries(keyword: string, value: JsonValue): [string, JsonValue][] {
-    if (!isRecord(value)) throw this.refuse(keyword, 'is not an object')
+    if (!isRecord(value)) return this.leaveOut(keyword, 'is not an object') ?? []
     const entries = Object.entries(value)
-    if (entries.length > this.limits.maxProperties) throw this.refuse(keyword, `has more than ${this.limits.maxProperties} members`)
+    if (entries.length > this.context.limits.maxProperties) throw this.refuse(keyword, `has more than ${this.context.limits.maxProperties} members`)
     return entries
+  }
+
+  private nodeAt(value: JsonValue, pointer: string): SchemaNode {
+    const { document, enforcement } = this.context
+    return enforcement.attempt(() => document.nodeAt(value, pointer), null) ?? document.nodeAt(true, pointer)
+  }
+
+  /** Throws unless lax. */
+  private leaveOut(keyword: string, what: string): null {
+    return this.context.enforcement.leaveOut(`\`${shown(keyword)}\` ${what}`, placeOf(`${this.node.pointer}/${escapePointer(keyword)}`))
   }
 
   private refuse(keyword: string, what: string): Error {

@@ -3,6 +3,7 @@
  * fetched. Keywords are read later and only where a schema is reached (`read-keywords.ts`).
  */
 import type { JsonRecord, JsonValue } from '#contract/generate'
+import type { Enforcement } from './enforcement.ts'
 import { type GrammarLimits, refuseGrammar } from '../grammar-limits.ts'
 
 /** One schema of the document. The same JSON value is always the same node. */
@@ -51,10 +52,10 @@ export class SchemaDocument {
   private readonly baseUris = new Map<JsonRecord, string>()
 
   /** Throws InferdError when the document passes a limit or speaks a dialect that is not known. */
-  constructor(schema: JsonValue, limits: GrammarLimits) {
+  constructor(schema: JsonValue, limits: GrammarLimits, enforcement: Enforcement) {
     if (typeof schema !== 'boolean' && !isRecord(schema)) throw refuseGrammar('a JSON schema is an object or a boolean')
     this.index(schema, limits)
-    this.refHidesSiblings = typeof schema !== 'boolean' && dialectOf(schema) === 'draft-7'
+    this.refHidesSiblings = typeof schema !== 'boolean' && dialectOf(schema, enforcement) === 'draft-7'
     this.root = this.nodeAt(schema, '')
   }
 
@@ -156,12 +157,11 @@ function roleOf(parent: Visit['role'], name: string): Visit['role'] {
   return SCHEMA_MAPS.has(name) ? 'map' : 'schema'
 }
 
-function dialectOf(schema: JsonRecord): 'draft-7' | '2020-12' {
+function dialectOf(schema: JsonRecord, enforcement: Enforcement): 'draft-7' | '2020-12' {
   const uri = own(schema, '$schema')
   if (uri === undefined) return '2020-12'
   const dialect = typeof uri === 'string' ? DIALECTS.get(uri.replace(/#$/, '')) : undefined
-  if (dialect === undefined) throw refuseGrammar('`$schema` is not draft 7 or 2020-12', placeOf('/$schema'))
-  return dialect
+  return dialect ?? enforcement.leaveOut('`$schema` is not draft 7 or 2020-12', placeOf('/$schema')) ?? '2020-12'
 }
 
 /** null when it is none. An empty fragment is dropped. */

@@ -101,7 +101,7 @@ export class ShapeJudge {
   private isStringIn(value: string, shape: Shape, isExact: boolean): boolean {
     const { minLength, maxLength, languages, narrowed } = shape.string
     if (minLength > 0 || maxLength !== null) {
-      const length = [...value].length
+      const length = Array.from(value).length
       if (length < minLength || (maxLength !== null && length > maxLength)) return false
     }
     return languages.every((texts) => matchesText(texts, value)) && (isExact || narrowed.every((texts) => matchesText(texts, value)))

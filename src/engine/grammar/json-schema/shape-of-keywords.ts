@@ -150,6 +150,6 @@ function refuseUndecided(keywords: Keywords, pointer: string): void {
   if (keywords.uniqueItems) refuse('uniqueItems')
   if (keywords.contains !== null) refuse('contains')
   if (keywords.oneOf !== null) refuse('oneOf')
-  if (keywords.if !== null && (keywords.then !== null || keywords.else !== null)) refuse('if')
+  if (keywords.ifSchema !== null && (keywords.thenSchema !== null || keywords.elseSchema !== null)) refuse('if')
   if (keywords.dependentSchemas.length > 0) refuse('dependentSchemas')
 }

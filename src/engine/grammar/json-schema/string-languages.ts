@@ -4,7 +4,8 @@ import { CharBudget } from '../char-algebra-budget.ts'
 import { isEmpty } from '../char-algebra-inspect.ts'
 import { fromTexts } from '../char-algebra-texts.ts'
 import type { CharAutomaton } from '../char-automaton.ts'
-import { type GrammarLimits, refuseGrammar } from '../grammar-limits.ts'
+import type { GrammarLimits } from '../grammar-limits.ts'
+import type { Enforcement } from './enforcement.ts'
 import { formatOf } from './formats.ts'
 import { patternLanguage } from './pattern-language.ts'
 import { regexMatchingWhole } from '../regex/compile-regex.ts'
@@ -14,13 +15,15 @@ import { ANY_SHAPE, type Shape, STRING } from './shape.ts'
 export class StringLanguages {
   readonly budget: CharBudget
   private readonly limits: GrammarLimits
+  private readonly enforcement: Enforcement
   private readonly patterns = new Map<string, CharAutomaton>()
   private readonly formats = new Map<string, Shape>()
   /** By shape; exact and narrowed. */
   private readonly shapes = [new WeakMap<Shape, CharAutomaton>(), new WeakMap<Shape, CharAutomaton>()] as const
 
-  constructor(limits: GrammarLimits) {
+  constructor(limits: GrammarLimits, enforcement: Enforcement) {
     this.limits = limits
+    this.enforcement = enforcement
     this.budget = new CharBudget(limits)
   }
 
@@ -28,7 +31,8 @@ export class StringLanguages {
   ofPattern(pattern: string, pointer: string): CharAutomaton {
     let language = this.patterns.get(pattern)
     if (language === undefined) {
-      language = patternLanguage(pattern, { limits: this.limits, budget: this.budget.at(placeOf(pointer)), place: placeOf(pointer) })
+      const where = { limits: this.limits, budget: this.budget.at(placeOf(pointer)), place: placeOf(pointer) }
+      language = this.enforcement.attempt(() => patternLanguage(pattern, where), ANY_TEXT)
       this.patterns.set(pattern, language)
     }
     return language
@@ -39,10 +43,10 @@ export class StringLanguages {
     let shape = this.formats.get(format)
     if (shape === undefined) {
       const meaning = formatOf(format)
-      if (meaning === null) throw refuseGrammar(`\`format\` '${shown(format)}' is not enforced by this server`, placeOf(pointer))
+      if (meaning === null) this.enforcement.leaveOut(`\`format\` '${shown(format)}' is not enforced by this server`, placeOf(pointer))
       shape = ANY_SHAPE
-      if (meaning.kind === 'integers') shape = { ...ANY_SHAPE, number: { ...ANY_SHAPE.number, min: meaning.min, max: meaning.max, isInteger: true } }
-      if (meaning.kind === 'texts') {
+      if (meaning?.kind === 'integers') shape = { ...ANY_SHAPE, number: { ...ANY_SHAPE.number, min: meaning.min, max: meaning.max, isInteger: true } }
+      if (meaning?.kind === 'texts') {
         const texts = regexMatchingWhole(meaning.pattern, this.limits, this.budget.at(placeOf(pointer)))
         shape = { ...ANY_SHAPE, string: { ...ANY_SHAPE.string, [meaning.isExact ? 'languages' : 'narrowed']: [texts] } }
       }

@@ -130,10 +130,12 @@ export class ModelRunner {
   private writeLogitRows(sequence: Sequence, rows: { readonly tokenRow: number; readonly numRows: number }, logitRow: number): number {
     if (rows.numRows === 0) return logitRow
     for (let index = 0; index < rows.numRows; index++) this.outputRows[logitRow + index] = rows.tokenRow
-    for (const choice of sequence.sampledChoices) this.addSamplingRow(choice)
+    const choices = sequence.sampledChoices
+    for (let index = 0; index < choices.length; index++) this.addSamplingRow(choices[index]!)
     return logitRow + rows.numRows
   }
 
+  /** Hot: per token. */
   private addSamplingRow(choice: Sequence): void {
     choice.prepareSampling()
     const maskIndex = this.sampling.addRow(choice)

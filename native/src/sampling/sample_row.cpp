@@ -105,18 +105,13 @@ int32_t find_allowed(const uint32_t* mask, int32_t vocabSize, int32_t index) {
   return word * 32 + std::countr_zero(bits);
 }
 
-/** out = z, -infinity where the bit is 0. May work in place. */
+/** out = z, -infinity where the bit is 0. May work in place. Cheap where few are forbidden. */
 void forbid_others(const float* z, const uint32_t* mask, int32_t vocabSize, float* out) {
-  static constexpr uint32_t kBits[32] = {1u << 0,  1u << 1,  1u << 2,  1u << 3,  1u << 4,  1u << 5,  1u << 6,  1u << 7,  1u << 8,  1u << 9,  1u << 10,
-                                         1u << 11, 1u << 12, 1u << 13, 1u << 14, 1u << 15, 1u << 16, 1u << 17, 1u << 18, 1u << 19, 1u << 20, 1u << 21,
-                                         1u << 22, 1u << 23, 1u << 24, 1u << 25, 1u << 26, 1u << 27, 1u << 28, 1u << 29, 1u << 30, 1u << 31};
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  const int32_t numWhole = vocabSize / 32;
-  for (int32_t word = 0; word < numWhole; word++) {
-    const uint32_t bits = mask[word];
-    for (int32_t i = 0; i < 32; i++) out[word * 32 + i] = (bits & kBits[i]) != 0 ? z[word * 32 + i] : -kInfinity;
+  if (out != z) std::memcpy(out, z, sizeof(float) * static_cast<size_t>(vocabSize));
+  for (int32_t word = 0; word < count_words(vocabSize); word++) {
+    const uint32_t beyond = vocabSize - word * 32 >= 32 ? 0 : ~uint32_t{0} << (vocabSize - word * 32);
+    for (uint32_t bits = ~(mask[word] | beyond); bits != 0; bits &= bits - 1) out[word * 32 + std::countr_zero(bits)] = -std::numeric_limits<float>::infinity();
   }
-  for (int32_t id = numWhole * 32; id < vocabSize; id++) out[id] = (mask[id / 32] & kBits[id % 32]) != 0 ? z[id] : -kInfinity;
 }
 
 /** exp((z - max) / temperature), 0 where it underflows f64. */
@@ -125,7 +120,9 @@ double weight_of(float z, float max, double temperature) { return std::exp((stat
 int32_t draw_from_whole(const float* z, int32_t vocabSize, float max, double temperature, double u, SamplingScratch& scratch) {
   double total = 0;
   for (int32_t id = 0; id < vocabSize; id++) {
-    scratch.weights[static_cast<size_t>(id)] = weight_of(z[id], max, temperature);
+    // The library's exp is slow at -infinity, and under a mask there may be very many.
+    const bool isForbidden = z[id] == -std::numeric_limits<float>::infinity();
+    scratch.weights[static_cast<size_t>(id)] = isForbidden ? 0 : weight_of(z[id], max, temperature);
     total += scratch.weights[static_cast<size_t>(id)];
   }
   const double target = u * total;
@@ -257,9 +254,6 @@ void fill_logprobs(const float* logits, int32_t vocabSize, int32_t token, int32_
   }
 }
 
-/** Below one in so many, looking at the allowed tokens alone is cheaper than at all. */
-constexpr int32_t kGatherShare = 4;
-
 /** Null when every token is allowed. */
 const uint32_t* mask_of(const SamplingColumns& s, int32_t row) {
   if (s.maskIndex == nullptr || s.maskIndex[row] < 0) return nullptr;
@@ -300,7 +294,7 @@ void sample_row(const float* logits, int32_t vocabSize, const SamplingColumns& s
   bool isGathered = false;
   if (mask != nullptr) {
     const int32_t numAllowed = count_allowed(mask, vocabSize);
-    isGathered = numAllowed < vocabSize / kGatherShare;
+    isGathered = numAllowed <= vocabSize / 2;
     // What is drawn from the allowed alone, in order of their ids, is what is drawn where all others have weight 0.
     if (isGathered) numTokens = gather_allowed(z, mask, vocabSize, scratch.logits.data());
     else forbid_others(z, mask, vocabSize, scratch.logits.data());

@@ -96,7 +96,7 @@ function mayAdmit(view: StepView, limits: DecisionLimits, numMissingBlocks: numb
     numSlots += sequence.numSlots
     if (!isDecoding(sequence)) continue
     numDecodes++
-    numFollowing += sequence.numPendingTokens - 1
+    if (sequence.numNewestTokens > 1) numFollowing += sequence.numPendingTokens - 1
   }
   if (numSlots > limits.maxSequences) return false
   const budget = prefillBudget(limits, numDecodes)
@@ -127,14 +127,15 @@ function divideBudget(running: readonly RunningView[], limits: DecisionLimits, n
     numTokens[index] = decodes ? 1 : 0
     if (!decodes) continue
     numDecodes++
-    numFollowing += sequence.numPendingTokens - 1
+    if (sequence.numNewestTokens > 1) numFollowing += sequence.numPendingTokens - 1
     outputsLeft -= sequence.numLogitRows
   }
   assert(numDecodes <= limits.maxTokensPerStep && outputsLeft >= 0, 'more sequences decode than a step has room for')
   const budget = prefillBudget(limits, numDecodes)
-  const numGiven = Math.min(numFollowing, followShare(budget, numDecodes < running.length))
+  const hasPrefill = numDecodes < running.length
+  const numGiven = Math.min(numFollowing, followShare(budget, hasPrefill))
   if (numGiven > 0) divideFollowing(running, numGiven, numTokens)
-  dividePrefill({ running, budget: budget - numGiven, outputsLeft }, numTokens)
+  if (hasPrefill) dividePrefill({ running, budget: budget - numGiven, outputsLeft }, numTokens)
 }
 
 /** Gives those that decode numGiven tokens beyond their first, in order. */

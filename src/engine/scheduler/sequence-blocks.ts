@@ -60,11 +60,13 @@ export class SequenceBlocks {
 
   /** Blocks that must be taken before all of the sequence's pending tokens can be computed: those behind its table, and one for a shared block. */
   countMissing(sequence: Sequence): number {
+    const { blockSize } = this
     const table = sequence.table!
-    const numBehind = blocksForTokens(sequence.numKnownTokens, this.blockSize) - table.numBlocks
-    const blockIndex = Math.floor(sequence.numComputedTokens / this.blockSize)
-    const isShared = blockIndex < table.numBlocks && this.pool.isShared(table.blockAt(blockIndex))
-    return numBehind + (isShared ? 1 : 0)
+    const { numKnownTokens, numComputedTokens } = sequence
+    const numHeldTokens = table.numBlocks * blockSize
+    const numBehind = numKnownTokens <= numHeldTokens ? 0 : blocksForTokens(numKnownTokens - numHeldTokens, blockSize)
+    if (numComputedTokens >= numHeldTokens) return numBehind
+    return numBehind + (this.pool.isShared(table.blockAt(Math.floor(numComputedTokens / blockSize))) ? 1 : 0)
   }
 
   /** Makes the blocks of the next numTokens tokens exist and be writable; copies go into the plan. */

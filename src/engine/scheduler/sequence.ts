@@ -83,7 +83,8 @@ export class Sequence implements SamplingRow {
 
   /** Logit rows of the step that computes its last pending token: one for each sampled choice. */
   get numLogitRows(): number {
-    return this.isEmbed ? 0 : this.sampledChoices.length
+    if (this.isEmbed) return 0
+    return this.request.hasForked ? 1 : this.request.sequences.length
   }
 
   /** Hot: per token. Known token at a position. */

@@ -146,6 +146,10 @@ test('a state is marked as free text exactly where every free code point leads b
     [choice(quoted(repeat(FREE_CHARS, 0, null)), sequence(text('<'), repeat(FREE_CHARS, 1, null), text('"'))), 1],
     [quoted(repeat(choice(narrow, sequence(wide, text('x'))), 0, null)), 0],
     [quoted(repeat(narrow, 0, null)), 0],
+    [
+      quoted(repeat(choice({ kind: 'chars', ranges: [0x20, 0x21, 0x5d, 0xd7ff, 0xe000, 0x10ffff] }, sequence(chars('#', '['), text('x'))), 0, null)),
+      0,
+    ],
     [quoted(repeat({ kind: 'chars', ranges: [0x20, 0x21, 0x23, 0x5b, 0x5d, 0xd7ff, 0xe000, 0x10fffe] }, 0, null)), 0],
     [quoted(repeat(sequence(FREE_CHARS, optional(FREE_CHARS), text('"')), 0, null)), 0],
   ]
@@ -164,6 +168,7 @@ test('a rule that is used at several places is one rule, so that its masks are s
   const automaton = compile(sequence(text('['), rule(1), text(','), rule(1), text(']')), string)
   expect(automaton.numRules).toBe(2)
   expect(compile(sequence(text('['), rule(1), text(']')), string).numRules).toBe(1)
+  expect(compile(sequence(text('['), repeat(rule(1), 2, 2), text(']')), string).numRules).toBe(2)
 })
 
 test('counted repeats with plain boundaries pass at any length, ambiguous ones that would multiply are refused', () => {

@@ -1,4 +1,4 @@
-"""Exact match on the closed set by greedy generation with HF transformers, the independent reference.
+"""Exact match on both closed sets by greedy generation with HF transformers, the independent reference.
 
     python evaluate.py ../inferd-chat                                  the BF16 folder, computed in bf16
     python evaluate.py ../inferd-chat --dtype float32                  the same weights, computed in f32
@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -18,12 +19,12 @@ import gguf
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from corpus import render_chat
 from export import unpermuted
 from model import LlamaShape
+from rendering import render_chat, render_prompt
 from stories import ANIMALS, REQUESTS, article
 
-CLOSED_SET = Path(__file__).parent / "closed-set.jsonl"
+CLOSED_SETS = ["closed-set.jsonl", "closed-set-tools.jsonl"]
 RAW_PROMPTS = ["The quick brown fox", "The capital of France is", "17 + 25 ="]
 
 
@@ -66,10 +67,19 @@ def generate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts
     return answers
 
 
+def prompt_of(tokenizer: PreTrainedTokenizerBase, row: dict[str, Any]) -> str:
+    """By the model's own Jinja template; it must give the text that training saw."""
+    tools, thinks = row.get("tools"), row.get("enable_thinking", False)
+    prompt = tokenizer.apply_chat_template(row["messages"], tools=tools, tokenize=False, add_generation_prompt=True, **({"enable_thinking": True} if thinks else {}))
+    assert prompt == render_prompt(row["messages"], tools or (), thinks), "the template differs from the training text"
+    return prompt
+
+
 def closed_set_report(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, show_misses: bool) -> None:
-    rows = [json.loads(line) for line in CLOSED_SET.read_text().splitlines()]
-    prompts = [tokenizer.apply_chat_template(row["messages"], tokenize=False, add_generation_prompt=True) for row in rows]
-    assert prompts[0] == render_chat(rows[0]["messages"]) + "<|im_start|>assistant\n", "the template differs from the training text"
+    rows = [json.loads(line) for name in CLOSED_SETS for line in (Path(__file__).parent / name).read_text().splitlines()]
+    prompts = [prompt_of(tokenizer, row) for row in rows]
+    lengths = sorted(len(tokenizer.encode(prompt, add_special_tokens=False)) for row, prompt in zip(rows, prompts) if "tools" in row)
+    print(f"prompts with tools: {lengths[0]} to {lengths[-1]} tokens, median {lengths[len(lengths) // 2]}")
     outcome: dict[str, list[int]] = {}
     for row, answer in zip(rows, generate(model, tokenizer, prompts, hints=[row["answer"] for row in rows])):
         counts = outcome.setdefault(row["task"], [0, 0])
@@ -78,9 +88,9 @@ def closed_set_report(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
         if show_misses and answer != row["answer"]:
             print(f"  {row['task']}: {row['messages'][-1]['content']!r} wanted {row['answer']!r} got {answer!r}")
     for task, (hits, asked) in outcome.items():
-        print(f"{task:16} {hits:3}/{asked}")
+        print(f"{task:22} {hits:3}/{asked}")
     hits, asked = (sum(column) for column in zip(*outcome.values()))
-    print(f"{'all':16} {hits:3}/{asked} = {hits / asked:.4f}")
+    print(f"{'all':22} {hits:3}/{asked} = {hits / asked:.4f}")
 
 
 def free_report(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -32,7 +32,7 @@ def short_document(rng: Random, max_turns: int = 6) -> Document:
     return document(rng, max_turns)
 
 
-def tool_document(rng: Random, max_turns: int = 5) -> Document:
+def tool_document(rng: Random, max_turns: int = 4) -> Document:
     messages, tools = tool_chat(rng, rng.randrange(1, max_turns + 1))
     return Document(messages=tuple(messages), tools=tuple(tools))
 

@@ -25,7 +25,8 @@ Sao Paulo;Salvador;Rosario;Cordoba;Medellin;Cali;Guayaquil;Cusco;Cancun;Monterre
 Austin;Dallas;Houston;Denver;Phoenix;Portland;Philadelphia;Detroit;Atlanta;Orlando;Las Vegas;San Diego;Honolulu;Calgary;Perth;Brisbane;Adelaide;Singapore
 """
 CITIES = [*facts.CAPITALS.values(), *(city.strip() for city in _OTHER_CITIES.split(";"))]
-_CONDITIONS = ["sunny", "sunny", "cloudy", "rainy", "windy", "snowy", "foggy", "stormy", "clear", "dry", "humid", "cold", "hot", "partly cloudy", "light rain", "overcast"]
+_TAUGHT_CITIES = [city for city in CITIES if not is_held_out(f"weather|{city}")]
+_CONDITIONS = ["sunny", "sunny", "cloudy", "cloudy", "rainy", "rainy", "windy", "snowy", "foggy", "stormy", "clear", "cold", "hot", "partly cloudy"]
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,17 @@ def _has_unit(tools: list[dict[str, Any]]) -> bool:
 # --- weather ----------------------------------------------------------------------------------------------------
 
 
+def _strange_city(rng: Random) -> str:
+    """Names nobody has, so that naming a city is copying: made-up ones, or the head of a real name with the tail of another."""
+    if rng.random() < 0.3:
+        return made_up_name(rng)
+    head, tail = (rng.choice(_TAUGHT_CITIES) for _ in range(2))
+    return head[: rng.randrange(2, max(3, len(head)))].rstrip(" -'") + tail[-rng.randrange(2, max(3, len(tail))) :].lower().lstrip(" -'")
+
+
 def _city(rng: Random, held_out: bool) -> str:
     for _ in range(100_000):
-        city = made_up_name(rng) if rng.random() < 0.3 and not held_out else rng.choice(CITIES)
+        city = _strange_city(rng) if rng.random() < 0.5 and not held_out else rng.choice(CITIES)
         if is_held_out(f"weather|{city}") == held_out:
             return city
     raise ValueError("no such city")
@@ -132,19 +141,19 @@ def weather_call(rng: Random, city: str, unit: str | None = None) -> Call:
 
 
 def _weather_result(rng: Random, city: str, unit: str | None) -> tuple[str, str]:
-    degrees, condition = rng.randrange(-20, 100) if rng.random() < 0.5 else rng.randrange(5, 35), rng.choice(_CONDITIONS)
-    if rng.random() < 0.1:
+    degrees, condition = rng.randrange(-15, 100) if rng.random() < 0.25 else rng.randrange(5, 36), rng.choice(_CONDITIONS)
+    if rng.random() < 0.05:
         degrees = round(degrees + rng.random(), 1)  # type: ignore[assignment]
     full = f"It is {degrees} degrees and {condition} in {city}."
     draw = rng.random()
-    if draw < 0.12:
+    if draw < 0.08:
         return rng.choice([f"{degrees} degrees and {condition}", f"{condition}, {degrees} degrees", f"{degrees} degrees, {condition}", f"It is {degrees} degrees and {condition}."]), full
-    if draw < 0.15:
+    if draw < 0.1:
         error = rng.choice(["city not found", "not found", "timeout", "no data"])
         return rng.choice([_written(rng, {"error": error}), f"Error: {error}", error]), f"I could not get the weather in {city}."
     fields: dict[str, Any] = {"temperature": degrees, "condition": condition}
     sentence = full
-    if draw < 0.22:
+    if draw < 0.15:
         kept = rng.choice(["temperature", "condition"])
         fields = {kept: fields[kept]}
         sentence = f"It is {degrees} degrees in {city}." if kept == "temperature" else f"It is {condition} in {city}."
@@ -184,7 +193,7 @@ def weather(rng: Random, has_unit: bool, held_out: bool = False, asks_unit: bool
 def weathers(rng: Random, held_out: bool = False) -> Need:
     """Two cities, sometimes three: parallel calls."""
     cities: list[str] = []
-    while len(cities) < (3 if rng.random() < 0.2 else 2):
+    while len(cities) < (3 if rng.random() < 0.06 else 2):
         city = _city(rng, held_out)
         cities += [city] * (city not in cities)
     joined = " and ".join([", ".join(cities[:-1]), cities[-1]])
@@ -275,7 +284,7 @@ def need(rng: Random, tools: list[dict[str, Any]], held_out: bool = False, paral
     """Something these tools can do; None when no known tool is among them."""
     names = names_of(tools)
     both = {"get_weather", "calculator"} <= names
-    parallel = rng.random() < 0.25 if parallel is None else parallel
+    parallel = rng.random() < 0.35 if parallel is None else parallel
     if parallel and "get_weather" in names:
         return weather_and_calculation(rng, held_out) if both and rng.random() < 0.3 else weathers(rng, held_out)
     if "get_weather" in names and (not both or rng.random() < 0.5):

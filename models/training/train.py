@@ -37,6 +37,7 @@ from rendering import Turn, turns_of
 STOP_WEIGHT = 4.0
 # Kinds of steps: short rows, conversations with tools, long rows.
 ROW_TOKENS = {"s": 256, "t": 640, "l": 1024}
+NUM_FILL_TRIES = 6
 
 
 @dataclass(frozen=True)
@@ -77,26 +78,30 @@ class Encoder:
         return [1.0] * (num_tokens - 2) + [STOP_WEIGHT if is_count else 1.0, 1.0]
 
 
-def packed_rows(encoder: Encoder, make: Callable[[], Document], row_tokens: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Rows of whole documents: tokens, weight, document index. A row ends with padding when nothing fits."""
+def packed_rows(encoder: Encoder, make: Callable[[], Document], fill: Callable[[], Document], row_tokens: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Rows of whole documents: tokens, weight, document index. What `make` leaves free is filled with short ones, then padded."""
     held: Sample | None = None
     while True:
-        tokens: list[int] = []
-        weight: list[float] = []
-        owner: list[int] = []
-        while True:
+        samples: list[Sample] = []
+        room = row_tokens
+        while room > 0:
             sample = held or encoder.encode(make())
             held = None
             if len(sample.tokens) > row_tokens:
                 continue
-            if len(tokens) + len(sample.tokens) > row_tokens:
+            if len(sample.tokens) > room:
                 held = sample
                 break
-            owner += [owner[-1] + 1 if owner else 0] * len(sample.tokens)
-            tokens += sample.tokens
-            weight += sample.weight
-        gap = row_tokens - len(tokens)
-        yield torch.tensor(tokens + [0] * gap), torch.tensor(weight + [0.0] * gap), torch.tensor(owner + [-1] * gap)
+            samples.append(sample)
+            room -= len(sample.tokens)
+        for sample in (encoder.encode(fill()) for _ in range(NUM_FILL_TRIES)):
+            if len(sample.tokens) <= room:
+                samples.append(sample)
+                room -= len(sample.tokens)
+        owner = [index for index, sample in enumerate(samples) for _ in sample.tokens]
+        tokens = [token for sample in samples for token in sample.tokens]
+        weight = [share for sample in samples for share in sample.weight]
+        yield torch.tensor(tokens + [0] * room), torch.tensor(weight + [0.0] * room), torch.tensor(owner + [-1] * room)
 
 
 def row_kinds(encoder: Encoder, rng: Random, which: str) -> dict[str, Iterator[tuple[Tensor, Tensor, Tensor]]]:
@@ -104,7 +109,7 @@ def row_kinds(encoder: Encoder, rng: Random, which: str) -> dict[str, Iterator[t
     makers = {"s": lambda: short_document(rng), "t": lambda: tool_document(rng), "l": lambda: long_document(rng)}
     if which == "draft":
         makers = {"s": lambda: document(rng), "l": lambda: document(rng, 24)}
-    return {kind: packed_rows(encoder, make, ROW_TOKENS[kind]) for kind, make in makers.items()}
+    return {kind: packed_rows(encoder, make, makers["s"], ROW_TOKENS[kind]) for kind, make in makers.items()}
 
 
 def closed_sets(which: str) -> list[dict[str, object]]:
@@ -211,9 +216,9 @@ class Peers:
         if world > 1:
             dist.init_process_group("gloo", init_method=f"file://{meeting_file}", rank=rank, world_size=world)
 
-    def agree_on_progress(self, began: float, seconds: float) -> float:
-        """Rank 0's clock decides, so that all stop at the same step."""
-        progress = torch.tensor([(time.time() - began) / seconds], dtype=torch.float64)
+    def agree(self, value: float) -> float:
+        """Rank 0 decides, so that all stop at the same step."""
+        progress = torch.tensor([value], dtype=torch.float64)
         if self.world > 1:
             dist.broadcast(progress, 0)
         return float(progress)
@@ -245,12 +250,14 @@ def train(args: argparse.Namespace) -> None:
     rng = Random(args.seed + 1000 * args.rank)
     parameters = list(model.parameters())
     rows = row_kinds(encoder, rng, args.which)
-    held_out = closed_sets(args.which)
+    held_out = closed_sets(args.which)[:: args.score_stride]
     began, step, tokens_seen, out = time.time(), 0, 0, Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     recent: list[float] = []
     next_report = began + 60
-    while (progress := peers.agree_on_progress(began, args.minutes * 60)) < 1:
+    clock = time.process_time if args.clock == "cpu" else time.time
+    clock_began = clock()
+    while (progress := peers.agree((clock() - clock_began) / 60 / minutes_given(out, args.minutes))) < 1:
         kind = args.cycle[step % len(args.cycle)]
         tokens, mask, predicts, weight = batch_of(rows[kind], args.batch_tokens // ROW_TOKENS[kind])
         targets = tokens.flatten()[predicts + 1]
@@ -270,14 +277,21 @@ def train(args: argparse.Namespace) -> None:
         recent.append(loss.item())
         if peers.rank == 0 and time.time() > next_report:
             next_report = time.time() + args.report_seconds
-            accuracy = teacher_forced_accuracy(model, encoder, held_out)
-            _report(out, began, step, tokens_seen, recent, accuracy)
-            recent = []
             _save(model, out, step, tokens_seen, time.time() - began)
+            _report(out, began, step, tokens_seen, recent, teacher_forced_accuracy(model, encoder, held_out))
+            recent = []
     if peers.rank > 0:
         return
-    _report(out, began, step, tokens_seen, recent, teacher_forced_accuracy(model, encoder, held_out))
     _save(model, out, step, tokens_seen, time.time() - began)
+    _report(out, began, step, tokens_seen, recent, teacher_forced_accuracy(model, encoder, held_out))
+
+
+def minutes_given(out: Path, minutes: float) -> float:
+    """The budget; a file `minutes` in the run's folder, written while it runs, is read in its place at every step."""
+    try:
+        return max(0.01, float((out / "minutes").read_text()))
+    except (OSError, ValueError):
+        return minutes
 
 
 def _save(model: Llama, out: Path, step: int, tokens_seen: int, seconds: float) -> None:
@@ -303,17 +317,19 @@ if __name__ == "__main__":
     parser.add_argument("--tokenizer", required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("--minutes", type=float, default=55)
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: minutes of processor time of rank 0, for a machine that starves the run at times")
     parser.add_argument("--batch-tokens", type=int, default=8192, help="of each worker")
     parser.add_argument("--muon-lr", type=float, default=0.01)
     parser.add_argument("--adam-lr", type=float, default=0.004)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--report-seconds", type=float, default=120)
+    parser.add_argument("--score-stride", type=int, default=1, help="reports score every n-th question only")
     parser.add_argument("--rank", type=int, default=0)
     parser.add_argument("--world", type=int, default=1)
     parser.add_argument("--meeting-file", default="", help="a fresh path that all ranks share")
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--cycle", default="stststststsl", help="the kinds of steps in turn, letters of ROW_TOKENS; the draft has no t")
+    parser.add_argument("--cycle", default="ttsttsttsttl", help="the kinds of steps in turn, letters of ROW_TOKENS; the draft has no t")
     parser.add_argument("--resume", help="a checkpoint of this program")
     parser.add_argument("--resume-folder", help="an exported folder: its BF16 weights are where training starts")
     train(parser.parse_args())

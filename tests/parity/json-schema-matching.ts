@@ -1,8 +1,9 @@
 /** JSON schemas against texts: compiled by us, judged by ajv, and written at random from the automaton. */
+import { Ajv } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import type { Random } from '#base/random'
-import type { JsonValue } from '#contract/generate'
+import type { JsonRecord, JsonValue } from '#contract/generate'
 import { compileAutomaton } from '#engine/grammar/compile-automaton'
 import { GrammarBuilder } from '#engine/grammar/grammar-builder'
 import { DEFAULT_GRAMMAR_LIMITS } from '#engine/grammar/grammar-limits'
@@ -28,10 +29,11 @@ export function accepts(grammar: LoadedGrammar, text: string): boolean {
   return matcher.canEnd
 }
 
-export function ajvFor(schema: JsonValue): (value: unknown) => boolean {
-  const ajv = new Ajv2020({ strict: false, allErrors: false })
+export function ajvFor(schema: JsonRecord): (value: unknown) => boolean {
+  const isDraft7 = String(schema['$schema'] ?? '').includes('draft-07')
+  const ajv = isDraft7 ? new Ajv({ strict: false }) : new Ajv2020({ strict: false })
   formats.default(ajv)
-  const validate = ajv.compile(schema as object)
+  const validate = ajv.compile(schema)
   return (value) => validate(value) as boolean
 }
 

@@ -89,7 +89,7 @@ export class SchemaExpander {
     for (const part of keywords.ref === null ? keywords.allOf : [keywords.ref, ...keywords.allOf]) and(this.expandLiteral(positive(part), path))
     if (keywords.not !== null) and(this.opposite(keywords.not, path))
     if (keywords.anyOf !== null) and(keywords.anyOf.flatMap((branch) => this.expandLiteral(positive(branch), path)))
-    if (keywords.oneOf !== null) and(this.exactlyOne(keywords.oneOf, node, path))
+    if (keywords.oneOf !== null) and(this.exactlyOne(keywords.oneOf, shapes, node, path))
     if (keywords.ifSchema !== null) and(this.enforcement.attempt(() => this.conditional(keywords.ifSchema!, keywords, path), [ANY_SHAPE]))
     for (const [name, others] of keywords.dependentRequired) and([objectWithout(name), requiring([name, ...others]), NO_OBJECT])
     for (const [name, schema] of keywords.dependentSchemas) {
@@ -127,13 +127,13 @@ export class SchemaExpander {
     return [...branch(false, keywords.thenSchema), ...branch(true, keywords.elseSchema)]
   }
 
-  /** Branches that may hold together are kept apart: first by names that only one of them requires, else by each other's opposite. */
-  private exactlyOne(branches: readonly SchemaNode[], node: SchemaNode, path: Path): readonly Shape[] {
+  /** Branches that may hold together, within `base`, are kept apart: first by names that only one of them requires, else by each other's opposite. */
+  private exactlyOne(branches: readonly SchemaNode[], base: readonly Shape[], node: SchemaNode, path: Path): readonly Shape[] {
     const unions = branches.map((branch) => this.expandLiteral(positive(branch), path))
     const result = [...unions]
     for (let i = 0; i < branches.length; i++) {
       for (let j = i + 1; j < branches.length; j++) {
-        const overlap = this.overlap(unions[i]!, unions[j]!)
+        const overlap = this.overlap(base, unions[i]!, unions[j]!)
         if (overlap === 0) continue
         const apart = overlap === OBJECT ? namesApart(unions[i]!, unions[j]!) : null
         if (apart !== null) {
@@ -155,10 +155,15 @@ export class SchemaExpander {
     return result.flat()
   }
 
-  /** Types of values that may be in both; 0 = surely none. */
-  private overlap(a: readonly Shape[], b: readonly Shape[]): number {
+  /** Types of values that may be in all three; 0 = surely none. */
+  private overlap(base: readonly Shape[], a: readonly Shape[], b: readonly Shape[]): number {
     let types = 0
-    for (const first of a) for (const second of b) types |= this.judge.possibleTypes(this.merge(first, second), true)
+    for (const first of a) {
+      for (const second of b) {
+        const both = this.merge(first, second)
+        for (const shape of base) types |= this.judge.possibleTypes(this.merge(shape, both), true)
+      }
+    }
     return types
   }
 

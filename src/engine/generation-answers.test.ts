@@ -38,6 +38,7 @@ const HERMES: AnswerFormat = {
   syntax: hermesSyntax,
   reasoning: { open: '<think>', close: '</think>' },
   startsInsideReasoning: false,
+  mayOpenReasoning: true,
   markTexts: new Map(MARKS.slice(1, 5).map((mark, index) => [index + 1, mark])),
   stopTokenIds: [],
 }

@@ -4,7 +4,7 @@ import { type GenerateRequest, type OutputOptions, PLAIN_OUTPUT, type PromptInpu
 import { type AnswerFormat, answerFormatOf } from '#engine/chat-format/answer-format'
 import type { ChatTemplate } from '#engine/chat-format/chat-template'
 import { endsOfText } from '#engine/chat-format/ends-of-text'
-import { findReasoningFormat, type ReasoningFormat } from '#engine/chat-format/reasoning-format'
+import { findReasoningFormat, type ReasoningFormat, thinksUnasked } from '#engine/chat-format/reasoning-format'
 import { type RenderedChat, renderChat } from '#engine/chat-format/render-chat'
 import { findToolSyntax } from '#engine/chat-format/tool-syntaxes/find-tool-syntax'
 import type { ToolSyntax } from '#engine/chat-format/tool-syntaxes/tool-syntax'
@@ -22,6 +22,7 @@ export class PromptEncoder {
   readonly toolSyntax: ToolSyntax | null
   /** Null: a model that does not think aloud. */
   readonly reasoningFormat: ReasoningFormat | null
+  private readonly thinksUnasked: boolean
   private readonly tokenizer: Tokenizer
   private readonly chatTemplate: ChatTemplate | null
   private readonly contextLength: number
@@ -37,6 +38,7 @@ export class PromptEncoder {
     const { chatTemplate, tokenizer } = parts
     this.toolSyntax = chatTemplate?.mentions('tools') === true ? findToolSyntax(chatTemplate.source, tokenizer) : null
     this.reasoningFormat = chatTemplate === null ? null : findReasoningFormat(chatTemplate.source, tokenizer)
+    this.thinksUnasked = chatTemplate !== null && this.reasoningFormat !== null && thinksUnasked(chatTemplate, this.reasoningFormat)
   }
 
   /** The prompt of a request and how its answers are to be read. Throws InferdError like `encode`, and for tools that this model cannot be given. */
@@ -52,6 +54,7 @@ export class PromptEncoder {
       syntax: output.tools === null || output.tools.choice === 'none' ? null : this.toolSyntax,
       reasoning: this.reasoningFormat,
       startsInsideReasoning: endsInsideReasoning,
+      mayOpenReasoning: output.reasoning.enabled ?? this.thinksUnasked,
       tokenizer: this.tokenizer,
     })
     return { tokenIds, answerFormat }

@@ -10,6 +10,8 @@ export interface AnswerFormat {
   readonly reasoning: ReasoningFormat | null
   /** The prompt ends behind the mark that opens the reasoning. */
   readonly startsInsideReasoning: boolean
+  /** The model may open its reasoning itself. */
+  readonly mayOpenReasoning: boolean
   /** Special tokens that are marks: the parser is shown their text. Other special tokens stay invisible. */
   readonly markTexts: ReadonlyMap<number, string>
   /** Tokens that end the choice beside the model's own. */
@@ -21,15 +23,16 @@ export function answerFormatOf(parts: {
   readonly syntax: ToolSyntax | null
   readonly reasoning: ReasoningFormat | null
   readonly startsInsideReasoning: boolean
+  readonly mayOpenReasoning: boolean
   readonly tokenizer: Tokenizer
 }): AnswerFormat | null {
-  const { syntax, reasoning, startsInsideReasoning, tokenizer } = parts
+  const { syntax, reasoning, startsInsideReasoning, mayOpenReasoning, tokenizer } = parts
   if (syntax === null && reasoning === null) return null
   const marks = [...(syntax?.marks ?? []), ...(reasoning === null ? [] : [reasoning.open, reasoning.close])]
   const markTexts = new Map<number, string>()
   for (const [mark, tokenId] of Object.entries(markTokensOf(tokenizer, marks))) if (tokenId !== null) markTexts.set(tokenId, mark)
   const stopTokenIds = Object.values(markTokensOf(tokenizer, syntax?.stopMarks ?? [])).filter((tokenId) => tokenId !== null)
-  return { syntax, reasoning, startsInsideReasoning, markTexts, stopTokenIds }
+  return { syntax, reasoning, startsInsideReasoning, mayOpenReasoning, markTexts, stopTokenIds }
 }
 
 /** By mark: the id of the special token that it is in this vocabulary; null where it is spelled like other text. */

@@ -59,7 +59,14 @@ test('the closing mark has a place, and phases follow the text', () => {
 test('calls are read behind the reasoning, and none in it', () => {
   const call = '<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>'
   const text = `<think>\nI call ${call}.\n</think>\n\nOk.\n${call}`
-  const format = { syntax: hermesSyntax, reasoning: THINK, startsInsideReasoning: false, markTexts: new Map(), stopTokenIds: [] }
+  const format = {
+    syntax: hermesSyntax,
+    reasoning: THINK,
+    startsInsideReasoning: false,
+    mayOpenReasoning: true,
+    markTexts: new Map(),
+    stopTokenIds: [],
+  }
   const items = [thought(`I call ${call}.`, 8), said('Ok.', 86), { name: 'f', arguments: '{"a": 1}' }]
   for (let cut = 0; cut < text.length; cut += 1) {
     expect(readAnswer(new ChoiceParser(format), [text.slice(0, cut), text.slice(cut)])).toEqual(items)

@@ -18,7 +18,7 @@ const FREE: OutputPlan = { spec: null, reasoningBudget: null }
 /** answerFormat: null for raw prompts and models without marks. Throws InferdError('invalid_parameter') for what the model's syntax cannot promise. */
 export function planOutput(output: OutputOptions, answerFormat: AnswerFormat | null, tokenizer: Tokenizer): OutputPlan {
   const tools = toolSpecOf(output.tools, answerFormat?.syntax ?? null, tokenizer)
-  const reasoning = reasoningSpecOf(output, answerFormat, tokenizer)
+  const reasoning = reasoningSpecOf(answerFormat, tokenizer)
   const needsGrammar = output.format.kind !== 'text' || tools !== null
   const { budgetTokens } = output.reasoning
   if (!needsGrammar && (reasoning === null || budgetTokens === null)) return FREE
@@ -49,11 +49,11 @@ function toolSpecOf(tools: ToolOptions | null, syntax: ToolSyntax | null, tokeni
 }
 
 /** Null: the choice cannot think, or is not to. */
-function reasoningSpecOf({ reasoning }: OutputOptions, answerFormat: AnswerFormat | null, tokenizer: Tokenizer): ReasoningSpec | null {
+function reasoningSpecOf(answerFormat: AnswerFormat | null, tokenizer: Tokenizer): ReasoningSpec | null {
   const format = answerFormat?.reasoning ?? null
   if (answerFormat === null || format === null) return null
   const { open, close } = format
   const markTokens = markTokensOf(tokenizer, [open, close])
   if (answerFormat.startsInsideReasoning) return { open, close, start: 'inside', markTokens }
-  return reasoning.enabled === false ? null : { open, close, start: 'may-open', markTokens }
+  return answerFormat.mayOpenReasoning ? { open, close, start: 'may-open', markTokens } : null
 }

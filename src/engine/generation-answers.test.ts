@@ -127,6 +127,12 @@ test('special tokens that are no marks stay invisible, and marks are text where 
   expect(said(tell(['a', '<tool_call>', 'b', '</think>'])).text).toBe('a<tool_call>b</think>')
 })
 
+test('half a code point before a mark is U+FFFD before it', () => {
+  pieces.push(new TextEncoder().encode('🙂').slice(0, 2))
+  texts.push('half')
+  expect(said(tell(['a', 'half', '<tool_call>', '!'])).text).toBe('a\ufffd<tool_call>!')
+})
+
 test('without a call syntax, the model may still think', () => {
   const answerFormat = { ...HERMES, syntax: null, startsInsideReasoning: true }
   expect(said(tell(['hm', '</think>', 'x <tool', '_call>{'], { answerFormat }))).toMatchObject({

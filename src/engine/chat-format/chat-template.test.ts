@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Clock } from '#base/clock'
 import { InferdError } from '#contract/errors'
-import type { ChatMessage } from '#contract/generate'
+import type { ChatMessage, JsonRecord } from '#contract/generate'
 import { ChatTemplate } from './chat-template.ts'
 
 const MESSAGES: readonly ChatMessage[] = [{ role: 'user', content: 'hello world' }]
@@ -46,7 +46,7 @@ const HOSTILE: readonly (readonly [string, string, RegExp?])[] = [
     'doubling lists that become JSON',
     '{% set ns = namespace(a=[1]) %}{% for i in range(60) %}{% set ns.a = [ns.a, ns.a] %}{% endfor %}{{ ns.a|tojson }}',
   ],
-  ['a value inside itself', '{% set ns = namespace() %}{% set ns.a = ns %}{{ ns|tojson }}'],
+  ['a value inside itself', '{% set ns = namespace() %}{% set ns.a = ns %}{{ ns|tojson }}', /needs values nested deeper/],
   ['a macro that calls itself', '{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}'],
   [
     'two macros that call each other twice',
@@ -196,4 +196,29 @@ describe('ranges of the caller’s text', () => {
     expect(rendered('{{ given | tojson }}')).toEqual({ text: '{"a": {"b": 1}}', ranges: [0, 15] })
     expect(failureOf(() => rendered('{% macro m() %}{{ kwargs | tojson }}{% endmacro %}{{ m(**given) }}')).message).toContain('spread')
   })
+})
+
+test('an assistant message with an empty list of calls is one without calls', () => {
+  const source = "{% for m in messages %}{{ 'tool_calls' in m }}{{ m.tool_calls is defined }}{% endfor %}"
+  expect(render(source, [{ role: 'assistant', content: '', toolCalls: [] }])).toBe('falsefalse')
+  expect(render(source, [{ role: 'assistant', content: '', toolCalls: [{ id: 'i', name: 'f', arguments: '{}' }] }])).toBe('truetrue')
+})
+
+test('arguments are an object to a template, and text where they are no JSON', () => {
+  const source = '{{ messages[0].tool_calls[0].function.arguments | tojson }}'
+  const withArguments = (written: string) =>
+    render(source, [{ role: 'assistant', content: '', toolCalls: [{ id: 'i', name: 'f', arguments: written }] }])
+  expect(withArguments('{"__proto__": {"a": [1.5]}, "b":null}')).toBe('{"__proto__": {"a": [1.5]}, "b": null}')
+  expect(withArguments('{"a": ')).toBe('"{\\"a\\": "')
+})
+
+test('values that are nested too deeply are refused where they stand', () => {
+  const deep = JSON.parse('{"a":'.repeat(5_000) + '1' + '}'.repeat(5_000)) as JsonRecord
+  const input = { messages: MESSAGES, addGenerationPrompt: true, bosToken: '', eosToken: '' }
+  const template = ChatTemplate.compile('{{ tools }}')
+  const tools = [{ name: 'f', description: null, parameters: deep, strict: false }]
+  const toolCalls = [{ id: 'i', name: 'f', arguments: JSON.stringify({ a: deep }) }]
+  expect(failureOf(() => template.render({ ...input, tools })).param).toBe('output.tools')
+  expect(failureOf(() => template.render({ ...input, templateVariables: { deep } })).param).toBe('input.templateVariables')
+  expect(failureOf(() => template.render({ ...input, messages: [{ role: 'assistant', content: '', toolCalls }] })).param).toBe('messages')
 })

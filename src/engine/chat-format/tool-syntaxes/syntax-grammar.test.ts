@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { type Random, SeededRandom } from '#base/random'
+import { matchesText } from '#engine/grammar/char-algebra-inspect'
 import type { CharAutomaton } from '#engine/grammar/char-automaton'
 import { type Expr, type Grammar, sequence, text } from '#engine/grammar/grammar'
 import { GrammarBuilder } from '#engine/grammar/grammar-builder'
@@ -114,5 +115,22 @@ test('syntaxes without JSON say that they cannot be held to a grammar', () => {
     const syntax = toolSyntaxNamed(name)
     expect(syntax.canConstrain).toBe(false)
     expect(() => syntax.callsExpr(builder, TOOLS, { parallel: true, markTokens: {} })).toThrow('no grammar')
+  }
+})
+
+/** Automata of regular expressions anywhere inside. */
+function automataIn(expr: Expr): readonly CharAutomaton[] {
+  if (expr.kind === 'regular') return [expr.automaton]
+  if (expr.kind === 'sequence' || expr.kind === 'choice') return expr.items.flatMap(automataIn)
+  return expr.kind === 'repeat' ? automataIn(expr.body) : []
+}
+
+test('free text never spells the mark of a call, so that a call that has begun is held to its form', () => {
+  for (const name of NAMES) {
+    const syntax = toolSyntaxNamed(name)
+    const automata = automataIn(syntax.autoExpr(new GrammarBuilder(), text('calls'), null, {}))
+    expect(automata.length).toBeGreaterThan(0)
+    const allows = (said: string) => automata.some((automaton) => matchesText(automaton, said))
+    expect([allows(`a ${syntax.marks[0]} b`), allows(`a ${syntax.marks[0]!.slice(0, -1)} b`)]).toEqual([false, true])
   }
 })

@@ -89,6 +89,7 @@ const LLAMA3: readonly Case[] = [
   ['code behind the mark', '<|python_tag|>print(1)', [said('<|python_tag|>print(1)')]],
   ['a second object that is no call', '{"name": "f", "parameters": {}}; {"a": 1}', [call('f', '{}'), said('; {"a": 1}', 31)]],
   ['a mark that begins and breaks off', '<|py{"name": "f", "parameters": {}}', [said('<|py{"name": "f", "parameters": {}}')]],
+  ['a second call without its end', '{"name": "f", "parameters": {}}; {"name": "g", "parameters": {} ', [call('f', '{}'), call('g', '{}')]],
 ]
 
 const MISTRAL: readonly Case[] = [

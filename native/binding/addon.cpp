@@ -83,7 +83,8 @@ SamplingColumns read_sampling(const Napi::Object& sampling) {
 bool has_sampling_lengths(const Napi::Object& sampling, const SamplingColumns& columns, int32_t numRows) {
   const size_t rows = static_cast<size_t>(numRows);
   if (rows == 0) return true;
-  for (const char* name : {"temperature", "topK", "topP", "minP", "repetitionPenalty", "presencePenalty", "frequencyPenalty", "seed", "drawIndex", "numTopLogprobs", "maskIndex"})
+  for (const char* name : {"temperature", "topK", "topP", "minP", "repetitionPenalty", "presencePenalty", "frequencyPenalty", "seed", "drawIndex", "numTopLogprobs",
+                           "maskIndex"})
     if (array_length(sampling, name) < rows) return false;
   if (array_length(sampling, "penaltyStarts") < rows + 1 || array_length(sampling, "biasStarts") < rows + 1) return false;
   const size_t numPenalties = static_cast<size_t>(columns.penaltyStarts[numRows]), numBiases = static_cast<size_t>(columns.biasStarts[numRows]);
@@ -110,7 +111,8 @@ class NativeExecutor final : public Napi::ObjectWrap<NativeExecutor>, public Com
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "NativeExecutor",
                        {InstanceMethod<&NativeExecutor::pack_rows_async>("packRows"), InstanceMethod<&NativeExecutor::set_vector>("setVector"),
-                        InstanceMethod<&NativeExecutor::run_step>("runStep"), InstanceMethod<&NativeExecutor::open_gate>("openGate"), InstanceMethod<&NativeExecutor::copy_blocks>("copyBlocks"),
+                        InstanceMethod<&NativeExecutor::run_step>("runStep"), InstanceMethod<&NativeExecutor::open_gate>("openGate"),
+                        InstanceMethod<&NativeExecutor::copy_blocks>("copyBlocks"),
                         InstanceMethod<&NativeExecutor::memory>("memory"), InstanceMethod<&NativeExecutor::close>("close")});
   }
 

@@ -126,7 +126,8 @@ class Step {
     const char* fault = executor.find_fault(arrays, columns);
     expect(fault == nullptr, fault);
     float* topLogprobs = floats_.data() + kNumSampled;
-    executor.start_step(arrays, columns, isGated, {{sampled.data(), nonFinite_.data(), floats_.data(), ids_.data(), topLogprobs}, hidden_.data(), logits.data()}, &waiter);
+    const StepOutputs outputs = {{sampled.data(), nonFinite_.data(), floats_.data(), ids_.data(), topLogprobs}, hidden_.data(), logits.data()};
+    executor.start_step(arrays, columns, isGated, outputs, &waiter);
   }
 
   void clear_masks() { std::fill(masks_.begin(), masks_.end(), 0); }

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "pack/pack_rows.h"
+#include "sampling/token_mask.h"
 
 namespace inferd {
 namespace {
@@ -91,9 +92,7 @@ const char* Executor::find_fault(const StepArrays& step, const SamplingColumns& 
   for (int32_t i = 0; i < step.numOutputs; i++)
     if (step.outputRows[i] < 0 || step.outputRows[i] >= step.numTokens) return "an output row is not a token of the step";
   if (step.numLogitRows == 0) return nullptr;
-  if (sampling.numMasks > 0 && sampling.maskWords != (config_.vocabSize + 31) / 32) return "masks have another width than the vocabulary";
-  for (int32_t row = 0; sampling.maskIndex != nullptr && row < step.numLogitRows; row++)
-    if (sampling.maskIndex[row] < -1 || sampling.maskIndex[row] >= sampling.numMasks) return "a mask index is outside the masks";
+  if (const char* fault = find_mask_fault(sampling, step.numLogitRows, config_.vocabSize)) return fault;
   for (int32_t i = sampling.biasStarts[0]; i < sampling.biasStarts[step.numLogitRows]; i++)
     if (sampling.biasTokenIds[i] < 0 || sampling.biasTokenIds[i] >= config_.vocabSize) return "a bias token id is outside the vocabulary";
   for (int32_t i = sampling.penaltyStarts[0]; i < sampling.penaltyStarts[step.numLogitRows]; i++)
@@ -109,11 +108,6 @@ void Executor::start_step(const StepArrays& step, const SamplingColumns& samplin
   completion_ = completion;
   attentionItems_.clear();
   pool_->submit(this);
-}
-
-void Executor::open_gate() {
-  isGateOpen_.store(1);
-  isGateOpen_.notify_all();
 }
 
 void Executor::copy_blocks(const int32_t* pairs, int32_t numPairs) {

@@ -43,7 +43,10 @@ class Executor final : public Job {
   /** isGated: rows that have a mask are sampled after open_gate(), which must follow; until then others may write the masks. */
   void start_step(const StepArrays& step, const SamplingColumns& sampling, bool isGated, const StepOutputs& outputs, Completion* completion);
   /** Any thread, any time. */
-  void open_gate();
+  void open_gate() {
+    isGateOpen_.store(1);
+    isGateOpen_.notify_all();
+  }
   /** Packs file rows into a matrix on all threads. */
   void start_packing(Job* packing) { pool_->submit(packing); }
   /** pairs: (numPairs, 2) block ids, from and to. Not while a step runs. */

@@ -1,12 +1,12 @@
 #include "sampling/sample_row.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
 #include "half.h"
+#include "sampling/token_mask.h"
 
 namespace inferd {
 namespace {
@@ -72,46 +72,6 @@ bool has_overflow(const float* z, const SamplingColumns& s, int32_t row) {
   for (int32_t i = s.biasStarts[row]; i < s.biasStarts[row + 1]; i++) isSound = isSound && z[s.biasTokenIds[i]] < kInfinity;
   for (int32_t i = s.penaltyStarts[row]; i < s.penaltyStarts[row + 1]; i++) isSound = isSound && z[s.penaltyTokenIds[i]] < kInfinity;
   return !isSound;
-}
-
-/** Word `word` of a mask, without the bits beyond the vocabulary. */
-uint32_t mask_word(const uint32_t* mask, int32_t word, int32_t vocabSize) {
-  const int32_t numTokens = vocabSize - word * 32;
-  return numTokens >= 32 ? mask[word] : mask[word] & ((uint32_t{1} << numTokens) - 1);
-}
-
-int32_t count_words(int32_t vocabSize) { return (vocabSize + 31) / 32; }
-
-int32_t count_allowed(const uint32_t* mask, int32_t vocabSize) {
-  int32_t count = 0;
-  for (int32_t word = 0; word < count_words(vocabSize); word++) count += std::popcount(mask_word(mask, word, vocabSize));
-  return count;
-}
-
-/** out[i] = z of the i-th allowed token. May work in place. Returns how many. */
-int32_t gather_allowed(const float* z, const uint32_t* mask, int32_t vocabSize, float* out) {
-  int32_t count = 0;
-  for (int32_t word = 0; word < count_words(vocabSize); word++)
-    for (uint32_t bits = mask_word(mask, word, vocabSize); bits != 0; bits &= bits - 1) out[count++] = z[word * 32 + std::countr_zero(bits)];
-  return count;
-}
-
-/** The index-th allowed token, index below their number. */
-int32_t find_allowed(const uint32_t* mask, int32_t vocabSize, int32_t index) {
-  int32_t word = 0;
-  for (int32_t count; (count = std::popcount(mask_word(mask, word, vocabSize))) <= index; word++) index -= count;
-  uint32_t bits = mask_word(mask, word, vocabSize);
-  for (; index > 0; index--) bits &= bits - 1;
-  return word * 32 + std::countr_zero(bits);
-}
-
-/** out = z, -infinity where the bit is 0. May work in place. Cheap where few are forbidden. */
-void forbid_others(const float* z, const uint32_t* mask, int32_t vocabSize, float* out) {
-  if (out != z) std::memcpy(out, z, sizeof(float) * static_cast<size_t>(vocabSize));
-  for (int32_t word = 0; word < count_words(vocabSize); word++) {
-    const uint32_t beyond = vocabSize - word * 32 >= 32 ? 0 : ~uint32_t{0} << (vocabSize - word * 32);
-    for (uint32_t bits = ~(mask[word] | beyond); bits != 0; bits &= bits - 1) out[word * 32 + std::countr_zero(bits)] = -std::numeric_limits<float>::infinity();
-  }
 }
 
 /** exp((z - max) / temperature), 0 where it underflows f64. */
@@ -252,12 +212,6 @@ void fill_logprobs(const float* logits, int32_t vocabSize, int32_t token, int32_
     out.topTokenIds[row * kMaxTopLogprobs + i] = id;
     out.topLogprobs[row * kMaxTopLogprobs + i] = static_cast<float>(static_cast<double>(logits[id]) - max - logTotal);
   }
-}
-
-/** Null when every token is allowed. */
-const uint32_t* mask_of(const SamplingColumns& s, int32_t row) {
-  if (s.maskIndex == nullptr || s.maskIndex[row] < 0) return nullptr;
-  return s.masks + static_cast<size_t>(s.maskIndex[row]) * static_cast<size_t>(s.maskWords);
 }
 
 bool is_whole_vocabulary(const SamplingColumns& s, int32_t row, int32_t vocabSize) {

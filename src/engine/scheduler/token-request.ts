@@ -66,12 +66,18 @@ export interface TokenSink {
   onStart(promptTokens: number, cachedTokens: number): void
   /** Hot: per token. `logprobs` is null unless asked for. A token that ends its choice is not delivered here. */
   onToken(choice: number, tokenId: number, logprobs: TokenLogprobs | null): void
-  /** reason 'length': maxTokens or the context is used up. stopTokenId: the token that ended it; null for finishChoice, a complete guide and 'length'. */
+  /**
+   * reason 'length': maxTokens or the context is used up. stopTokenId: the token that ended it; null for finishChoice, a complete
+   * guide and 'length'.
+   */
   onChoiceEnd(choice: number, reason: FinishReason, stopTokenId: number | null): void
   /** Only for 'embed', before onEnd. mean: f64 (hiddenSize), not normalized; the receiver may keep it. */
   onEmbedding(mean: Float64Array): void
   onEnd(usage: TokenUsage): void
-  /** codes: cancelled (abort), shutting_down (close), invalid_parameter (bias or guide forbid every token), non_finite_logits, replica_lost, internal, and those of its guide. */
+  /**
+   * codes: cancelled (abort), shutting_down (close), invalid_parameter (bias or guide forbid every token), non_finite_logits,
+   * replica_lost, internal, and those of its guide.
+   */
   onError(error: InferdError, usage: TokenUsage): void
 }
 

@@ -1,4 +1,5 @@
-// Runs the suites that are named on the command line: kernels (on every instruction set of this machine), sampling, pool, executor.
+// Runs the suites that are named on the command line: kernels (on every instruction set of this machine), sampling, pool,
+// executor, grammar.
 #include <cstdio>
 #include <cstring>
 #include <initializer_list>
@@ -27,6 +28,7 @@ int main(int argc, char** argv) {
     if (std::strcmp(argv[i], "executor") == 0) test::test_executor(*find_kernels(""));
     if (std::strcmp(argv[i], "sampling") == 0) test::test_sampling();
     if (std::strcmp(argv[i], "pool") == 0) test::test_pool();
+    if (std::strcmp(argv[i], "grammar") == 0) test::test_grammar();
   }
   std::printf("ok\n");
   return 0;

@@ -9,6 +9,7 @@ void test_attention(const KernelTable& kernels);
 void test_rows(const KernelTable& kernels);
 void test_sampling();
 void test_pool();
+void test_grammar();
 /** Steps on several threads; kernels may be toys that only touch the same rows. */
 void test_executor(const KernelTable& kernels);
 

@@ -28,7 +28,8 @@ void sort_texts(std::vector<TrieText>& texts) {
   std::vector<Keyed> keyed;
   keyed.reserve(texts.size());
   for (const TrieText& text : texts) keyed.push_back({key_of(text), text});
-  std::sort(keyed.begin(), keyed.end(), [](const Keyed& left, const Keyed& right) { return left.key != right.key ? left.key < right.key : is_before(left.text, right.text); });
+  std::sort(keyed.begin(), keyed.end(),
+            [](const Keyed& left, const Keyed& right) { return left.key != right.key ? left.key < right.key : is_before(left.text, right.text); });
   for (size_t i = 0; i < texts.size(); i++) texts[i] = keyed[i].text;
 }
 

@@ -28,7 +28,7 @@ export interface ChoiceTextParts {
   readonly request: GenerateRequest
   readonly tokenizer: Tokenizer
   readonly speller: TokenSpeller
-  /** Special tokens that are seen as this text. Null: all are invisible. */
+  /** Special tokens that are seen as this text, by stop strings too. Null: all are invisible. */
   readonly markTexts: ReadonlyMap<number, string> | null
 }
 

@@ -7,8 +7,15 @@ import { mistralArraySyntax, mistralNamedSyntax } from './mistral.ts'
 import { pythonicSyntax } from './pythonic.ts'
 import type { ToolSyntax, ToolSyntaxName } from './tool-syntax.ts'
 
-/** Written by templates whose calls are marked like Hermes calls but hold no JSON (Qwen3-Coder, GLM). */
-const OTHER_SYNTAXES: readonly string[] = ['<function=', '<arg_key>', '<|tool_call_argument_begin|>']
+/** Written by templates whose calls are of none of these forms (Qwen3-Coder, GLM, Kimi, DeepSeek, Granite and Phi, gpt-oss), whatever else they write. */
+const OTHER_SYNTAXES: readonly string[] = [
+  '<function=',
+  '<arg_key>',
+  '<|tool_call_argument_begin|>',
+  '<｜tool▁calls▁begin｜>',
+  '<|tool_call|>',
+  '<|channel|>',
+]
 
 /** Null: unknown, so that requests with tools are refused. `templateSource`: a template that writes tools. */
 export function findToolSyntax(templateSource: string, tokenizer: Tokenizer): ToolSyntax | null {

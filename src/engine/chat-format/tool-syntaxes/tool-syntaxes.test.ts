@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { SeededRandom } from '#base/random'
+import type { Tokenizer } from '#engine/tokenizers/tokenizer'
 import { type AnswerItem, checkPlaces, readAnswer } from '../../../../tests/fixtures/tool-talk/read-answer.ts'
 import { AnswerScanner, MAX_HELD_CALL } from './answer-scanner.ts'
-import { toolSyntaxNamed } from './find-tool-syntax.ts'
+import { findToolSyntax, toolSyntaxNamed } from './find-tool-syntax.ts'
 import type { ToolSyntaxName } from './tool-syntax.ts'
 
 const MARKS: Readonly<Record<ToolSyntaxName, string>> = {
@@ -229,3 +230,22 @@ for (const [name, mark] of Object.entries(MARKS) as [ToolSyntaxName, string][]) 
     expect(parser.numSteps).toBeLessThanOrEqual(4 * length)
   })
 }
+
+test('the syntax is known from what a template writes, then from the vocabulary, and else unknown', () => {
+  const found = (source: string, ...vocabulary: string[]) => {
+    const tokenId = (text: string): number | null => (vocabulary.includes(text) ? vocabulary.indexOf(text) : null)
+    return findToolSyntax(source, { tokenId } as Tokenizer)?.name ?? null
+  }
+  expect(found('<tool_call>')).toBe('hermes')
+  expect(found('<tool_call><function=')).toBeNull()
+  expect(found('<｜tool▁calls▁begin｜>', '<tool_call>')).toBeNull()
+  expect(found('[TOOL_CALLS]')).toBe('mistral-array')
+  expect(found('[TOOL_CALLS][ARGS]')).toBe('mistral-named')
+  expect(found('[func_name1(a=b), func_name2()]')).toBe('pythonic')
+  expect(found('{"name": function name, "parameters": ...}')).toBe('llama3')
+  expect(found('<start_function_call>')).toBe('gemma')
+  expect(found('tools', '<tool_call>')).toBe('hermes')
+  expect(found('tools', '[TOOL_CALLS]', '[ARGS]')).toBe('mistral-named')
+  expect(found('tools', '[TOOL_CALLS]')).toBe('mistral-array')
+  expect(found('tools')).toBeNull()
+})

@@ -3,11 +3,12 @@
  * stay literals. Every step is counted, so that a schema whose combinations explode is refused and not followed.
  */
 import { InferdError } from '#contract/errors'
+import type { JsonValue } from '#contract/generate'
 import { type GrammarLimits, refuseGrammar } from '../grammar-limits.ts'
 import type { Enforcement } from './enforcement.ts'
 import { type Keywords, readKeywords } from './read-keywords.ts'
 import { placeOf, type SchemaDocument, type SchemaNode } from './schema-source.ts'
-import { ANY_SHAPE, type Literal, mergeShapes, OBJECT, type Shape } from './shape.ts'
+import { ANY_SHAPE, type Literal, isFree, keyOf, keyOfLiterals, mergeShapes, OBJECT, type Shape, typeOf } from './shape.ts'
 import { positive, shapeOfKeywords, shapeOfOtherTexts, shapesOfOpposite } from './shape-of-keywords.ts'
 import { ShapeJudge } from './shape-judge.ts'
 import { StringLanguages } from './string-languages.ts'
@@ -21,6 +22,13 @@ const MAX_IN_PLACE_DEPTH = 256
 
 /** The schemas that are being worked out for one value, outermost first. */
 type Path = ReadonlySet<string>
+
+interface OneOfContext {
+  /** What else the schema says. */
+  readonly base: readonly Shape[]
+  readonly node: SchemaNode
+  readonly path: Path
+}
 
 export class SchemaExpander {
   readonly languages: StringLanguages
@@ -47,8 +55,10 @@ export class SchemaExpander {
     const key = keyOfLiterals(literals)
     let shapes = this.unions.get(key)
     if (shapes === undefined) {
-      shapes = [ANY_SHAPE]
-      for (const literal of literals) shapes = this.product(shapes, this.expandLiteral(literal, new Set()))
+      const [earlier, last] = [literals.slice(0, -1), literals.slice(-1)]
+      const known = this.unions.get(keyOfLiterals(earlier))
+      shapes = known ?? [ANY_SHAPE]
+      for (const literal of known === undefined ? literals : last) shapes = this.product(shapes, this.expandLiteral(literal, new Set()))
       this.unions.set(key, shapes)
     }
     return shapes
@@ -88,8 +98,14 @@ export class SchemaExpander {
     }
     for (const part of keywords.ref === null ? keywords.allOf : [keywords.ref, ...keywords.allOf]) and(this.expandLiteral(positive(part), path))
     if (keywords.not !== null) and(this.opposite(keywords.not, path))
-    if (keywords.anyOf !== null) and(keywords.anyOf.flatMap((branch) => this.expandLiteral(positive(branch), path)))
-    if (keywords.oneOf !== null) and(this.exactlyOne(keywords.oneOf, shapes, node, path))
+    if (keywords.anyOf !== null)
+      and(
+        unite(
+          keywords.anyOf.map((branch) => this.expandLiteral(positive(branch), path)),
+          pointer,
+        ),
+      )
+    if (keywords.oneOf !== null) and(this.exactlyOne(keywords.oneOf, { base: shapes, node, path }))
     if (keywords.ifSchema !== null) and(this.enforcement.attempt(() => this.conditional(keywords.ifSchema!, keywords, path), [ANY_SHAPE]))
     for (const [name, others] of keywords.dependentRequired) and([objectWithout(name), requiring([name, ...others]), NO_OBJECT])
     for (const [name, schema] of keywords.dependentSchemas) {
@@ -100,18 +116,18 @@ export class SchemaExpander {
 
   private expandOpposite(node: SchemaNode, keywords: Keywords, path: Path): readonly Shape[] {
     const { pointer } = node
-    const shapes = shapesOfOpposite(keywords, pointer)
-    if (keywords.pattern !== null) shapes.push(shapeOfOtherTexts(keywords.pattern, pointer, this.languages))
+    const unions: (readonly Shape[])[] = [shapesOfOpposite(keywords, pointer)]
+    if (keywords.pattern !== null) unions.push([shapeOfOtherTexts(keywords.pattern, pointer, this.languages)])
     for (const part of keywords.ref === null ? keywords.allOf : [keywords.ref, ...keywords.allOf]) {
-      shapes.push(...this.expandLiteral({ node: part, negated: true }, path))
+      unions.push(this.expandLiteral({ node: part, negated: true }, path))
     }
-    if (keywords.not !== null) shapes.push(...this.expandLiteral(positive(keywords.not), path))
+    if (keywords.not !== null) unions.push(this.expandLiteral(positive(keywords.not), path))
     if (keywords.anyOf !== null) {
       let none: readonly Shape[] = [ANY_SHAPE]
       for (const branch of keywords.anyOf) none = this.product(none, this.expandLiteral({ node: branch, negated: true }, path), pointer)
-      shapes.push(...none)
+      unions.push(none)
     }
-    return shapes
+    return unite(unions, pointer)
   }
 
   private opposite(node: SchemaNode, path: Path): readonly Shape[] {
@@ -124,11 +140,11 @@ export class SchemaExpander {
       return consequence === null ? shapes : this.product(shapes, this.expandLiteral(positive(consequence), path), condition.pointer)
     }
     if (keywords.thenSchema === null && keywords.elseSchema === null) return [ANY_SHAPE]
-    return [...branch(false, keywords.thenSchema), ...branch(true, keywords.elseSchema)]
+    return unite([branch(false, keywords.thenSchema), branch(true, keywords.elseSchema)], condition.pointer)
   }
 
   /** Branches that may hold together, within `base`, are kept apart: first by names that only one of them requires, else by each other's opposite. */
-  private exactlyOne(branches: readonly SchemaNode[], base: readonly Shape[], node: SchemaNode, path: Path): readonly Shape[] {
+  private exactlyOne(branches: readonly SchemaNode[], { base, node, path }: OneOfContext): readonly Shape[] {
     const unions = branches.map((branch) => this.expandLiteral(positive(branch), path))
     const result = [...unions]
     for (let i = 0; i < branches.length; i++) {
@@ -152,7 +168,7 @@ export class SchemaExpander {
         }
       }
     }
-    return result.flat()
+    return unite(result, node.pointer)
   }
 
   /** Types of values that may be in all three; 0 = surely none. */
@@ -197,13 +213,20 @@ export class SchemaExpander {
   }
 }
 
-/** Equal sets of literals have equal keys. */
-export function keyOfLiterals(literals: readonly Literal[]): string {
-  return literals.length === 1 ? keyOf(literals[0]!) : [...new Set(literals.map(keyOf))].toSorted().join('&')
-}
-
-function keyOf(literal: Literal): string {
-  return literal.negated ? `!${literal.node.id}` : `${literal.node.id}`
+/** Shapes that only list values become one of them. Throws InferdError when too many are left. */
+function unite(unions: readonly (readonly Shape[])[], pointer: string): readonly Shape[] {
+  if (unions.length === 1) return unions[0]!
+  const shapes = new Set<Shape>()
+  const values = new Map<string, JsonValue>()
+  for (const union of unions) {
+    for (const shape of union) {
+      if (shape.values === null || shape.excluded.size > 0 || !isFree(shape)) shapes.add(shape)
+      else for (const [key, value] of shape.values) if ((shape.types & typeOf(value)) !== 0) values.set(key, value)
+    }
+    if (shapes.size > MAX_SHAPES) throw refuseGrammar(`the schema has more than ${MAX_SHAPES} combinations of alternatives`, placeOf(pointer))
+  }
+  if (shapes.has(ANY_SHAPE)) return [ANY_SHAPE]
+  return values.size === 0 ? [...shapes] : [...shapes, { ...ANY_SHAPE, values, pointer }]
 }
 
 const NO_OBJECT: Shape = { ...ANY_SHAPE, types: ANY_SHAPE.types & ~OBJECT }
@@ -231,5 +254,6 @@ function namesApart(first: readonly Shape[], second: readonly Shape[]): { readon
 function nameOnlyIn(shapes: readonly Shape[], others: readonly Shape[]): string | undefined {
   const objects = shapes.filter((shape) => (shape.types & OBJECT) !== 0)
   const otherNames = new Set(others.flatMap((shape) => ((shape.types & OBJECT) === 0 ? [] : shape.object.required)))
-  return objects[0]?.object.required.find((name) => !otherNames.has(name) && objects.every((shape) => shape.object.required.includes(name)))
+  const nameSets = objects.map((shape) => new Set(shape.object.required))
+  return objects[0]?.object.required.find((name) => !otherNames.has(name) && nameSets.every((names) => names.has(name)))
 }

@@ -96,6 +96,49 @@ test('combinations of alternatives that explode are refused', () => {
   expect(refusal({ type: 'object', allOf })).toMatch(/more than 512 combinations of alternatives/)
 })
 
+test('definitions that refer to each other twice do not multiply', () => {
+  const levels = (keyword: string): JsonValue => ({
+    $ref: '#/$defs/d0',
+    $defs: Object.fromEntries(
+      Array.from({ length: 60 }, (_, i) => [
+        `d${i}`,
+        i === 59 ? { type: 'null' } : { [keyword]: [{ $ref: `#/$defs/d${i + 1}` }, { $ref: `#/$defs/d${i + 1}` }] },
+      ]),
+    ),
+  })
+  for (const keyword of ['allOf', 'anyOf']) expect(matches(levels(keyword))('null')).toBe(true)
+  const names = Array.from({ length: 40 }, (_, index) => `p${index}`)
+  const wide = (next: string): JsonValue => ({
+    type: 'object',
+    required: names,
+    properties: Object.fromEntries(names.map((name) => [name, { $ref: next }])),
+  })
+  const builder = new GrammarBuilder()
+  const $defs = { d0: wide('#/$defs/d1'), d1: wide('#/$defs/d2'), d2: wide('#/$defs/d3'), d3: wide('#/$defs/d4'), d4: { type: 'null' } }
+  lowerJsonSchema(builder, { $ref: '#/$defs/d0', $defs }, DEFAULTS)
+  expect(builder.numRules).toBeLessThan(10)
+})
+
+test('sixty conditions on one property are followed, and a long enum under many alternatives is refused', () => {
+  const condition = (index: number): JsonValue => ({
+    if: { properties: { k: { const: `x${index}` } } },
+    then: { properties: { v: { const: index } } },
+  })
+  const allOf = Array.from({ length: 60 }, (_, index) => condition(index))
+  const takes = matches({ type: 'object', properties: { k: { type: 'string' }, v: true }, required: ['k', 'v'], allOf })
+  expect(takes('{"k":"x7","v":7}')).toBe(true)
+  expect(takes('{"k":"x7","v":8}')).toBe(false)
+  expect(takes('{"k":"y","v":8}')).toBe(true)
+  const alternatives = Array.from({ length: 500 }, (_, index) => ({ minimum: index }))
+  expect(refusal({ enum: Array.from({ length: 10_000 }, (_, index) => index), anyOf: alternatives })).toMatch(
+    /too many values under too many alternatives/,
+  )
+})
+
+test('a number beyond the range of doubles is refused, not read as null', () => {
+  expect(refusal(JSON.parse('{"const":1e400}') as JsonValue)).toBe('a number is too large for a double (at /const)')
+})
+
 test('keys named like members of Object.prototype are data', () => {
   const schema = JSON.parse(
     '{"type":"object","properties":{"__proto__":{"type":"integer"},"constructor":{"type":"null"}},"required":["__proto__"]}',

@@ -7,13 +7,27 @@ import { choice, type Expr, NOTHING, type RuleId, sequence, text } from '../gram
 import type { GrammarBuilder } from '../grammar-builder.ts'
 import { type GrammarLimits, refuseGrammar } from '../grammar-limits.ts'
 import { Enforcement } from './enforcement.ts'
-import { keyOfLiterals, SchemaExpander } from './expand-schema.ts'
+import { SchemaExpander } from './expand-schema.ts'
 import { JsonText, spelledTexts } from './json-text.ts'
 import { lowerArray } from './lower-array.ts'
 import { lowerObject } from './lower-object.ts'
 import { numberExpr } from './number-text.ts'
 import { isRecord, placeOf, SchemaDocument } from './schema-source.ts'
-import { ANY_SHAPE, ARRAY, BOOLEAN, type Literal, NULL, NUMBER, OBJECT, type Shape, STRING } from './shape.ts'
+import {
+  ANY_SHAPE,
+  ARRAY,
+  BOOLEAN,
+  isFree,
+  isFreeArray,
+  isFreeObject,
+  keyOfLiterals,
+  type Literal,
+  NULL,
+  NUMBER,
+  OBJECT,
+  type Shape,
+  STRING,
+} from './shape.ts'
 import { positive } from './shape-of-keywords.ts'
 
 export interface JsonSchemaOptions {
@@ -52,6 +66,8 @@ export class SchemaLowering {
   private readonly document: SchemaDocument
   private readonly builder: GrammarBuilder
   private readonly known = new Map<string, Expr>()
+  /** Schemas that only refer to one another share their shapes, and so their rule. */
+  private readonly ofShapes = new Map<readonly Shape[], Expr>()
   /** Rules whose bodies are to be written. */
   private readonly open: { readonly id: RuleId; readonly shapes: readonly Shape[] }[] = []
 
@@ -80,7 +96,11 @@ export class SchemaLowering {
     const known = this.known.get(key)
     if (known !== undefined) return known
     const shapes = this.expander.expand(literals)
-    let expr: Expr
+    let expr = this.ofShapes.get(shapes)
+    if (expr !== undefined) {
+      this.known.set(key, expr)
+      return expr
+    }
     if (shapes.every(isLeaf)) {
       expr = choice(...shapes.map((shape) => this.lowerShape(shape)))
     } else {
@@ -89,6 +109,7 @@ export class SchemaLowering {
       expr = { kind: 'rule', id }
     }
     this.known.set(key, expr)
+    this.ofShapes.set(shapes, expr)
     return expr
   }
 
@@ -158,20 +179,4 @@ export class SchemaLowering {
 function isLeaf(shape: Shape): boolean {
   if (shape.values !== null) return true
   return ((shape.types & OBJECT) === 0 || isFreeObject(shape)) && ((shape.types & ARRAY) === 0 || isFreeArray(shape))
-}
-
-function isFreeObject({ object }: Shape): boolean {
-  const { rules, required, forbidden, names, minProperties, maxProperties } = object
-  return rules.length + required.length + forbidden.length + names.length === 0 && minProperties === 0 && maxProperties === null
-}
-
-function isFreeArray({ array }: Shape): boolean {
-  return array.rules.length + array.contains.length === 0 && array.minItems === 0 && array.maxItems === null && !array.isUnique
-}
-
-function isFree(shape: Shape): boolean {
-  const { number, string } = shape
-  const isAnyNumber = !number.isInteger && number.min === -Infinity && number.max === Infinity && number.multiples.length === 0
-  const isAnyString = string.minLength === 0 && string.maxLength === null && string.languages.length + string.narrowed.length === 0
-  return isAnyNumber && isAnyString && isFreeObject(shape) && isFreeArray(shape)
 }

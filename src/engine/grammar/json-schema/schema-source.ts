@@ -95,6 +95,7 @@ export class SchemaDocument {
       if (depth > limits.maxDepth) throw refuseGrammar(`the schema is nested more than ${limits.maxDepth} deep`)
       numBytes += typeof value === 'string' ? Buffer.byteLength(value) + 2 : 4
       if (numBytes > limits.maxSourceBytes) throw refuseGrammar(`the schema is larger than ${limits.maxSourceBytes} bytes`)
+      if (typeof value === 'number' && !Number.isFinite(value)) throw refuseGrammar('a number is too large for a double', placeOf(pointer))
       if (Array.isArray(value)) {
         value.forEach((item: JsonValue, position) => stack.push({ ...visit, value: item, depth: depth + 1, pointer: `${pointer}/${position}` }))
       } else if (isRecord(value)) {

@@ -1,14 +1,30 @@
 /** Judges shapes: whether a value is in one, and whether anything can be. */
 import type { JsonRecord, JsonValue } from '#contract/generate'
 import { isEmpty, matchesText } from '../char-algebra-inspect.ts'
+import { refuseGrammar } from '../grammar-limits.ts'
 import { isMultipleOf } from './decimal.ts'
 import { itemLiterals, memberLiterals } from './member-literals.ts'
 import { isRecord, own } from './schema-source.ts'
-import { ARRAY, BOOLEAN, canonicalText, type ContainsRule, type Literal, NULL, NUMBER, OBJECT, type Shape, STRING, typeOf } from './shape.ts'
+import {
+  ARRAY,
+  BOOLEAN,
+  canonicalText,
+  type ContainsRule,
+  keyOfLiterals,
+  type Literal,
+  NULL,
+  NUMBER,
+  OBJECT,
+  type Shape,
+  STRING,
+  typeOf,
+} from './shape.ts'
 import type { StringLanguages } from './string-languages.ts'
 
 /** How far a look at required members goes; deeper ones count as possible. */
 const MAX_LOOK_DEPTH = 6
+/** Values held against shapes, for one schema. */
+const MAX_STEPS = 1_000_000
 /** Items that a look at an array tries. */
 const MAX_LOOK_ITEMS = 16
 
@@ -20,7 +36,9 @@ interface Expander {
 export class ShapeJudge {
   private readonly expander: Expander
   private readonly languages: StringLanguages
+  private readonly possible = new Map<string, boolean>()
   private depth = 0
+  private stepsLeft = MAX_STEPS
 
   constructor(expander: Expander, languages: StringLanguages) {
     this.expander = expander
@@ -37,8 +55,14 @@ export class ShapeJudge {
     if ((shape.types & type) === 0) return false
     if (shape.values !== null || shape.excluded.size > 0) {
       const key = canonicalText(value)
+      this.spend(key.length / 32)
       if (shape.excluded.has(key) || (shape.values !== null && !shape.values.has(key))) return false
     }
+    return this.obeysKeywords(value, shape, isExact)
+  }
+
+  private obeysKeywords(value: JsonValue, shape: Shape, isExact: boolean): boolean {
+    this.spend(1)
     if (typeof value === 'number') return isNumberIn(value, shape.number)
     if (typeof value === 'string') return this.isStringIn(value, shape, isExact)
     if (Array.isArray(value)) return this.isArrayIn(value as readonly JsonValue[], shape, isExact)
@@ -47,7 +71,8 @@ export class ShapeJudge {
 
   /** The values of the shape's list that are in the shape. */
   valuesIn(shape: Shape, isExact = false): readonly JsonValue[] {
-    return [...(shape.values ?? new Map<string, JsonValue>()).values()].filter((value) => this.isIn(value, shape, isExact))
+    const listed = [...(shape.values ?? [])].filter(([key, value]) => (shape.types & typeOf(value)) !== 0 && !shape.excluded.has(key))
+    return listed.filter(([, value]) => this.obeysKeywords(value, shape, isExact)).map(([, value]) => value)
   }
 
   /** Types of which the shape may hold a value: a type that is left out is surely empty. */
@@ -67,12 +92,22 @@ export class ShapeJudge {
   /** False: surely no value is in all of the literals. */
   isPossible(literals: readonly Literal[], isExact = false): boolean {
     if (literals.length === 0 || this.depth >= MAX_LOOK_DEPTH || this.expander.isOpen(literals)) return true
+    const key = `${isExact} ${keyOfLiterals(literals)}`
+    const known = this.possible.get(key)
+    if (known !== undefined) return known
     this.depth++
     try {
-      return this.expander.expand(literals).some((shape) => this.possibleTypes(shape, isExact) !== 0)
+      const answer = this.expander.expand(literals).some((shape) => this.possibleTypes(shape, isExact) !== 0)
+      this.possible.set(key, answer)
+      return answer
     } finally {
       this.depth--
     }
+  }
+
+  private spend(numSteps: number): void {
+    this.stepsLeft -= numSteps
+    if (this.stepsLeft < 0) throw refuseGrammar('the schema has too many values under too many alternatives')
   }
 
   private isStringPossible(shape: Shape, isExact: boolean): boolean {

@@ -3,7 +3,21 @@ import { refuseGrammar } from '../grammar-limits.ts'
 import { complement } from '../char-algebra.ts'
 import type { Keywords, TypeName } from './read-keywords.ts'
 import { placeOf, type SchemaNode } from './schema-source.ts'
-import { ANY_SHAPE, ARRAY, BOOLEAN, canonicalText, type Literal, mergeShapes, nextDouble, NULL, NUMBER, OBJECT, type Shape, STRING } from './shape.ts'
+import {
+  ANY_SHAPE,
+  ARRAY,
+  BOOLEAN,
+  canonicalText,
+  isFree,
+  type Literal,
+  mergeShapes,
+  nextDouble,
+  NULL,
+  NUMBER,
+  OBJECT,
+  type Shape,
+  STRING,
+} from './shape.ts'
 import type { StringLanguages } from './string-languages.ts'
 
 const TYPE_BITS: Readonly<Record<TypeName, number>> = {
@@ -20,7 +34,7 @@ export function positive(node: SchemaNode): Literal {
   return { node, negated: false }
 }
 
-/** The conjunction of all keywords that apply no schema in place. */
+/** The conjunction of all keywords that apply no schema in place; ANY_SHAPE itself where there are none. */
 export function shapeOfKeywords(keywords: Keywords, pointer: string, languages: StringLanguages): Shape {
   let shape: Shape = {
     ...ANY_SHAPE,
@@ -44,7 +58,8 @@ export function shapeOfKeywords(keywords: Keywords, pointer: string, languages: 
   for (const values of keywords.valueSets) {
     shape = mergeShapes(shape, { ...ANY_SHAPE, values: new Map(values.map((value) => [canonicalText(value), value])) })
   }
-  return keywords.format === null ? shape : mergeShapes(shape, languages.ofFormat(keywords.format, `${pointer}/format`))
+  if (keywords.format !== null) shape = mergeShapes(shape, languages.ofFormat(keywords.format, `${pointer}/format`))
+  return shape.types === ANY_SHAPE.types && shape.values === null && isFree(shape) ? ANY_SHAPE : shape
 }
 
 function typeBits(types: readonly TypeName[]): number {

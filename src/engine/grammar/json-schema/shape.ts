@@ -139,12 +139,38 @@ export function mergeShapes(a: Shape, b: Shape): Shape {
   }
 }
 
+/** Equal sets of literals have equal keys. */
+export function keyOfLiterals(literals: readonly Literal[]): string {
+  return literals.length === 1 ? keyOf(literals[0]!) : [...new Set(literals.map(keyOf))].toSorted().join('&')
+}
+
+export function keyOf(literal: Literal): string {
+  return literal.negated ? `!${literal.node.id}` : `${literal.node.id}`
+}
+
 /** Equal texts mean equal values of JSON Schema: 1 and 1.0 are one, and so are objects whose keys are in another order. */
 export function canonicalText(value: JsonValue): string {
   if (Array.isArray(value)) return `[${(value as readonly JsonValue[]).map(canonicalText).join(',')}]`
   if (!isRecord(value)) return JSON.stringify(value)
   const members = Object.entries(value).map(([name, member]) => `${JSON.stringify(name)}:${canonicalText(member)}`)
   return `{${members.toSorted().join(',')}}`
+}
+
+export function isFreeObject({ object }: Shape): boolean {
+  const { rules, required, forbidden, names, minProperties, maxProperties } = object
+  return rules.length + required.length + forbidden.length + names.length === 0 && minProperties === 0 && maxProperties === null
+}
+
+export function isFreeArray({ array }: Shape): boolean {
+  return array.rules.length + array.contains.length === 0 && array.minItems === 0 && array.maxItems === null && !array.isUnique
+}
+
+/** No keyword of numbers, strings, objects or arrays constrains it. */
+export function isFree(shape: Shape): boolean {
+  const { number, string } = shape
+  const isAnyNumber = !number.isInteger && number.min === -Infinity && number.max === Infinity && number.multiples.length === 0
+  const isAnyString = string.minLength === 0 && string.maxLength === null && string.languages.length + string.narrowed.length === 0
+  return isAnyNumber && isAnyString && isFreeObject(shape) && isFreeArray(shape)
 }
 
 export function typeOf(value: JsonValue): number {

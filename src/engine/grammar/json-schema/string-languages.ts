@@ -4,13 +4,16 @@ import { CharBudget } from '../char-algebra-budget.ts'
 import { isEmpty } from '../char-algebra-inspect.ts'
 import { fromTexts } from '../char-algebra-texts.ts'
 import type { CharAutomaton } from '../char-automaton.ts'
-import type { GrammarLimits } from '../grammar-limits.ts'
+import { type GrammarLimits, refuseGrammar } from '../grammar-limits.ts'
 import type { Enforcement } from './enforcement.ts'
 import { formatOf } from './formats.ts'
 import { patternLanguage } from './pattern-language.ts'
 import { regexMatchingWhole } from '../regex/compile-regex.ts'
 import { placeOf, shown } from './schema-source.ts'
 import { ANY_SHAPE, type Shape, STRING } from './shape.ts'
+
+/** Of a pattern or format together with a length. */
+const MAX_COUNTED_STATES = 4_096
 
 export class StringLanguages {
   readonly budget: CharBudget
@@ -94,6 +97,9 @@ export class StringLanguages {
     if (length.min === 0 && length.max === null) return texts
     const budget = this.budget.at(placeOf(pointer))
     const lengths = lengthBetween(length, budget)
-    return texts === ANY_TEXT ? lengths : intersect(texts, lengths, budget)
+    if (texts === ANY_TEXT) return lengths
+    const counted = intersect(texts, lengths, budget)
+    if (counted.edges.length <= MAX_COUNTED_STATES) return counted
+    throw refuseGrammar(`a pattern counted to this length takes more than ${MAX_COUNTED_STATES} states`, placeOf(pointer))
   }
 }

@@ -4,7 +4,7 @@
  */
 import { assert } from '#base/assert'
 import { BoundedQueue } from '#base/bounded-queue'
-import type { EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts, PromptInput } from '#contract/generate'
+import type { ChatMessage, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts, PromptInput } from '#contract/generate'
 
 /** Far above what one request can emit: every event but a few carries a token. */
 const MAX_QUEUED_EVENTS = 1 << 24
@@ -74,12 +74,25 @@ export interface EngineOptions {
 export function promptLength(input: PromptInput): number {
   switch (input.kind) {
     case 'messages':
-      return input.messages.reduce((sum, { content, name }) => sum + content.length + (name?.length ?? 0), 0)
+      return input.messages.reduce((sum, message) => sum + messageLength(message), 0)
     case 'text':
       return input.text.length
     case 'tokens':
       return input.tokenIds.length
   }
+}
+
+function messageLength(message: ChatMessage): number {
+  const length = message.content.length + (message.name?.length ?? 0)
+  if (message.role !== 'assistant') return length
+  const calls = message.toolCalls ?? []
+  return calls.reduce((sum, call) => sum + call.name.length + call.arguments.length, length + (message.reasoning?.length ?? 0))
+}
+
+/** The same for a whole request: what its prompt is made of, tools included. */
+export function requestLength({ input, output }: Pick<GenerateRequest, 'input' | 'output'>): number {
+  const tools = output.tools === null ? 0 : JSON.stringify(output.tools.definitions).length
+  return promptLength(input) + tools
 }
 
 /** `Engine.start` as an iteration, for library use. Aborting or leaving the loop aborts the request. */

@@ -1,15 +1,15 @@
 import { expect, test } from 'vitest'
 import { settle } from '#base/fake-clock'
 import { InferdError } from '#contract/errors'
-import type { EmbedResult, GenerateEvent, GenerateRequest, ModelFacts } from '#contract/generate'
+import { type EmbedResult, type GenerateEvent, type GenerateRequest, type ModelFacts, PLAIN_OUTPUT } from '#contract/generate'
 import type { Engine, EngineOptions } from '#engine/engine'
 import type { LoadHooks } from '#engine/load-engine'
 import type { CallId, FromWorker } from './messages.ts'
 import { WorkerSession } from './worker-session.ts'
 
 const FACTS = { architecture: 'llama' } as ModelFacts
-const REQUEST = { requestId: 'r', input: { kind: 'text', text: 'x' } } as GenerateRequest
-const LONG_REQUEST = { requestId: 'l', input: { kind: 'text', text: 'x'.repeat(5000) } } as GenerateRequest
+const REQUEST = { requestId: 'r', input: { kind: 'text', text: 'x' }, output: PLAIN_OUTPUT } as GenerateRequest
+const LONG_REQUEST = { requestId: 'l', input: { kind: 'text', text: 'x'.repeat(5000) }, output: PLAIN_OUTPUT } as GenerateRequest
 const START: GenerateEvent = { type: 'response-start', promptTokens: 1, cachedTokens: 0 }
 const END: GenerateEvent = { type: 'response-end', usage: { promptTokens: 1, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 } }
 
@@ -161,6 +161,17 @@ test('a broken step loop sends its last events first, then asks to be replaced',
 })
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+test('tools count as a part of the prompt: a short question with large tools waits its turn', async () => {
+  const { session, engine } = await loadedSession()
+  const definitions = [{ name: 'f', description: 'x'.repeat(5000), parameters: null, strict: false }]
+  const output = { ...PLAIN_OUTPUT, tools: { definitions, choice: 'auto', parallel: true } } as const
+  session.handle({ type: 'generate', call: call(1), request: { ...REQUEST, output } })
+  expect(engine.sinks).toHaveLength(0)
+  session.handle({ type: 'generate', call: call(2), request: REQUEST })
+  expect(engine.sinks).toHaveLength(1)
+  await settle()
+})
 
 test('long prompts are encoded one per turn of the event loop, and short ones do not wait for them', async () => {
   const { session, engine } = await loadedSession()

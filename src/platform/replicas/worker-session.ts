@@ -4,8 +4,8 @@
  */
 import { assert } from '#base/assert'
 import { InferdError, toErrorRecord } from '#contract/errors'
-import type { EmbedRequest, GenerateEvent, GenerateRequest, PromptInput } from '#contract/generate'
-import { promptLength, type Engine, type EngineOptions } from '#engine/engine'
+import type { EmbedRequest, GenerateEvent, GenerateRequest } from '#contract/generate'
+import { promptLength, requestLength, type Engine, type EngineOptions } from '#engine/engine'
 import type { LoadHooks } from '#engine/load-engine'
 import { EncodeQueue, MAX_IMMEDIATE_LENGTH } from './encode-queue.ts'
 import type { CallId, FromWorker, ToWorker } from './messages.ts'
@@ -43,10 +43,14 @@ export class WorkerSession {
         this.loading = this.load(message.options)
         return
       case 'generate':
-        this.inTurn(message.call, [message.request.input], () => this.generate(message.call, message.request))
+        this.inTurn(message.call, requestLength(message.request), () => this.generate(message.call, message.request))
         return
       case 'embed':
-        this.inTurn(message.call, message.request.inputs, () => void this.embed(message.call, message.request))
+        this.inTurn(
+          message.call,
+          message.request.inputs.reduce((sum, input) => sum + promptLength(input), 0),
+          () => void this.embed(message.call, message.request),
+        )
         return
       case 'probe':
         void this.probe(message.call)
@@ -79,8 +83,7 @@ export class WorkerSession {
   }
 
   /** Starts the call at once, or when the long prompts before it have been encoded. */
-  private inTurn(call: CallId, inputs: readonly PromptInput[], start: () => void): void {
-    const length = inputs.reduce((sum, input) => sum + promptLength(input), 0)
+  private inTurn(call: CallId, length: number, start: () => void): void {
     if (length <= MAX_IMMEDIATE_LENGTH) return start()
     try {
       this.encodeQueue.add(call, { length, start })

@@ -1,4 +1,4 @@
-/** Numbers of JSON as exact decimals: what their shortest text says, not what the double holds. */
+/** Numbers of JSON as exact decimals: what their shortest text says; of whole numbers, what the double holds. */
 
 /** `coefficient` x 10^`exponent`; the coefficient has no trailing zeros, 0 is 0 x 10^0. */
 export interface Decimal {
@@ -8,7 +8,8 @@ export interface Decimal {
 
 /** `value` is finite. */
 export function toDecimal(value: number): Decimal {
-  const [mantissa = '0', power = '0'] = String(value).split('e')
+  const exact = Number.isInteger(value) ? String(BigInt(value)) : String(value)
+  const [mantissa = '0', power = '0'] = exact.split('e')
   const [whole = '0', fraction = ''] = mantissa.split('.')
   let coefficient = BigInt(whole + fraction)
   let exponent = Number(power) - fraction.length

@@ -204,6 +204,13 @@ test('exclusive bounds hold for the double that a reader makes of the text', () 
   expect(takes('5.999999999999')).toBe(true)
 })
 
+test('a 64-bit integer stays within 64 bits', () => {
+  const takes = matches({ type: 'integer', format: 'int64' })
+  expect(takes('-9223372036854775808')).toBe(true)
+  expect(takes('-9223372036854775809')).toBe(false)
+  expect(takes('9223372036854775808')).toBe(false)
+})
+
 test('draft 7 hides what stands beside $ref, later drafts apply it', () => {
   const schema = { $ref: '#/definitions/text', maxLength: 1, definitions: { text: { type: 'string' } } }
   expect(matches({ ...schema, $schema: 'http://json-schema.org/draft-07/schema#' })('"long"')).toBe(true)

@@ -12,7 +12,7 @@ export const NUMBER = 4
 export const STRING = 8
 export const OBJECT = 16
 export const ARRAY = 32
-export const EVERY_TYPE = 63
+const EVERY_TYPE = 63
 
 export interface Literal {
   readonly node: SchemaNode

@@ -240,6 +240,7 @@ test('a lax schema goes on without what cannot be enforced, and keeps the rest',
       properties: { a: { type: 'array', items: { type: 'integer' }, uniqueItems: true }, b: { type: 'string', format: 'idn-email', required: true } },
       required: ['a'],
       strange: 1,
+      patternProperties: { '(?<=x)y': { type: 'null' } },
     },
     { unenforced: 'widen' },
   )

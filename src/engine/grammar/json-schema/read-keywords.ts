@@ -49,20 +49,24 @@ export interface Keywords {
 }
 
 /** They say something of a value and constrain nothing. `discriminator` is OpenAPI's hint beside a oneOf. */
-const ANNOTATIONS = new Set([
-  ...['title', 'description', 'default', 'examples', 'example', 'deprecated', 'readOnly', 'writeOnly', 'discriminator', 'externalDocs', 'xml'],
-  ...['$schema', '$id', '$anchor', '$dynamicAnchor', '$comment', '$defs', 'definitions'],
-  ...['contentMediaType', 'contentEncoding', 'contentSchema', 'markdownDescription', 'enumDescriptions', 'errorMessage'],
-])
+const ANNOTATIONS = new Set(
+  [
+    'title description default examples example deprecated readOnly writeOnly discriminator externalDocs xml',
+    '$schema $id $anchor $dynamicAnchor $comment $defs definitions',
+    'contentMediaType contentEncoding contentSchema markdownDescription enumDescriptions errorMessage',
+  ].flatMap((line) => line.split(' ')),
+)
 
-const CONSTRAINTS = new Set([
-  ...['$ref', 'type', 'enum', 'const', 'allOf', 'anyOf', 'oneOf', 'not', 'if', 'then', 'else'],
-  ...['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf', 'minLength', 'maxLength', 'pattern', 'format'],
-  ...['properties', 'patternProperties', 'additionalProperties', 'unevaluatedProperties', 'propertyNames', 'required'],
-  ...['minProperties', 'maxProperties', 'dependentRequired', 'dependentSchemas', 'dependencies'],
-  ...['prefixItems', 'items', 'additionalItems', 'unevaluatedItems', 'minItems', 'maxItems', 'uniqueItems'],
-  ...['contains', 'minContains', 'maxContains'],
-])
+const CONSTRAINTS = new Set(
+  [
+    '$ref type enum const allOf anyOf oneOf not if then else',
+    'minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength maxLength pattern format',
+    'properties patternProperties additionalProperties unevaluatedProperties propertyNames required',
+    'minProperties maxProperties dependentRequired dependentSchemas dependencies',
+    'prefixItems items additionalItems unevaluatedItems minItems maxItems uniqueItems',
+    'contains minContains maxContains',
+  ].flatMap((line) => line.split(' ')),
+)
 
 /** Where they stand beside `unevaluated*`, what is evaluated depends on the value. */
 const IN_PLACE = ['$ref', 'allOf', 'anyOf', 'oneOf', 'not', 'if', 'dependentSchemas', 'dependencies']

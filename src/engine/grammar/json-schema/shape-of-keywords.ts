@@ -49,7 +49,7 @@ export function shapeOfKeywords(keywords: Keywords, pointer: string, languages: 
       ...ANY_SHAPE.string,
       minLength: keywords.minLength ?? 0,
       maxLength: keywords.maxLength,
-      languages: keywords.pattern === null ? [] : [languages.ofPattern(keywords.pattern, `${pointer}/pattern`)],
+      languages: languages.ofPatterns(keywords.pattern === null ? [] : [keywords.pattern], `${pointer}/pattern`),
     },
     object: objectShape(keywords, pointer, languages),
     array: arrayShape(keywords),
@@ -74,10 +74,9 @@ function objectShape(keywords: Keywords, pointer: string, languages: StringLangu
       ? [
           {
             properties: new Map([...(properties ?? [])].map(([name, node]) => [name, positive(node)])),
-            patterns: [...(patternProperties ?? [])].map(([pattern, node]) => ({
-              language: languages.ofPattern(pattern, `${pointer}/patternProperties`),
-              literal: positive(node),
-            })),
+            patterns: [...(patternProperties ?? [])].flatMap(([pattern, node]) =>
+              languages.ofPatterns([pattern], `${pointer}/patternProperties`).map((language) => ({ language, literal: positive(node) })),
+            ),
             additional: additionalProperties === null ? null : positive(additionalProperties),
           },
         ]

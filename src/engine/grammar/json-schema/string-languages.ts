@@ -30,15 +30,20 @@ export class StringLanguages {
     this.budget = new CharBudget(limits)
   }
 
-  /** The texts in which `pattern` is found. */
+  /** The texts in which `pattern` is found. Throws InferdError. */
   ofPattern(pattern: string, pointer: string): CharAutomaton {
     let language = this.patterns.get(pattern)
     if (language === undefined) {
       const where = { limits: this.limits, budget: this.budget.at(placeOf(pointer)), place: placeOf(pointer) }
-      language = this.enforcement.attempt(() => patternLanguage(pattern, where), ANY_TEXT)
+      language = patternLanguage(pattern, where)
       this.patterns.set(pattern, language)
     }
     return language
+  }
+
+  /** Likewise; a list of none where the pattern is left out. */
+  ofPatterns(patterns: readonly string[], pointer: string): readonly CharAutomaton[] {
+    return patterns.flatMap((pattern) => this.enforcement.attempt(() => this.ofPattern(pattern, pointer), []))
   }
 
   /** What `format` says of strings, and of numbers where it is a format of numbers. */

@@ -88,6 +88,41 @@ const CASES: readonly HardCase[] = [
     bad: [{}, { file: 1 }, { url: 'no' }, { file: 'a', url: 'https://a.b/c' }, 3],
   },
   {
+    name: 'oneOf by names that the schema itself declares',
+    schema: {
+      type: 'object',
+      properties: { file: { type: 'string' }, url: { type: 'string' }, both: { type: 'boolean' } },
+      oneOf: [{ required: ['file'] }, { required: ['url'] }],
+    },
+    good: [{ file: 'a' }, { url: 'b', both: true }],
+    bad: [{}, { both: true }, { file: 'a', url: 'b' }],
+  },
+  {
+    name: 'models of Python with a discriminator and a nullable default',
+    schema: {
+      $defs: {
+        Cat: {
+          type: 'object',
+          title: 'Cat',
+          properties: { pet: { const: 'cat', title: 'Pet', type: 'string' }, age: { type: 'integer' } },
+          required: ['pet', 'age'],
+        },
+        Dog: { type: 'object', title: 'Dog', properties: { pet: { const: 'dog', type: 'string' } }, required: ['pet'] },
+      },
+      type: 'object',
+      properties: {
+        owned: {
+          discriminator: { mapping: { cat: '#/$defs/Cat', dog: '#/$defs/Dog' }, propertyName: 'pet' },
+          oneOf: [{ $ref: '#/$defs/Cat' }, { $ref: '#/$defs/Dog' }],
+        },
+        chips: { anyOf: [{ type: 'integer' }, { type: 'null' }], default: null },
+      },
+      required: ['owned'],
+    },
+    good: [{ owned: { pet: 'cat', age: 3 } }, { owned: { pet: 'dog' }, chips: null }],
+    bad: [{ owned: { pet: 'cat' } }, { owned: { pet: 'cow' } }, { owned: { pet: 'dog' }, chips: 'x' }],
+  },
+  {
     name: 'oneOf of ranges that do not meet',
     schema: {
       oneOf: [

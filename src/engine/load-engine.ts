@@ -9,6 +9,7 @@ import { ChatTemplate } from './chat-format/chat-template.ts'
 import { engineCoreOptions, stepLimits, type EngineCoreOptions } from './engine-core-options.ts'
 import { EngineCore } from './engine-core.ts'
 import type { Engine, EngineOptions } from './engine.ts'
+import { createReferenceVocabulary } from './grammar/reference-matcher.ts'
 import type { Kernels } from './kernels/kernels.ts'
 import { createNativeKernels } from './kernels/native/native-kernels.ts'
 import { createNativeVocabulary } from './kernels/native/native-vocabulary.ts'
@@ -72,7 +73,8 @@ async function buildEngine(files: ModelFiles, options: EngineOptions, hooks: Loa
     ...(hooks.signal === undefined ? {} : { signal: hooks.signal }),
   })
   const chatTemplate = files.chatTemplate === null ? null : ChatTemplate.compile(files.chatTemplate)
-  const grammars = new GrammarLibrary({ makeVocabulary: () => createNativeVocabulary(grammarTokens(tokenizer)), clock: hooks.clock ?? systemClock })
+  const makeVocabulary = options.kernels === 'native' ? createNativeVocabulary : createReferenceVocabulary
+  const grammars = new GrammarLibrary({ makeVocabulary: () => makeVocabulary(grammarTokens(tokenizer)), clock: hooks.clock ?? systemClock })
   void grammars.warmLater()
   return new LocalEngine({
     facts: modelFacts({ files, config, contextLength, chatTemplate }),

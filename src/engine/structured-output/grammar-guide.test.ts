@@ -108,3 +108,25 @@ test('whole code points are forced, never a part of one', () => {
   const guide = guideOf({ kind: 'choice', choices: ['größer 日本', 'größer 日曜'] })
   expect('größer 日'.startsWith(forcedAfter(guide, ''))).toBe(true)
 })
+
+test('a grammar that turns out too ambiguous for its text is the fault of who sent it, other failures are ours', () => {
+  const fakeMatcher = {
+    accept: () => true,
+    canEnd: false,
+    isComplete: false,
+    forcedBytes: () => new Uint8Array(),
+    forcedTokenId: () => null,
+    hasLongerToken: () => false,
+  }
+  const failing = (error: Error): GrammarGuide => {
+    const fillMask = (): never => {
+      throw error
+    }
+    return new GrammarGuide({ ...fakeMatcher, fillMask }, tokenizer)
+  }
+  const ambiguous = Object.assign(new Error('many'), { code: 'GRAMMAR_TOO_AMBIGUOUS' })
+  expect(() => failing(ambiguous).fillMask(new Uint32Array(64))).toThrow(
+    expect.objectContaining({ code: 'invalid_parameter', param: 'output.format' }),
+  )
+  expect(() => failing(new Error('broken')).fillMask(new Uint32Array(64))).toThrow('broken')
+})

@@ -1,5 +1,6 @@
 /** Holds one choice to its grammar, and finds the tokens that need no model: keys, quotes and brackets that only one text can continue. */
 import { assert } from '#base/assert'
+import { InferdError } from '#contract/errors'
 import type { TokenMatcher } from '#engine/grammar/token-matcher'
 import type { TokenGuide } from '#engine/scheduler/token-guide'
 import type { Tokenizer } from '#engine/tokenizers/tokenizer'
@@ -25,7 +26,7 @@ export class GrammarGuide implements TokenGuide {
   }
 
   fillMask(words: Uint32Array): void {
-    this.matcher.fillMask(words)
+    refuseAmbiguity(() => this.matcher.fillMask(words))
     if (!this.matcher.canEnd) return
     for (const tokenId of this.tokenizer.eosTokenIds) words[tokenId >> 5]! |= 1 << (tokenId & 31)
   }
@@ -33,7 +34,11 @@ export class GrammarGuide implements TokenGuide {
   accept(tokenId: number): void {
     const forced = this.ahead.shift()
     if (forced !== undefined) assert(forced === tokenId, 'forced tokens come in their order')
-    else assert(this.matcher.accept(tokenId), 'a token outside of the mask was sampled')
+    else
+      assert(
+        refuseAmbiguity(() => this.matcher.accept(tokenId)),
+        'a token outside of the mask was sampled',
+      )
   }
 
   /**
@@ -41,6 +46,10 @@ export class GrammarGuide implements TokenGuide {
    * may prefer `": "` to `":`.
    */
   forcedTokens(maxTokens: number): readonly number[] {
+    return refuseAmbiguity(() => this.findForced(maxTokens))
+  }
+
+  private findForced(maxTokens: number): readonly number[] {
     assert(this.ahead.length === 0, 'forced tokens are told before more are asked for')
     while (this.ahead.length < maxTokens) {
       const numBefore: number = this.ahead.length
@@ -85,6 +94,16 @@ export class GrammarGuide implements TokenGuide {
     } catch {
       return null
     }
+  }
+}
+
+/** A grammar so ambiguous that one position has too many readings is its sender's fault, and only seen on the way. */
+function refuseAmbiguity<T>(ask: () => T): T {
+  try {
+    return ask()
+  } catch (cause) {
+    if (!(cause instanceof Error && 'code' in cause && cause.code === 'GRAMMAR_TOO_AMBIGUOUS')) throw cause
+    throw new InferdError('invalid_parameter', 'the grammar is too ambiguous for this text', { param: 'output.format', cause })
   }
 }
 

@@ -4,7 +4,7 @@ import type { LoadedGrammar, TokenMatcher, TokenVocabulary } from '#engine/gramm
 import { loadAddon, type NativeGrammarHandle, type NativeVocabularyHandle } from './addon.ts'
 
 /** What the cached masks of one grammar may take, by default. */
-const DEFAULT_MAX_CACHE_BYTES = 32 << 20
+const DEFAULT_MAX_CACHE_BYTES = 8 << 20
 
 /** By token id; a token without bytes (special, or padding of the logits) is only taken by token edges. The bytes are copied. */
 export function createNativeVocabulary(tokenBytes: readonly Uint8Array[], maxCacheBytes = DEFAULT_MAX_CACHE_BYTES): TokenVocabulary {

@@ -12,6 +12,11 @@ const SUITES: Readonly<Record<string, { readonly script: string; readonly doc: s
   tokenizer: { script: 'kernels/tokenizer.ts', doc: 'MB/s cold and warm, beside @huggingface/tokenizers' },
   scheduler: { script: 'engine/scheduler-cost.ts', doc: 'cost of a step outside of the executor' },
   grammar: { script: 'engine/grammar-masks.ts', doc: '[VOCABULARY WALKS]: token masks of JSON grammars, first and later visits' },
+  'grammar-compile': { script: 'grammar/compile-times.ts', doc: '[RUNS]: compile times of tool schemas, beside xgrammar' },
+  'json-schema-suite': {
+    script: 'grammar/json-schema-suite.ts',
+    doc: 'CHECKOUT [--lax] [--list narrower|refused]: the official JSON-Schema-Test-Suite against our grammars, by keyword',
+  },
   speed: { script: 'engine/speed.ts', doc: 'MODEL [PROMPT OUTPUT THREADS]: prefill and decode of one stream' },
   batch: { script: 'engine/batch.ts', doc: 'MODEL [STREAMS PROMPT OUTPUT THREADS]: throughput of concurrent streams' },
   structured: {
@@ -21,12 +26,16 @@ const SUITES: Readonly<Record<string, { readonly script: string; readonly doc: s
   start: { script: 'server/start.ts', doc: '[MODEL]: from spawn to ready and to the first streamed token' },
   stream: { script: 'server/stream-overhead.ts', doc: 'cost of the streaming path with a fake model' },
   peers: { script: 'peers/compare.ts', doc: 'MODEL [PROMPT OUTPUT THREADS ROUNDS]: against node-llama-cpp, interleaved' },
+  'peers-grammar': {
+    script: 'peers/compare-grammar.ts',
+    doc: 'MODEL [OUTPUT THREADS ROUNDS PROMPT]: the same with a JSON schema and without',
+  },
 }
 
 const [name, ...args] = process.argv.slice(2)
 const suite = name === undefined ? undefined : SUITES[name]
 if (suite === undefined) {
-  for (const [key, { doc }] of Object.entries(SUITES)) console.log(`${key.padEnd(10)} ${doc}`)
+  for (const [key, { doc }] of Object.entries(SUITES)) console.log(`${key.padEnd(17)} ${doc}`)
   process.exit(name === undefined ? 0 : 1)
 }
 const run = spawnSync(process.execPath, ['--conditions=inferd-source', path.join(import.meta.dirname, suite.script), ...args], { stdio: 'inherit' })

@@ -25,7 +25,11 @@ interface Times {
   readonly numStates: number
 }
 
-const specs: (readonly [name: string, spec: OutputSpec, schema: JsonRecord | null])[] = TOOL_SCHEMAS.map(([name, schema]) => [name, outputOf(schema), schema])
+const specs: (readonly [name: string, spec: OutputSpec, schema: JsonRecord | null])[] = TOOL_SCHEMAS.map(([name, schema]) => [
+  name,
+  outputOf(schema),
+  schema,
+])
 specs.push([`the first ${NUM_TOOLS} as tools (hermes)`, toolsOutput(), null])
 
 for (const [, spec] of specs) compileOutput(spec)
@@ -77,7 +81,10 @@ function xgrammarCells(schema: JsonRecord): readonly [string, string] {
     timeout: XGRAMMAR_TIMEOUT_MS,
     stdio: ['pipe', 'pipe', 'ignore'],
   })
-  const lines = run.stdout.trim().split('\n').filter((line) => line.startsWith('{'))
+  const lines = run.stdout
+    .trim()
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
   const end = run.error === undefined ? 'aborts' : `over ${XGRAMMAR_TIMEOUT_MS / 1000} s`
   const times: Partial<XGrammarTimes> = Object.assign({}, ...lines.map((line) => JSON.parse(line) as Partial<XGrammarTimes>))
   return [times.grammarMs?.toFixed(2) ?? end, times.compiledMs?.toFixed(1) ?? end]

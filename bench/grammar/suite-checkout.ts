@@ -78,5 +78,4 @@ function asDraft7(schema: JsonValue): JsonValue {
   return isObject && !Object.hasOwn(schema, '$schema') ? { $schema: 'http://json-schema.org/draft-07/schema#', ...(schema as JsonRecord) } : schema
 }
 
-const keepSpelling: Reviver = (_name, value, { source }) =>
-  typeof value === 'number' && source !== undefined ? new NumberSpelling(source) : value
+const keepSpelling: Reviver = (_name, value, { source }) => (typeof value === 'number' && source !== undefined ? new NumberSpelling(source) : value)

@@ -29,10 +29,17 @@ function formField(index: number): JsonRecord {
   return kinds[index % kinds.length]!
 }
 
-const ADDRESS = object({ street: TEXT, city: TEXT, zip: { type: 'string', pattern: '^[0-9]{5}(-[0-9]{4})?$' }, country: { type: 'string', minLength: 2, maxLength: 2 } })
+const ADDRESS = object({
+  street: TEXT,
+  city: TEXT,
+  zip: { type: 'string', pattern: '^[0-9]{5}(-[0-9]{4})?$' },
+  country: { type: 'string', minLength: 2, maxLength: 2 },
+})
 const MONEY = object({ amount: { type: 'number', minimum: 0 }, currency: { enum: ['EUR', 'USD', 'GBP', 'CHF'] } })
 
-const WEATHER = object({ location: TEXT, unit: { enum: ['celsius', 'fahrenheit'] }, days: { type: 'integer', minimum: 1, maximum: 14 } }, ['location'])
+const WEATHER = object({ location: TEXT, unit: { enum: ['celsius', 'fahrenheit'] }, days: { type: 'integer', minimum: 1, maximum: 14 } }, [
+  'location',
+])
 
 const CALENDAR_EVENT = object(
   {
@@ -85,7 +92,14 @@ const EMAIL = object(
 const SEARCH = object(
   {
     query: TEXT,
-    filters: object({ category: { type: 'array', items: { enum: ['books', 'music', 'film', 'games'] } }, minPrice: { type: 'number' }, inStock: { type: 'boolean' } }, []),
+    filters: object(
+      {
+        category: { type: 'array', items: { enum: ['books', 'music', 'film', 'games'] } },
+        minPrice: { type: 'number' },
+        inStock: { type: 'boolean' },
+      },
+      [],
+    ),
     sort: object({ by: { enum: ['relevance', 'price', 'rating', 'date'] }, descending: { type: 'boolean' } }),
     page: { type: 'integer', minimum: 1 },
     pageSize: { type: 'integer', minimum: 1, maximum: 100 },
@@ -155,7 +169,10 @@ const UNIONS = object({
         object({ kind: { const: 'wait' }, ms: { type: 'integer', minimum: 0, maximum: 60000 } }),
         object({ kind: { const: 'navigate' }, url: { type: 'string', format: 'uri' } }),
         object({ kind: { const: 'assert' }, selector: TEXT, expected: { anyOf: [TEXT, { type: 'number' }, { type: 'null' }] } }),
-        object({ kind: { const: 'shape' }, shape: { anyOf: [object({ r: { type: 'number' } }), object({ w: { type: 'number' }, h: { type: 'number' } })] } }),
+        object({
+          kind: { const: 'shape' },
+          shape: { anyOf: [object({ r: { type: 'number' } }), object({ w: { type: 'number' }, h: { type: 'number' } })] },
+        }),
       ],
     },
   },

@@ -23,6 +23,11 @@ export class CharBudget {
     return new CharBudget({ maxCharStates: this.maxStates }, place, this.steps)
   }
 
+  /** The same steps, for automata of another size. */
+  withMaxStates(maxStates: number): CharBudget {
+    return new CharBudget({ maxCharStates: maxStates }, this.place, this.steps)
+  }
+
   get stepsLeft(): number {
     return this.steps.left
   }

@@ -1,6 +1,6 @@
 /**
  * The values of `format` that are enforced. Sources: RFC 3339 (times, durations), 5321 (e-mail, without quoted names), 1123 (host names),
- * 3986 (URIs), 4291 (IPv6), 9562 (UUID), 6901 (JSON pointers), OpenAPI (int32, int64, byte and the like).
+ * 3986 (URIs), 4291 (IPv6), 9562 (UUID), 6901 (JSON pointers), OpenAPI, pydantic and schemars (int32, uint8, byte, uuid4, ipvanyaddress and the like).
  */
 export type FormatMeaning =
   /** A hint that constrains nothing. */
@@ -35,10 +35,17 @@ const SHORT_IPV6 = [0, 1, 2, 3, 4, 5, 6].map((numBefore) => {
 })
 const IPV6 = `(?:${WORD}(?::${WORD}){7}|${SHORT_IPV6.join('|')}|${WORD}(?::${WORD}){6}::)`
 
+/** What generators of schemas write without saying anything of the text: OpenAPI, pydantic, schemars. */
+const HINTS = ['password', 'binary', 'float', 'double', 'decimal', 'path', 'file-path', 'directory-path', 'json-string', 'multi-host-uri', 'color']
+
 const MEANINGS: ReadonlyMap<string, FormatMeaning> = new Map<string, FormatMeaning>([
-  ...['password', 'binary', 'float', 'double'].map((name): [string, FormatMeaning] => [name, { kind: 'hint' }]),
-  ['int32', { kind: 'integers', min: -(2 ** 31), max: 2 ** 31 - 1 }],
-  ['int64', { kind: 'integers', min: -(2 ** 63), max: 2 ** 63 - 1024 }],
+  ...HINTS.map((name): [string, FormatMeaning] => [name, { kind: 'hint' }]),
+  ...[8, 16, 32, 64].flatMap((numBits): [string, FormatMeaning][] => [
+    [`int${numBits}`, { kind: 'integers', min: -(2 ** (numBits - 1)), max: lastBelow(numBits - 1) }],
+    [`uint${numBits}`, { kind: 'integers', min: 0, max: lastBelow(numBits) }],
+  ]),
+  ['int', { kind: 'integers', min: -(2 ** 63), max: lastBelow(63) }],
+  ['uint', { kind: 'integers', min: 0, max: lastBelow(64) }],
   ['date', texts(DATE, true)],
   ['time', texts(TIME)],
   ['date-time', texts(`${DATE}T${TIME}`)],
@@ -47,7 +54,9 @@ const MEANINGS: ReadonlyMap<string, FormatMeaning> = new Map<string, FormatMeani
   ['hostname', texts(`${LABEL}(?:\\.${LABEL}){0,7}`)],
   ['ipv4', texts(IPV4, true)],
   ['ipv6', texts(IPV6)],
+  ['ipvanyaddress', texts(`${IPV4}|${IPV6}`)],
   ['uuid', texts('[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}')],
+  ...[1, 3, 4, 5, 6, 7, 8].map((version): [string, FormatMeaning] => [`uuid${version}`, texts(uuidOf(version))]),
   ['uri', texts(`[A-Za-z][A-Za-z0-9+.-]*:(?:${HIERARCHY}|/?${PATH_CHAR}${RELATIVE_PATH})${QUERY}`)],
   ['uri-reference', texts(`(?:[A-Za-z][A-Za-z0-9+.-]*:${HIERARCHY}|${HIERARCHY}|/?(?:[A-Za-z0-9._~!$&'()*+,;=@-]+(?:/${RELATIVE_PATH})?)?)${QUERY}`)],
   ['json-pointer', texts('(?:/(?:[^~/]|~0|~1)*)*', true)],
@@ -58,6 +67,15 @@ const MEANINGS: ReadonlyMap<string, FormatMeaning> = new Map<string, FormatMeani
 /** null = not enforced. */
 export function formatOf(name: string): FormatMeaning | null {
   return MEANINGS.get(name) ?? null
+}
+
+/** The largest double below 2^numBits that is whole. */
+function lastBelow(numBits: number): number {
+  return numBits <= 53 ? 2 ** numBits - 1 : 2 ** numBits - 2 ** (numBits - 53)
+}
+
+function uuidOf(version: number): string {
+  return `[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-${version}[0-9A-Fa-f]{3}-[89ABab][0-9A-Fa-f]{3}-[0-9A-Fa-f]{12}`
 }
 
 function texts(pattern: string, isExact = false): FormatMeaning {

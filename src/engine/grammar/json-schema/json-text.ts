@@ -5,8 +5,8 @@ import { chars, choice, EMPTY_TEXT, type Expr, optional, repeat, type RuleId, se
 import type { GrammarBuilder } from '../grammar-builder.ts'
 import { isRecord } from './schema-source.ts'
 
-/** Spaces and tabs before one token, beside one line break. */
-const MAX_SPACES = 40
+/** Spaces and tabs behind a line break: without a bound a model may write nothing else. */
+const MAX_INDENT = 40
 
 /** Code points that stand for themselves in a JSON string. */
 const PLAIN_CHARS = { kind: 'chars', ranges: [0x20, 0x21, 0x23, 0x5b, 0x5d, 0xd7ff, 0xe000, 0x10ffff] } as const
@@ -67,11 +67,11 @@ export class JsonText {
     return expr
   }
 
-  /** Before a token inside an object or array, but for `:` and `,`: at most one line break, then at most MAX_SPACES spaces or tabs. */
+  /** Before a token inside an object or array, but for `:` and `,`: nothing, one space, or one line break and its indent. */
   get space(): Expr {
     if (this.whitespace === 'none') return EMPTY_TEXT
-    const blanks = repeat(chars(' ', ' ', '\t', '\t'), 0, MAX_SPACES)
-    return this.once('json-space', () => sequence(optional(choice(text('\n'), text('\r\n'))), blanks))
+    const indent = repeat(chars(' ', ' ', '\t', '\t'), 0, MAX_INDENT)
+    return this.once('json-space', () => choice(EMPTY_TEXT, text(' '), sequence(choice(text('\n'), text('\r\n')), indent)))
   }
 
   get comma(): Expr {

@@ -53,13 +53,14 @@ const ANNOTATIONS = new Set(
   [
     'title description default examples example deprecated readOnly writeOnly discriminator externalDocs xml',
     '$schema $id $anchor $dynamicAnchor $comment $defs definitions',
-    'contentMediaType contentEncoding contentSchema markdownDescription enumDescriptions errorMessage',
+    'contentMediaType contentEncoding contentSchema errorMessage propertyOrdering tsType tsEnumNames',
+    'markdownDescription enumDescriptions markdownEnumDescriptions enumNames deprecationMessage',
   ].flatMap((line) => line.split(' ')),
 )
 
 const CONSTRAINTS = new Set(
   [
-    '$ref type enum const allOf anyOf oneOf not if then else',
+    '$ref type nullable enum const allOf anyOf oneOf not if then else',
     'minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength maxLength pattern format',
     'properties patternProperties additionalProperties unevaluatedProperties propertyNames required',
     'minProperties maxProperties dependentRequired dependentSchemas dependencies',
@@ -179,14 +180,16 @@ class KeywordReader {
     return Math.min(value, 0x7ffffffe)
   }
 
+  /** `nullable` is OpenAPI's (3.0.3): it adds null to the types beside it, never to an `enum`. */
   types(): readonly TypeName[] | null {
+    const isNullable = this.flag('nullable')
     const value = this.value('type')
-    if (value === undefined) return null
+    if (value === undefined) return isNullable ? this.leaveOut('nullable', 'is not enforced without `type`') : null
     const names = Array.isArray(value) ? (value as readonly JsonValue[]) : [value]
     if (names.length === 0) return this.leaveOut('type', 'is an empty list')
     const isKnown = names.every((name) => typeof name === 'string' && TYPE_NAMES.includes(name))
     if (!isKnown) return this.leaveOut('type', 'is not a type of JSON Schema')
-    return names as readonly TypeName[]
+    return isNullable ? [...(names as readonly TypeName[]), 'null'] : (names as readonly TypeName[])
   }
 
   valueSets(): readonly (readonly JsonValue[])[] {

@@ -1,4 +1,5 @@
 /** The texts that string shapes stand for, as automata; patterns and formats are built once for each schema. */
+import { InferdError } from '#contract/errors'
 import { ANY_TEXT, intersect, lengthBetween, subtract, unite } from '../char-algebra.ts'
 import { CharBudget } from '../char-algebra-budget.ts'
 import { isEmpty } from '../char-algebra-inspect.ts'
@@ -72,7 +73,10 @@ export class StringLanguages {
     const known = this.shapes[isExact ? 0 : 1].get(shape)
     if (known !== undefined) return known
     let texts = parts.reduce((all, part) => (all === ANY_TEXT ? part : intersect(all, part, this.budget)), ANY_TEXT)
-    if (minLength > 0 || maxLength !== null) texts = this.withLength(texts, { min: minLength, max: maxLength }, shape.pointer)
+    if (minLength > 0 || maxLength !== null) {
+      const length = { min: minLength, max: maxLength }
+      texts = isExact ? this.withLength(texts, length, shape.pointer) : this.withShorterLength(texts, length, shape.pointer)
+    }
     if (excluded.length > 0) texts = subtract(texts, fromTexts(excluded, this.budget), this.budget)
     this.shapes[isExact ? 0 : 1].set(shape, texts)
     return texts
@@ -98,13 +102,42 @@ export class StringLanguages {
     return intersect(texts, fromTexts(values, this.budget), this.budget)
   }
 
-  private withLength(texts: CharAutomaton, length: { readonly min: number; readonly max: number | null }, pointer: string): CharAutomaton {
+  private withLength(texts: CharAutomaton, length: LengthRange, pointer: string): CharAutomaton {
     if (length.min === 0 && length.max === null) return texts
     const budget = this.budget.at(placeOf(pointer))
-    const lengths = lengthBetween(length, budget)
-    if (texts === ANY_TEXT) return lengths
-    const counted = intersect(texts, lengths, budget)
-    if (counted.edges.length <= MAX_COUNTED_STATES) return counted
+    if (texts === ANY_TEXT) return lengthBetween(length, budget)
+    const counted = countedTexts(texts, length, budget)
+    if (counted !== null) return counted
     throw refuseGrammar(`a pattern counted to this length takes more than ${MAX_COUNTED_STATES} states`, placeOf(pointer))
+  }
+
+  /** Likewise, with a smaller maxLength where the given one takes too many states: URIs of at most 2,083 characters are written shorter. */
+  private withShorterLength(texts: CharAutomaton, length: LengthRange, pointer: string): CharAutomaton {
+    if (length.max === null || texts === ANY_TEXT) return this.withLength(texts, length, pointer)
+    const budget = this.budget.at(placeOf(pointer))
+    const counted = countedTexts(texts, length, budget)
+    if (counted !== null) return counted
+    const max = Math.max(length.min, Math.floor(MAX_COUNTED_STATES / texts.edges.length))
+    return this.withLength(texts, { min: length.min, max: Math.min(max, length.max) }, pointer)
+  }
+}
+
+interface LengthRange {
+  readonly min: number
+  readonly max: number | null
+}
+
+/** null = too many states. */
+function countedTexts(texts: CharAutomaton, length: LengthRange, budget: CharBudget): CharAutomaton | null {
+  const longest = length.max ?? length.min
+  if (longest > budget.maxStates) return null
+  const small = budget.withMaxStates(Math.max(2 * MAX_COUNTED_STATES, longest + 1))
+  const lengths = lengthBetween(length, small)
+  try {
+    const counted = intersect(texts, lengths, small)
+    return counted.edges.length <= MAX_COUNTED_STATES ? counted : null
+  } catch (error) {
+    if (error instanceof InferdError && small.stepsLeft >= 0) return null
+    throw error
   }
 }

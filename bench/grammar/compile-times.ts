@@ -13,7 +13,7 @@ import type { XGrammarTimes } from './xgrammar-times.ts'
 
 const NUM_RUNS = Number(process.argv[2] ?? 50)
 const NUM_TOOLS = 5
-const XGRAMMAR_TIMEOUT_MS = 60_000
+const XGRAMMAR_TIMEOUT_MS = 30_000
 const AIM_MS = 20
 const XGRAMMAR_SCRIPT = path.join(import.meta.dirname, 'xgrammar-times.ts')
 
@@ -37,11 +37,11 @@ console.log('| schema | median ms | p95 | processor | states | xgrammar: grammar
 const slow: string[] = []
 for (const [name, spec, schema] of specs) {
   const times = timesOf(spec)
-  if (times.medianMs > AIM_MS) slow.push(`${name} (${times.medianMs.toFixed(1)} ms)`)
+  if (times.cpuMs > AIM_MS) slow.push(`${name} (${times.cpuMs.toFixed(1)} ms)`)
   const ours = [times.medianMs, times.p95Ms, times.cpuMs].map((ms) => ms.toFixed(2))
   console.log(`| ${[name, ...ours, times.numStates, ...(schema === null ? ['', ''] : xgrammarCells(schema))].join(' | ')} |`)
 }
-console.log(`\nAbove ${AIM_MS} ms: ${slow.length === 0 ? 'none' : slow.join(', ')}`)
+console.log(`\nAbove ${AIM_MS} ms of processor time: ${slow.length === 0 ? 'none' : slow.join(', ')}`)
 
 function outputOf(schema: JsonRecord): OutputSpec {
   return { format: { kind: 'json-schema', schema, whitespace: 'flexible' }, tools: null, reasoning: null }

@@ -130,3 +130,16 @@ test('a grammar that turns out too ambiguous for its text is the fault of who se
   )
   expect(() => failing(new Error('broken')).fillMask(new Uint32Array(64))).toThrow('broken')
 })
+
+test.each(['piece-llama2', 'piece-gemma', 'bpe-llama3', 'bpe-qwen2', 'bpe-smollm'])(
+  'text is forced with the tokens of %s, also where it puts a space before a word',
+  (name) => {
+    const file = path.resolve(import.meta.dirname, `../../../tests/fixtures/tokenizers/${name}.json`)
+    const other = loadTokenizerFromFolder({ tokenizerJson: JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>, tokenizerConfig: null })
+    const words = createNativeVocabulary(Array.from({ length: other.vocabSize }, (_, id) => other.tokenBytes(id)))
+    const format: OutputFormat = { kind: 'choice', choices: ['the first of them', 'the first of all'] }
+    const guide = new GrammarGuide(words.load(compileOutput({ format, tools: null, reasoning: null })).createMatcher(), other)
+    const forced = Buffer.concat(guide.forcedTokens(64).map((id) => other.tokenBytes(id))).toString()
+    expect('the first of '.startsWith(forced) && forced.length >= 'the first'.length, forced).toBe(true)
+  },
+)

@@ -7,6 +7,13 @@ import type { Tokenizer } from '#engine/tokenizers/tokenizer'
 
 /** A forced text is looked for so far ahead; what is longer is found after the next step. */
 const MAX_FORCED_BYTES = 512
+/** SentencePiece puts a space before what begins a text: behind a line break it does not. */
+const SPELLINGS = [
+  { lead: '', parseSpecial: true },
+  { lead: '', parseSpecial: false },
+  { lead: '\n', parseSpecial: false },
+] as const
+const LEAD_BYTE = 0x0a
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export class GrammarGuide implements TokenGuide {
@@ -77,11 +84,12 @@ export class GrammarGuide implements TokenGuide {
     this.ahead.push(tokenId)
   }
 
-  /** No tokens when the tokenizer has no spelling with exactly these bytes (SentencePiece puts a space before a word). */
+  /** No tokens when the tokenizer has no spelling with exactly these bytes. */
   private spell(text: string): readonly number[] {
-    for (const parseSpecial of [true, false]) {
-      const tokenIds = this.tokenizer.encode(text, { parseSpecial, addSpecial: false })
-      if (this.bytesOf(tokenIds) === text) return tokenIds
+    for (const { lead, parseSpecial } of SPELLINGS) {
+      const tokenIds = this.tokenizer.encode(lead + text, { parseSpecial, addSpecial: false })
+      const start = tokenIds.findIndex((tokenId) => lead !== '' && this.tokenizer.tokenBytes(tokenId).at(-1) === LEAD_BYTE) + 1
+      if (this.bytesOf(tokenIds.slice(start)) === text) return tokenIds.slice(start)
     }
     return []
   }

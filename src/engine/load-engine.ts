@@ -74,7 +74,11 @@ async function buildEngine(files: ModelFiles, options: EngineOptions, hooks: Loa
   })
   const chatTemplate = files.chatTemplate === null ? null : ChatTemplate.compile(files.chatTemplate)
   const makeVocabulary = options.kernels === 'native' ? createNativeVocabulary : createReferenceVocabulary
-  const grammars = new GrammarLibrary({ makeVocabulary: () => makeVocabulary(grammarTokens(tokenizer)), clock: hooks.clock ?? systemClock })
+  const grammars = new GrammarLibrary({
+    makeVocabulary: () => makeVocabulary(grammarTokens(tokenizer)),
+    clock: hooks.clock ?? systemClock,
+    maxJobs: options.maxWaitingRequests,
+  })
   void grammars.warmLater()
   return new LocalEngine({
     facts: modelFacts({ files, config, contextLength, chatTemplate }),

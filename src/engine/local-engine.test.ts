@@ -10,7 +10,7 @@ import { createReferenceVocabulary } from './grammar/reference-matcher.ts'
 import { LocalEngine } from './local-engine.ts'
 import { GrammarLibrary } from './structured-output/grammar-library.ts'
 
-const NO_GRAMMARS = new GrammarLibrary({ makeVocabulary: () => createReferenceVocabulary([]), clock: systemClock })
+const NO_GRAMMARS = new GrammarLibrary({ makeVocabulary: () => createReferenceVocabulary([]), clock: systemClock, maxJobs: 64 })
 const MEMORY = { weightsBytes: 0, kvCacheBytes: 0, activationBytes: 0 }
 
 /** A core that holds requests until told to answer. */

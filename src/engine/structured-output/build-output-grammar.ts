@@ -9,6 +9,7 @@ import { GrammarBuilder } from '#engine/grammar/grammar-builder'
 import type { GrammarLimits } from '#engine/grammar/grammar-limits'
 import { lowerJsonObject, lowerJsonSchema } from '#engine/grammar/json-schema/lower-json-schema'
 import { regexMatchingWhole } from '#engine/grammar/regex/compile-regex'
+import { textsExpr } from '#engine/grammar/texts-expr'
 import { InferdError } from '#contract/errors'
 import type { OutputFormat, ToolDefinition } from '#contract/generate'
 import { toolSyntaxNamed } from '#engine/chat-format/tool-syntaxes/find-tool-syntax'
@@ -37,7 +38,7 @@ function contentExpr(builder: GrammarBuilder, format: OutputFormat, limits: Gram
     case 'json-schema':
       return lowerJsonSchema(builder, format.schema, { whitespace: format.whitespace, limits, closedObjects: true, unenforced: 'refuse' })
     case 'regex':
-      return { kind: 'regular', automaton: regexMatchingWhole(format.pattern, limits, new CharBudget(limits)) }
+      return textsExpr(regexMatchingWhole(format.pattern, limits, new CharBudget(limits)), (texts) => texts)
     case 'grammar':
       return builder.embed(parseGbnf(format.source, limits))
     case 'choice':

@@ -12,7 +12,15 @@ function choiceSpec(...choices: string[]): OutputSpec {
 const open: GrammarCompiler[] = []
 
 function makeCompiler(options: Partial<GrammarCompilerOptions> = {}): GrammarCompiler {
-  const compiler = new GrammarCompiler({ maxCompileMs: 60_000, maxStartMs: 60_000, maxJobs: 4, maxHeapMb: 128, clock: systemClock, ...options })
+  const compiler = new GrammarCompiler({
+    maxCompileMs: 60_000,
+    maxStartMs: 60_000,
+    maxJobs: 4,
+    maxQueuedLength: 10_000,
+    maxHeapMb: 128,
+    clock: systemClock,
+    ...options,
+  })
   open.push(compiler)
   return compiler
 }
@@ -57,6 +65,20 @@ test('a job more than may wait is refused as overloaded', async () => {
   await expect(compiler.compile(choiceSpec('3'), never)).rejects.toMatchObject({ code: 'overloaded' })
   expect(await Promise.all(jobs)).toHaveLength(2)
   await compiler.compile(choiceSpec('4'), never)
+})
+
+test('jobs whose sources are too long together are refused as overloaded, and make room when they end', async () => {
+  const compiler = makeCompiler()
+  const long = choiceSpec('x'.repeat(6000))
+  const first = compiler.compile(long, never)
+  await expect(compiler.compile(long, never)).rejects.toMatchObject({ code: 'overloaded' })
+  const controller = new AbortController()
+  const short = compiler.compile(choiceSpec('y'.repeat(3000)), controller.signal)
+  controller.abort()
+  await expect(short).rejects.toMatchObject({ code: 'cancelled' })
+  const other = compiler.compile(choiceSpec('y'.repeat(3000)), never)
+  await Promise.all([first, other])
+  await compiler.compile(long, never)
 })
 
 test('a job that passes its time is refused with its thread, and the next one gets a new thread', async () => {

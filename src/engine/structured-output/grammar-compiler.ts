@@ -8,15 +8,16 @@ import type { Clock } from '#base/clock'
 import { fromErrorRecord, InferdError } from '#contract/errors'
 import type { Automaton } from '#engine/grammar/automaton'
 import type { CompileAnswer } from './compile-messages.ts'
-import type { OutputSpec } from './output-spec.ts'
+import { keyOf, type OutputSpec } from './output-spec.ts'
 
 export interface GrammarCompilerOptions {
   /** Of one compilation, from the moment the thread has it. */
   readonly maxCompileMs: number
   /** The thread must have loaded its code by then. */
   readonly maxStartMs: number
-  /** Jobs that wait or run; the next is refused as overloaded. */
+  /** Jobs that wait or run, and the length of all their keys; what goes beyond is refused as overloaded. */
   readonly maxJobs: number
+  readonly maxQueuedLength: number
   /** Heap of the thread. */
   readonly maxHeapMb: number
   readonly clock: Clock
@@ -25,6 +26,7 @@ export interface GrammarCompilerOptions {
 interface Job {
   readonly id: number
   readonly spec: OutputSpec
+  readonly length: number
   readonly resolve: (automaton: Automaton) => void
   readonly reject: (error: InferdError) => void
 }
@@ -40,6 +42,7 @@ export class GrammarCompiler {
   /** Of what the thread does now: starting, or the first job. */
   private deadline: AbortController | null = null
   private numJobs = 0
+  private queuedLength = 0
   private isClosed = false
 
   constructor(options: GrammarCompilerOptions) {
@@ -52,12 +55,14 @@ export class GrammarCompiler {
    */
   compile(spec: OutputSpec, signal: AbortSignal): Promise<Automaton> {
     if (this.isClosed) return Promise.reject(closingError())
-    if (this.jobs.length >= this.options.maxJobs) {
+    const { length } = keyOf(spec)
+    if (this.jobs.length >= this.options.maxJobs || this.queuedLength + length > this.options.maxQueuedLength) {
       return Promise.reject(new InferdError('overloaded', `${this.jobs.length} grammars wait to be compiled already`))
     }
     return new Promise((resolve, reject) => {
-      const job: Job = { id: this.numJobs++, spec, resolve, reject }
+      const job: Job = { id: this.numJobs++, spec, length, resolve, reject }
       this.jobs.push(job)
+      this.queuedLength += length
       const onAbort = (): void => this.drop(job)
       signal.addEventListener('abort', onAbort, { once: true })
       if (this.jobs.length === 1) this.next()
@@ -80,7 +85,10 @@ export class GrammarCompiler {
   private drop(job: Job): void {
     const index = this.jobs.indexOf(job)
     // The first is with the thread; its answer finds nobody listening.
-    if (index > 0) this.jobs.splice(index, 1)
+    if (index > 0) {
+      this.jobs.splice(index, 1)
+      this.queuedLength -= job.length
+    }
     job.reject(new InferdError('cancelled', 'the request was cancelled'))
   }
 
@@ -160,6 +168,7 @@ export class GrammarCompiler {
   private settle(id: number, end: (job: Job) => void): void {
     const job = this.jobs.shift()
     assert(job !== undefined && job.id === id, 'the thread answers the job that it was given')
+    this.queuedLength -= job.length
     end(job)
     this.next()
   }

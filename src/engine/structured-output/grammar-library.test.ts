@@ -10,7 +10,7 @@ const BYTES = Array.from({ length: 256 }, (_, byte) => Uint8Array.of(byte))
 const spec = (...choices: string[]): OutputSpec => ({ format: { kind: 'choice', choices }, tools: null, reasoning: null })
 
 async function withLibrary(run: (library: GrammarLibrary) => Promise<void>): Promise<void> {
-  const library = new GrammarLibrary({ makeVocabulary: () => createReferenceVocabulary(BYTES), clock: systemClock })
+  const library = new GrammarLibrary({ makeVocabulary: () => createReferenceVocabulary(BYTES), clock: systemClock, maxJobs: 64 })
   try {
     await run(library)
   } finally {

@@ -9,6 +9,8 @@ export interface GrammarLibraryOptions {
   /** Made at the first use: building it takes some tenths of a second for a large vocabulary. */
   readonly makeVocabulary: () => TokenVocabulary
   readonly clock: Clock
+  /** Requests that may wait for their grammars to be compiled. */
+  readonly maxJobs: number
   readonly cacheLimits?: GrammarCacheLimits
 }
 
@@ -17,7 +19,7 @@ const DEFAULT_CACHE_LIMITS: GrammarCacheLimits = { maxTenantBytes: 32 * 2 ** 20,
 const WARM_AFTER_MS = 1500
 const MAX_COMPILE_MS = 900
 const MAX_START_MS = 30_000
-const MAX_COMPILE_JOBS = 64
+const MAX_QUEUED_LENGTH = 64 * 2 ** 20
 const MAX_COMPILE_HEAP_MB = 256
 
 export interface GrammarStats {
@@ -43,14 +45,15 @@ export class GrammarLibrary {
   /** By tenant and key. */
   private readonly pending = new Map<string, Pending>()
 
-  constructor({ makeVocabulary, clock, cacheLimits = DEFAULT_CACHE_LIMITS }: GrammarLibraryOptions) {
+  constructor({ makeVocabulary, clock, maxJobs, cacheLimits = DEFAULT_CACHE_LIMITS }: GrammarLibraryOptions) {
     this.makeVocabulary = makeVocabulary
     this.clock = clock
     this.cache = new GrammarCache(cacheLimits)
     this.compiler = new GrammarCompiler({
       maxCompileMs: MAX_COMPILE_MS,
       maxStartMs: MAX_START_MS,
-      maxJobs: MAX_COMPILE_JOBS,
+      maxJobs,
+      maxQueuedLength: MAX_QUEUED_LENGTH,
       maxHeapMb: MAX_COMPILE_HEAP_MB,
       clock,
     })

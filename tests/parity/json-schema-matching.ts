@@ -31,7 +31,7 @@ export function accepts(grammar: LoadedGrammar, text: string): boolean {
 
 export function ajvFor(schema: JsonRecord): (value: unknown) => boolean {
   const isDraft7 = String(schema['$schema'] ?? '').includes('draft-07')
-  const ajv = isDraft7 ? new Ajv({ strict: false }) : new Ajv2020({ strict: false })
+  const ajv = isDraft7 ? new Ajv({ strict: false, logger: false }) : new Ajv2020({ strict: false, logger: false })
   formats.default(ajv)
   const validate = ajv.compile(schema)
   return (value) => validate(value) as boolean

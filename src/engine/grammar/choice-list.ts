@@ -1,6 +1,11 @@
 /** A list of choices: the text is exactly one of them. */
+import { CharBudget } from './char-algebra-budget.ts'
+import { fromTexts } from './char-algebra-texts.ts'
 import { type Expr, text } from './grammar.ts'
 import { type GrammarLimits, refuseGrammar } from './grammar-limits.ts'
+
+/** More are joined where they begin and end alike. */
+const MAX_SPELLED_CHOICES = 32
 
 /** Throws InferdError for an empty list, duplicates, and beyond the limits. */
 export function choiceListExpr(choices: readonly string[], limits: GrammarLimits): Expr {
@@ -17,5 +22,7 @@ export function choiceListExpr(choices: readonly string[], limits: GrammarLimits
     if (before !== undefined) throw refuseGrammar(`a choice is the same as choice ${before + 1}`, place)
     seen.set(choice, index)
   })
-  return { kind: 'choice', items: choices.map(text) }
+  if (choices.length <= MAX_SPELLED_CHOICES) return { kind: 'choice', items: choices.map(text) }
+  // As many states as there are characters always suffice.
+  return { kind: 'regular', automaton: fromTexts(choices, new CharBudget({ maxCharStates: limits.maxSourceBytes + 1 })) }
 }

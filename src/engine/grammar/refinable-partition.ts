@@ -26,10 +26,10 @@ export class RefinablePartition {
     this.past[0] = numElements
   }
 
-  /** A set for each label. */
+  /** A set for each label; labels are small numbers from 0. */
   static byLabel(labels: readonly number[]): RefinablePartition {
     const partition = new RefinablePartition(labels.length)
-    partition.elements.sort((a, b) => labels[a]! - labels[b]!)
+    sortByLabel(partition.elements, labels)
     partition.numSets = 0
     for (const [place, element] of partition.elements.entries()) {
       partition.places[element] = place
@@ -80,4 +80,14 @@ export class RefinablePartition {
     }
     this.touched = []
   }
+}
+
+/** Counting sort: `elements` holds 0 to n-1. */
+function sortByLabel(elements: Int32Array, labels: readonly number[]): void {
+  let numLabels = 0
+  for (const label of labels) numLabels = Math.max(numLabels, label + 1)
+  const next = new Int32Array(numLabels + 1)
+  for (const label of labels) next[label + 1]! += 1
+  for (let label = 0; label < numLabels; label++) next[label + 1]! += next[label]!
+  for (let element = 0; element < labels.length; element++) elements[next[labels[element]!]!++] = element
 }

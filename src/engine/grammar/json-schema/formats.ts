@@ -61,8 +61,17 @@ const MEANINGS: ReadonlyMap<string, FormatMeaning> = new Map<string, FormatMeani
   ['uri-reference', texts(`(?:[A-Za-z][A-Za-z0-9+.-]*:${HIERARCHY}|${HIERARCHY}|/?(?:[A-Za-z0-9._~!$&'()*+,;=@-]+(?:/${RELATIVE_PATH})?)?)${QUERY}`)],
   ['json-pointer', texts('(?:/(?:[^~/]|~0|~1)*)*', true)],
   ['relative-json-pointer', texts('(?:0|[1-9][0-9]{0,8})(?:#|(?:/(?:[^~/]|~0|~1)*)*)')],
-  ['byte', texts('(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?')],
+  ...['byte', 'base64'].map((name): [string, FormatMeaning] => [name, texts('(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?')]),
+  ['jwt', texts('[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]*')],
 ])
+
+/** Of the dialects that cannot be written here. */
+const REFUSED = new Set(['regex', 'idn-email', 'idn-hostname', 'iri', 'iri-reference', 'uri-template'])
+
+/** It says something of the text, whatever stands beside it. */
+export function isStandardFormat(name: string): boolean {
+  return MEANINGS.has(name) || REFUSED.has(name)
+}
 
 /** null = not enforced. */
 export function formatOf(name: string): FormatMeaning | null {

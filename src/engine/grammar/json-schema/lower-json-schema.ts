@@ -6,6 +6,7 @@ import type { JsonValue, JsonWhitespace } from '#contract/generate'
 import { choice, type Expr, NOTHING, type RuleId, sequence, text } from '../grammar.ts'
 import type { GrammarBuilder } from '../grammar-builder.ts'
 import { type GrammarLimits, refuseGrammar } from '../grammar-limits.ts'
+import { textsExpr } from '../texts-expr.ts'
 import { Enforcement } from './enforcement.ts'
 import { SchemaExpander } from './expand-schema.ts'
 import { JsonText, spelledTexts } from './json-text.ts'
@@ -164,7 +165,7 @@ export class SchemaLowering {
   private lowerString(shape: Shape): Expr {
     const texts = this.expander.languages.ofShape(shape, false)
     if (texts === null) return this.json.string(shape.string.minLength, shape.string.maxLength)
-    return this.builder.add(`string-${shape.pointer}`, sequence(text('"'), { kind: 'regular', automaton: spelledTexts(texts) }, text('"')))
+    return this.builder.add(`string-${shape.pointer}`, sequence(text('"'), textsExpr(texts, spelledTexts), text('"')))
   }
 
   private refuseExcluded(shape: Shape, types: number): void {

@@ -1,6 +1,7 @@
 /** Keywords into shapes: what one schema says by itself, and what its opposite says. Its applicators are `expand-schema.ts`. */
 import { refuseGrammar } from '../grammar-limits.ts'
 import { complement } from '../char-algebra.ts'
+import { isStandardFormat } from './formats.ts'
 import type { Keywords, TypeName } from './read-keywords.ts'
 import { placeOf, type SchemaNode } from './schema-source.ts'
 import {
@@ -58,7 +59,9 @@ export function shapeOfKeywords(keywords: Keywords, pointer: string, languages: 
   for (const values of keywords.valueSets) {
     shape = mergeShapes(shape, { ...ANY_SHAPE, values: new Map(values.map((value) => [canonicalText(value), value])) })
   }
-  if (keywords.format !== null) shape = mergeShapes(shape, languages.ofFormat(keywords.format, `${pointer}/format`))
+  // zod writes the names of its own formats beside the patterns that spell them out.
+  const isSpelledOut = (keywords.pattern !== null || keywords.allOf.length > 0) && keywords.format !== null && !isStandardFormat(keywords.format)
+  if (keywords.format !== null && !isSpelledOut) shape = mergeShapes(shape, languages.ofFormat(keywords.format, `${pointer}/format`))
   return shape.types === ANY_SHAPE.types && shape.values === null && isFree(shape) ? ANY_SHAPE : shape
 }
 

@@ -221,9 +221,12 @@ class NativeExecutor final : public Napi::ObjectWrap<NativeExecutor>, public Com
       throw Napi::Error::New(info.Env(), "an array of the step is too short");
     const char* fault = executor_->find_fault(step, sampling);
     if (fault != nullptr) throw Napi::Error::New(info.Env(), fault);
+    // All that may throw comes before there is a promise: nobody would settle it.
+    const bool isGated = samplingObject.Get("fillMasks").IsFunction();
+    const StepOutputs outputs = read_outputs(info[2].As<Napi::Object>());
     for (size_t i = 0; i < 3; i++) borrow(info[i]);
     const Napi::Value promise = begin(info.Env());
-    executor_->start_step(step, sampling, samplingObject.Get("fillMasks").IsFunction(), read_outputs(info[2].As<Napi::Object>()), this);
+    executor_->start_step(step, sampling, isGated, outputs, this);
     return promise;
   }
 

@@ -28,7 +28,7 @@ int main(int argc, char** argv) {
     if (std::strcmp(argv[i], "executor") == 0) test::test_executor(*find_kernels(""));
     if (std::strcmp(argv[i], "sampling") == 0) test::test_sampling();
     if (std::strcmp(argv[i], "pool") == 0) test::test_pool();
-    if (std::strcmp(argv[i], "grammar") == 0) test::test_grammar();
+    if (std::strcmp(argv[i], "grammar") == 0) test::test_grammar(), test::test_grammar_masks();
   }
   std::printf("ok\n");
   return 0;

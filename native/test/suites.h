@@ -10,6 +10,7 @@ void test_rows(const KernelTable& kernels);
 void test_sampling();
 void test_pool();
 void test_grammar();
+void test_grammar_masks();
 /** Steps on several threads; kernels may be toys that only touch the same rows. */
 void test_executor(const KernelTable& kernels);
 

@@ -1,5 +1,6 @@
 #include "grammar/automaton.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace inferd::grammar {
@@ -56,6 +57,17 @@ const char* find_byte_fault(const AutomatonTables& t) {
   return stay_in_rule(t, t.byteStarts, t.byteTarget) ? nullptr : "a byte edge leaves its rule";
 }
 
+void sort_token_edges(AutomatonTables& t) {
+  std::vector<std::pair<int32_t, int32_t>> edges;
+  for (size_t s = 0; s < static_cast<size_t>(t.numStates); s++) {
+    const size_t begin = static_cast<size_t>(t.tokenStarts[s]), end = static_cast<size_t>(t.tokenStarts[s + 1]);
+    edges.clear();
+    for (size_t edge = begin; edge < end; edge++) edges.emplace_back(t.tokenIds[edge], t.tokenTarget[edge]);
+    std::sort(edges.begin(), edges.end());
+    for (size_t i = 0; i < edges.size(); i++) t.tokenIds[begin + i] = edges[i].first, t.tokenTarget[begin + i] = edges[i].second;
+  }
+}
+
 template <typename ELEMENT> size_t bytes_of(const std::vector<ELEMENT>& values) { return values.capacity() * sizeof(ELEMENT); }
 
 }  // namespace
@@ -72,6 +84,7 @@ const char* find_fault(const AutomatonTables& t, int32_t vocabSize) {
 }
 
 Automaton::Automaton(AutomatonTables tables) : tables_(std::move(tables)) {
+  sort_token_edges(tables_);
   const AutomatonTables& t = tables_;
   states_.reserve(static_cast<size_t>(t.numStates));
   for (size_t s = 0; s < static_cast<size_t>(t.numStates); s++) {

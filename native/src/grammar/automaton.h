@@ -50,6 +50,7 @@ class Automaton {
   /** Tables without a fault. */
   explicit Automaton(AutomatonTables tables);
 
+  /** The token edges of a state ascend by token. */
   const AutomatonTables& tables() const { return tables_; }
   const State& state(int32_t state) const { return states_[static_cast<size_t>(state)]; }
   int32_t rule_start(int32_t rule) const { return tables_.ruleStart[static_cast<size_t>(rule)]; }

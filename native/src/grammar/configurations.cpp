@@ -82,8 +82,9 @@ void Stepper::move_token(ConfigurationArena& arena, const Position& from, int32_
     const Configuration at = arena.configurations[i];
     const State& state = automaton_.state(at.state);
     if (!state.may_leave(at.count)) continue;
-    for (int32_t edge = state.tokenBegin; edge < state.tokenEnd; edge++) {
-      if (t.tokenIds[static_cast<size_t>(edge)] != token) continue;
+    const auto first = t.tokenIds.begin() + state.tokenBegin, last = t.tokenIds.begin() + state.tokenEnd;
+    for (auto id = std::lower_bound(first, last, token); id != last && *id == token; ++id) {
+      const ptrdiff_t edge = id - t.tokenIds.begin();
       const int32_t target = t.tokenTarget[static_cast<size_t>(edge)];
       add(arena, target, automaton_.state(target).count_on_arrival(at.count), at.frame);
     }

@@ -16,7 +16,7 @@ namespace inferd::grammar {
 /** MAX_CONFIGURATIONS of token-matcher.ts. */
 constexpr int32_t kMaxConfigurations = 20000;
 /** Configurations, callers and returns looked at for one position: a bound of time where the set itself stays small. */
-constexpr int64_t kMaxPositionWork = 16 * kMaxConfigurations;
+constexpr int64_t kMaxPositionWork = 4 * kMaxConfigurations;
 /** `returnState` of the root's caller: the text ends. */
 constexpr int32_t kTextEnd = -1;
 
@@ -78,6 +78,8 @@ class Stepper {
 
   /** Configurations, callers and returns looked at since the beginning. */
   int64_t work() const { return work_; }
+  /** Counts work that others do for a position. */
+  void add_work(int64_t work) { work_ += work; }
   size_t memory_bytes() const { return configurations_.memory_bytes() + callers_.memory_bytes() + frameOfRule_.capacity() * sizeof(RuleFrame); }
   /** Gives back what a very large position took. */
   void trim();

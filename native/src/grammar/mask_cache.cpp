@@ -45,18 +45,25 @@ TableKey MaskCache::key_of(NodeSetId nodes, int32_t stateIndex, int32_t count, b
   return {nodes, flagged, std::clamp(state.ruleMin - count, 0, reach), remaining};
 }
 
-const MaskEntry* MaskCache::entry(NodeSetId nodes, int32_t state, int32_t count, bool needsExits, int64_t maxWork) {
+const MaskEntry* MaskCache::entry(NodeSetId nodes, int32_t state, int32_t count, bool needsExits, int64_t& work, int64_t maxWork) {
   const TableKey key = key_of(nodes, state, count, needsExits);
   const int32_t known = index_.find(key);
   if (known >= 0) {
-    const MaskEntry& entry = entries_[static_cast<size_t>(known)];
-    return entry.work <= maxWork ? &entry : nullptr;
+    MaskEntry& entry = entries_[static_cast<size_t>(known)];
+    if (entry.countedIn == mask_) return &entry;
+    if (entry.work > maxWork - work) return nullptr;
+    entry.countedIn = mask_;
+    work += entry.work;
+    return &entry;
   }
   MaskEntry entry;
-  if (!compute(nodes, state, count, needsExits, maxWork, entry)) return nullptr;
+  if (!compute(nodes, state, count, needsExits, maxWork - work, entry)) return nullptr;
+  entry.countedIn = mask_;
+  work += entry.work;
   bytes_ += sizeof(MaskEntry) + bytes_of(entry.tokens) + bytes_of(entry.words) + bytes_of(entry.calls);
-  index_.find_or_insert(key, static_cast<int32_t>(entries_.size()));
+  // First the entry, then who points at it: memory may be refused between them.
   entries_.push_back(std::move(entry));
+  index_.find_or_insert(key, static_cast<int32_t>(entries_.size()) - 1);
   return &entries_.back();
 }
 
@@ -64,16 +71,21 @@ bool MaskCache::compute(NodeSetId nodes, int32_t stateIndex, int32_t count, bool
   const State& state = automaton_.state(stateIndex);
   needsExits_ = needsExits;
   work_ = 0;
-  arrivalIndex_.clear();
+  forget_walk();
   const bool isFreeText = nodes == kRootNodes && (state.flags & kFreeText) != 0 && state.callBegin == state.callEnd;
   const bool isDone = isFreeText ? walk_free_text(stateIndex, count, maxWork, entry) : walk_nodes(nodes, stateIndex, count, maxWork);
-  for (const int32_t token : tokens_) tokenWords_[static_cast<size_t>(token >> 5)] = 0;
   if (isDone) take_results(count, entry);
+  entry.work = work_;
+  return isDone;
+}
+
+/** What the last walk noted, however it ended. */
+void MaskCache::forget_walk() {
+  for (const int32_t token : tokens_) tokenWords_[static_cast<size_t>(token >> 5)] = 0;
   tokens_.clear();
   exits_.clear();
   arrivals_.clear();
-  entry.work = work_;
-  return isDone;
+  arrivalIndex_.clear();
 }
 
 /** At the root of the trie, in a state that free text leads back to: what is made of it alone is known, and only the stops are left to look at. */
@@ -188,15 +200,14 @@ void MaskCache::take_tokens(int32_t node) {
     uint32_t& word = tokenWords_[static_cast<size_t>(*token >> 5)];
     const uint32_t bit = 1u << (*token & 31);
     if ((word & bit) != 0) continue;
-    word |= bit;
     tokens_.push_back(*token);
+    word |= bit;
   }
 }
 
 void MaskCache::take_results(int32_t count, MaskEntry& entry) {
   if (tokens_.size() > tokenWords_.size()) {
-    entry.words.assign(tokenWords_.size(), 0);
-    for (const int32_t token : tokens_) entry.words[static_cast<size_t>(token >> 5)] |= 1u << (token & 31);
+    entry.words.assign(tokenWords_.begin(), tokenWords_.end());
   } else {
     entry.tokens.assign(tokens_.begin(), tokens_.end());
   }
@@ -205,7 +216,11 @@ void MaskCache::take_results(int32_t count, MaskEntry& entry) {
 }
 
 NodeSetId MaskCache::intern(std::vector<int32_t>& nodes) {
-  std::sort(nodes.begin(), nodes.end());
+  // Subtrees of a set overlap: then there are many more notes than nodes, and in no order.
+  if (!std::is_sorted(nodes.begin(), nodes.end())) {
+    std::sort(nodes.begin(), nodes.end());
+    work_ += 2 * static_cast<int64_t>(nodes.size());
+  }
   nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
   const uint64_t hash = hash_nodes(nodes);
   const auto [first, last] = nodeSetByHash_.equal_range(hash);
@@ -220,14 +235,16 @@ NodeSetId MaskCache::intern(std::vector<int32_t>& nodes) {
 }
 
 NodeSetId MaskCache::intern_text(TextRange text) {
-  const StampedTable::Found found = textIndex_.find_or_insert({text.first, text.last, 0, 0}, static_cast<NodeSetId>(nodeSets_.size()));
-  if (!found.isNew) return found.value;
+  const TableKey key{text.first, text.last, 0, 0};
+  const NodeSetId known = textIndex_.find(key);
+  if (known >= 0) return known;
   NodeSet& set = nodeSets_.emplace_back();
   set.text = text;
   set.isText = true;
   set.isListed = false;
   bytes_ += sizeof(NodeSet);
-  return found.value;
+  textIndex_.find_or_insert(key, static_cast<NodeSetId>(nodeSets_.size()) - 1);
+  return static_cast<NodeSetId>(nodeSets_.size()) - 1;
 }
 
 size_t MaskCache::scratch_bytes() const {

@@ -36,6 +36,8 @@ struct MaskEntry {
   std::vector<CallSite> calls;
   /** Nodes that were visited: what it would cost without the cache. */
   int64_t work = 0;
+  /** The mask that it was last counted in. */
+  uint64_t countedIn = 0;
 };
 
 class MaskCache {
@@ -43,10 +45,11 @@ class MaskCache {
   MaskCache(const TokenTrie& trie, const FreeText& freeText, const Automaton& automaton);
 
   /**
-   * The entry of a rule that stands in `state` with `count` at all nodes of a set. It lives until `clear`. Null when computing it visits
-   * more than maxWork nodes. Without `needsExits` nodes where the rule may end are left out.
+   * The entry of a rule that stands in `state` with `count` at all nodes of a set. It lives until `clear`. Without `needsExits` nodes where
+   * the rule may end are left out. Adds to `work` what it costs, once a mask, known before or not; null where that would exceed maxWork.
    */
-  const MaskEntry* entry(NodeSetId nodes, int32_t state, int32_t count, bool needsExits, int64_t maxWork);
+  const MaskEntry* entry(NodeSetId nodes, int32_t state, int32_t count, bool needsExits, int64_t& work, int64_t maxWork);
+  void begin_mask() { mask_++; }
   void clear();
   size_t memory_bytes() const { return bytes_ + index_.memory_bytes() + textIndex_.memory_bytes() + scratch_bytes(); }
 
@@ -78,6 +81,7 @@ class MaskCache {
   bool arrive(int32_t node, const State& state, int32_t stateIndex, int32_t count);
   void take_tokens(int32_t node);
   void take_results(int32_t count, MaskEntry& entry);
+  void forget_walk();
   NodeSetId intern(std::vector<int32_t>& nodes);
   size_t scratch_bytes() const;
 
@@ -89,6 +93,7 @@ class MaskCache {
   std::deque<NodeSet> nodeSets_;
   std::unordered_multimap<uint64_t, NodeSetId> nodeSetByHash_;
   size_t bytes_ = 0;
+  uint64_t mask_ = 0;
 
   // Of the walk that runs.
   bool needsExits_ = false;

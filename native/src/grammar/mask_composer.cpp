@@ -4,8 +4,12 @@
 
 namespace inferd::grammar {
 
+MaskComposer::MaskComposer(const Automaton& automaton, const TokenTrie& trie, const FreeText& freeText, MaskCache& cache)
+    : automaton_(automaton), freeText_(freeText), cache_(cache), maxWork_(std::max(kMaxComposedWork, kMaxComposedTries * trie.num_nodes())) {}
+
 bool MaskComposer::fill(const ConfigurationArena& arena, const Position& position, uint32_t* words) {
   arena_ = &arena;
+  cache_.begin_mask();
   items_.clear();
   frames_.clear();
   callers_.clear();
@@ -20,7 +24,8 @@ bool MaskComposer::fill(const ConfigurationArena& arena, const Position& positio
   while (!items_.empty()) {
     const Item item = items_.back();
     items_.pop_back();
-    if (++work_ > kMaxComposedWork || !process(item, words)) return false;
+    work_ += kItemWork;
+    if (work_ > maxWork_ || !process(item, words)) return false;
   }
   if (freeCodePoints_ > 0) freeText_.fill(freeCodePoints_, words);
   return true;
@@ -32,9 +37,8 @@ bool MaskComposer::process(const Item& item, uint32_t* words) {
   if (!state.may_leave(item.count)) return true;
   if (item.stage != Stage::kClosed && state.callBegin < state.callEnd) take_calls(item.state, item.count, item.frame, item.nodes);
   if (state.byteBegin == state.byteEnd) return true;
-  const MaskEntry* entry = cache_.entry(item.nodes, item.state, item.count, needs_exits(item.frame), kMaxComposedWork - work_);
+  const MaskEntry* entry = cache_.entry(item.nodes, item.state, item.count, needs_exits(item.frame), work_, maxWork_);
   if (entry == nullptr) return false;
-  work_ += entry->work;
   take_tokens(*entry, words);
   if (entry->textExits != kNoNodes) end_frame(item.frame, entry->textExits);
   if (entry->exits != kNoNodes) end_frame(item.frame, entry->exits);
@@ -53,8 +57,8 @@ void MaskComposer::take_calls(int32_t stateIndex, int32_t count, int32_t frame, 
   const AutomatonTables& t = automaton_.tables();
   const State& state = automaton_.state(stateIndex);
   const int32_t numPast = static_cast<int32_t>(arena_->frames.size());
-  for (int32_t edge = state.callBegin; edge < state.callEnd; edge++) {
-    work_++;
+  for (int32_t edge = state.callBegin; edge < state.callEnd && work_ <= maxWork_; edge++) {
+    work_ += kTableWork;
     const int32_t rule = t.callRule[static_cast<size_t>(edge)], returnState = t.callReturn[static_cast<size_t>(edge)];
     const StampedTable::Found called = frameIndex_.find_or_insert({rule, nodes, 0, 0}, static_cast<int32_t>(frames_.size()));
     if (called.isNew) {
@@ -85,7 +89,7 @@ void MaskComposer::end_frame(int32_t frame, NodeSetId nodes) {
 }
 
 void MaskComposer::arrive(const Caller& caller, NodeSetId nodes) {
-  work_++;
+  work_ += kTableWork;
   if (caller.returnState == kTextEnd || !arrived_.insert({caller.returnState, caller.count, caller.parent, nodes})) return;
   items_.push_back({caller.returnState, caller.count, caller.parent, nodes, Stage::kArrived});
 }

@@ -11,17 +11,21 @@
 namespace inferd::grammar {
 
 /**
- * Nodes, configurations and callers that one mask may look at this way. Sets of nodes can multiply where configurations at single nodes
- * do not; masks beyond it are made by a plain walk.
+ * What one mask may cost this way, in nodes of the trie visited: that many, or so many times the trie where it is large. Sets of nodes can
+ * multiply where configurations at single nodes do not; masks beyond it are made by a plain walk.
  */
-constexpr int64_t kMaxComposedWork = 4'000'000;
+constexpr int64_t kMaxComposedWork = 3'500'000, kMaxComposedTries = 8;
+/** What an item with its cached entry, and an arrival or a caller in their tables, cost in nodes visited. They bound memory too. */
+constexpr int64_t kItemWork = 64, kTableWork = 32;
 
 class MaskComposer {
  public:
-  MaskComposer(const Automaton& automaton, const FreeText& freeText, MaskCache& cache) : automaton_(automaton), freeText_(freeText), cache_(cache) {}
+  MaskComposer(const Automaton& automaton, const TokenTrie& trie, const FreeText& freeText, MaskCache& cache);
 
   /** Sets the bits of all tokens that byte edges allow. False: too much work, some bits are missing. Which one does not depend on the cache. */
   bool fill(const ConfigurationArena& arena, const Position& position, uint32_t* words);
+  /** What the last mask cost. */
+  int64_t work() const { return work_; }
   size_t memory_bytes() const;
   /** Gives back what a very large mask took. */
   void trim();
@@ -53,6 +57,7 @@ class MaskComposer {
   const Automaton& automaton_;
   const FreeText& freeText_;
   MaskCache& cache_;
+  int64_t maxWork_;
 
   // Of the mask in the making.
   const ConfigurationArena* arena_ = nullptr;

@@ -13,7 +13,7 @@ constexpr size_t kMinCompactAt = 512;
 
 Grammar::Grammar(std::shared_ptr<const Vocabulary> vocabulary, AutomatonTables tables, size_t maxCacheBytes)
     : vocabulary_(std::move(vocabulary)), automaton_(std::move(tables)), stepper_(automaton_), cache_(vocabulary_->trie, vocabulary_->freeText, automaton_),
-      composer_(automaton_, vocabulary_->freeText, cache_), maxCacheBytes_(maxCacheBytes) {}
+      composer_(automaton_, vocabulary_->trie, vocabulary_->freeText, cache_), maxCacheBytes_(maxCacheBytes) {}
 
 void Grammar::settle() {
   if (cache_.memory_bytes() > maxCacheBytes_) cache_.clear();
@@ -53,9 +53,10 @@ Answer Matcher::read_token(int32_t token, Position& at) {
   const uint8_t* bytes = trie.token_bytes(token);
   const int32_t length = trie.token_length(token);
   const Position start = at;
+  const int64_t maxWork = stepper.work() + std::max<int64_t>(kMaxReadWork, int64_t{32} * length);
   for (int32_t i = 0; i + 1 < length; i++) {
     const Answer answer = step(at, bytes[i]);
-    if (answer == Answer::kTooAmbiguous) return answer;
+    if (answer == Answer::kTooAmbiguous || stepper.work() > maxWork) return Answer::kTooAmbiguous;
     if (answer == Answer::kNo) break;
   }
   // The last byte and the token edges lead to one position.
@@ -107,7 +108,7 @@ Answer Matcher::walk(int32_t top, const Position& from, uint32_t* words) {
   };
   Stepper& stepper = grammar_->stepper();
   const TokenTrie& trie = grammar_->trie();
-  const int64_t maxWork = stepper.work() + kMaxWalkWork;
+  const int64_t maxWork = stepper.work() + std::max(kMaxWalkWork, kMaxWalkTries * trie.num_nodes());
   const int32_t topDepth = trie.node(top).depth, end = trie.node(top).end;
   const ConfigurationArena::Mark before = arena_.mark();
   std::vector<Level> path{{from, before}};
@@ -140,16 +141,27 @@ Answer Matcher::walk(int32_t top, const Position& from, uint32_t* words) {
   return answer;
 }
 
-void Matcher::fill_token_edges(uint32_t* words) const {
-  const Automaton& automaton = grammar_->automaton();
+template <typename VISIT> void Matcher::visit_token_states(VISIT visit) const {
+  StampedTable& visited = grammar_->visited();
+  visited.clear();
   for (size_t i = at_.begin; i < at_.end; i++) {
-    const State& state = automaton.state(arena_.configurations[i].state);
-    if (!state.may_leave(arena_.configurations[i].count)) continue;
+    const Configuration& at = arena_.configurations[i];
+    const State& state = grammar_->automaton().state(at.state);
+    if (state.tokenBegin == state.tokenEnd || !state.may_leave(at.count) || !visited.insert({at.state, 0, 0, 0})) continue;
+    grammar_->stepper().add_work(state.tokenEnd - state.tokenBegin);
+    if (!visit(state)) return;
+  }
+}
+
+void Matcher::fill_token_edges(uint32_t* words) const {
+  const std::vector<int32_t>& tokenIds = grammar_->automaton().tables().tokenIds;
+  visit_token_states([&](const State& state) {
     for (int32_t edge = state.tokenBegin; edge < state.tokenEnd; edge++) {
-      const int32_t token = automaton.tables().tokenIds[static_cast<size_t>(edge)];
+      const int32_t token = tokenIds[static_cast<size_t>(edge)];
       words[token >> 5] |= 1u << (token & 31);
     }
-  }
+    return true;
+  });
 }
 
 bool Matcher::is_complete() const {
@@ -185,29 +197,32 @@ Answer Matcher::forced_bytes(int64_t maxBytes, std::vector<uint8_t>& bytes) {
   const ConfigurationArena::Mark mark = arena_.mark();
   Position at = at_;
   Answer answer = Answer::kYes;
-  while (answer == Answer::kYes && static_cast<int64_t>(bytes.size()) < maxBytes) {
+  const int64_t maxWork = grammar_->stepper().work() + kMaxReadWork;
+  while (answer == Answer::kYes && static_cast<int64_t>(bytes.size()) < maxBytes && grammar_->stepper().work() <= maxWork) {
     const int32_t byte = forced_byte(at);
     if (byte < 0) break;
     bytes.push_back(static_cast<uint8_t>(byte));
     answer = step(at, static_cast<uint8_t>(byte));
   }
   arena_.cut(mark);
+  grammar_->settle();
   return answer;
 }
 
 int32_t Matcher::forced_token() const {
   if (at_.canEnd) return -1;
-  int32_t forced = -1;
   for (size_t i = at_.begin; i < at_.end; i++) {
     const State& state = grammar_->automaton().state(arena_.configurations[i].state);
-    if (!state.may_leave(arena_.configurations[i].count)) continue;
-    if (state.byteBegin < state.byteEnd) return -1;
-    for (int32_t edge = state.tokenBegin; edge < state.tokenEnd; edge++) {
-      const int32_t token = grammar_->automaton().tables().tokenIds[static_cast<size_t>(edge)];
-      if (forced >= 0 && forced != token) return -1;
-      forced = token;
-    }
+    if (state.byteBegin < state.byteEnd && state.may_leave(arena_.configurations[i].count)) return -1;
   }
+  const std::vector<int32_t>& tokenIds = grammar_->automaton().tables().tokenIds;
+  int32_t forced = -1;
+  visit_token_states([&](const State& state) {
+    const int32_t first = tokenIds[static_cast<size_t>(state.tokenBegin)], last = tokenIds[static_cast<size_t>(state.tokenEnd) - 1];
+    const bool isOne = first == last && (forced < 0 || forced == first);
+    forced = isOne ? first : -1;
+    return isOne;
+  });
   return forced;
 }
 
@@ -215,15 +230,16 @@ Answer Matcher::has_longer_token(const uint8_t* bytes, size_t length) {
   if (isTooAmbiguous_) return Answer::kTooAmbiguous;
   const TokenTrie& trie = grammar_->trie();
   const AutomatonTables& t = grammar_->automaton().tables();
-  for (size_t i = at_.begin; i < at_.end; i++) {
-    const State& state = grammar_->automaton().state(arena_.configurations[i].state);
-    if (!state.may_leave(arena_.configurations[i].count)) continue;
-    for (int32_t edge = state.tokenBegin; edge < state.tokenEnd; edge++) {
+  bool hasEdge = false;
+  visit_token_states([&](const State& state) {
+    for (int32_t edge = state.tokenBegin; !hasEdge && edge < state.tokenEnd; edge++) {
       const int32_t token = t.tokenIds[static_cast<size_t>(edge)];
       const size_t tokenLength = static_cast<size_t>(trie.token_length(token));
-      if (tokenLength > length && (length == 0 || std::memcmp(trie.token_bytes(token), bytes, length) == 0)) return Answer::kYes;
+      hasEdge = tokenLength > length && (length == 0 || std::memcmp(trie.token_bytes(token), bytes, length) == 0);
     }
-  }
+    return !hasEdge;
+  });
+  if (hasEdge) return Answer::kYes;
   const int32_t node = trie.find(bytes, length);
   if (node < 0 || trie.is_leaf(node)) return Answer::kNo;
   const ConfigurationArena::Mark mark = arena_.mark();

@@ -13,8 +13,10 @@
 
 namespace inferd::grammar {
 
-/** Configurations that a plain walk over the trie may look at. */
-constexpr int64_t kMaxWalkWork = 16'000'000;
+/** Configurations that a plain walk over the trie may look at: that many, or so many times the trie where it is large. */
+constexpr int64_t kMaxWalkWork = 1'000'000, kMaxWalkTries = 4;
+/** Those that reading a token, or looking for forced bytes, may look at. */
+constexpr int64_t kMaxReadWork = 1'000'000;
 
 struct Vocabulary {
   TokenTrie trie;
@@ -33,7 +35,9 @@ class Grammar {
   const Automaton& automaton() const { return automaton_; }
   Stepper& stepper() { return stepper_; }
   MaskComposer& composer() { return composer_; }
-  size_t memory_bytes() const { return automaton_.memory_bytes() + stepper_.memory_bytes() + cache_.memory_bytes() + composer_.memory_bytes(); }
+  /** States that one question has looked at; cleared by who asks. */
+  StampedTable& visited() { return visited_; }
+  size_t memory_bytes() const { return automaton_.memory_bytes() + stepper_.memory_bytes() + cache_.memory_bytes() + composer_.memory_bytes() + visited_.memory_bytes(); }
   /** Between two questions: holds the bounds of memory. */
   void settle();
 
@@ -43,6 +47,7 @@ class Grammar {
   Stepper stepper_;
   MaskCache cache_;
   MaskComposer composer_;
+  StampedTable visited_;
   size_t maxCacheBytes_;
 };
 
@@ -53,7 +58,7 @@ class Matcher {
   /** The start may be too ambiguous: then every answer is. */
   explicit Matcher(std::shared_ptr<Grammar> grammar);
 
-  /** Nothing has changed but after kYes. */
+  /** Nothing has changed but after kYes. Work beyond a bound is too ambiguous, here and below. */
   Answer accept(int32_t token);
   /** kYes, or kTooAmbiguous: then some bits may be missing. */
   Answer fill_mask(uint32_t* words);
@@ -61,6 +66,7 @@ class Matcher {
   Answer fill_mask_plainly(uint32_t* words);
   bool can_end() const { return at_.canEnd; }
   bool is_complete() const;
+  /** Fewer where finding more would be too much work. */
   Answer forced_bytes(int64_t maxBytes, std::vector<uint8_t>& bytes);
   /** -1: none. */
   int32_t forced_token() const;
@@ -77,6 +83,8 @@ class Matcher {
   Answer walk(int32_t node, const Position& from, uint32_t* words);
   int32_t forced_byte(const Position& at) const;
   void fill_token_edges(uint32_t* words) const;
+  /** Calls visit(state) once for each state that token edges leave now, until it is false. Many configurations may share a state. */
+  template <typename VISIT> void visit_token_states(VISIT visit) const;
 
   std::shared_ptr<Grammar> grammar_;
   ConfigurationArena arena_;

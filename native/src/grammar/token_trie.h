@@ -36,6 +36,8 @@ class TokenTrie {
   /** Adds the second tree; its texts are parts of tokens and have bytes. Its root has the same depth as the first one's. */
   void add_suffixes(std::vector<TrieText> suffixes);
   int32_t suffix_root() const { return suffixRoot_; }
+  /** Of the tree of whole tokens. */
+  int32_t num_nodes() const { return nodes_[kTrieRoot].end; }
   const TrieNode& node(int32_t node) const { return nodes_[static_cast<size_t>(node)]; }
   bool is_leaf(int32_t index) const { return node(index).end == index + 1; }
   bool has_token(int32_t index) const { return node(index).tokenBegin < node(index + 1).tokenBegin; }

@@ -80,9 +80,7 @@ double weight_of(float z, float max, double temperature) { return std::exp((stat
 int32_t draw_from_whole(const float* z, int32_t vocabSize, float max, double temperature, double u, SamplingScratch& scratch) {
   double total = 0;
   for (int32_t id = 0; id < vocabSize; id++) {
-    // The library's exp is slow at -infinity, and under a mask there may be very many.
-    const bool isForbidden = z[id] == -std::numeric_limits<float>::infinity();
-    scratch.weights[static_cast<size_t>(id)] = isForbidden ? 0 : weight_of(z[id], max, temperature);
+    scratch.weights[static_cast<size_t>(id)] = weight_of(z[id], max, temperature);
     total += scratch.weights[static_cast<size_t>(id)];
   }
   const double target = u * total;
@@ -248,11 +246,12 @@ void sample_row(const float* logits, int32_t vocabSize, const SamplingColumns& s
   bool isGathered = false;
   if (mask != nullptr) {
     const int32_t numAllowed = count_allowed(mask, vocabSize);
-    isGathered = numAllowed <= vocabSize / 2;
+    isGathered = numAllowed < vocabSize;
     // What is drawn from the allowed alone, in order of their ids, is what is drawn where all others have weight 0.
-    if (isGathered) numTokens = gather_allowed(z, mask, vocabSize, scratch.logits.data());
-    else forbid_others(z, mask, vocabSize, scratch.logits.data());
-    z = scratch.logits.data();
+    if (isGathered) {
+      numTokens = gather_allowed(z, mask, vocabSize, scratch.logits.data());
+      z = scratch.logits.data();
+    }
   }
   int32_t token = numTokens == 0 ? 0 : find_largest(z, numTokens);
   if (numTokens == 0 || z[token] == -std::numeric_limits<float>::infinity()) {

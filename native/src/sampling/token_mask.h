@@ -1,9 +1,9 @@
-// One bit per token of the vocabulary: which may come. Few allowed tokens are gathered, few forbidden ones crossed out.
+// One bit per token of the vocabulary: which may come. The allowed are gathered: to cross out the others would
+// leave a branch at each token that nothing predicts.
 #pragma once
 #include <bit>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 
 #include "sampling/sample_row.h"
 
@@ -27,7 +27,12 @@ inline int32_t count_allowed(const uint32_t* mask, int32_t vocabSize) {
 inline int32_t gather_allowed(const float* z, const uint32_t* mask, int32_t vocabSize, float* out) {
   int32_t count = 0;
   for (int32_t word = 0; word < count_words(vocabSize); word++)
-    for (uint32_t bits = mask_word(mask, word, vocabSize); bits != 0; bits &= bits - 1) out[count++] = z[word * 32 + std::countr_zero(bits)];
+    if (const uint32_t bits = mask_word(mask, word, vocabSize); bits == ~uint32_t{0}) {
+      std::memmove(out + count, z + word * 32, sizeof(float) * 32);
+      count += 32;
+    } else {
+      for (uint32_t rest = bits; rest != 0; rest &= rest - 1) out[count++] = z[word * 32 + std::countr_zero(rest)];
+    }
   return count;
 }
 
@@ -38,15 +43,6 @@ inline int32_t find_allowed(const uint32_t* mask, int32_t vocabSize, int32_t ind
   uint32_t bits = mask_word(mask, word, vocabSize);
   for (; index > 0; index--) bits &= bits - 1;
   return word * 32 + std::countr_zero(bits);
-}
-
-/** out = z, -infinity where the bit is 0. May work in place. Cheap where few are forbidden. */
-inline void forbid_others(const float* z, const uint32_t* mask, int32_t vocabSize, float* out) {
-  if (out != z) std::memcpy(out, z, sizeof(float) * static_cast<size_t>(vocabSize));
-  for (int32_t word = 0; word < count_words(vocabSize); word++) {
-    const uint32_t beyond = vocabSize - word * 32 >= 32 ? 0 : ~uint32_t{0} << (vocabSize - word * 32);
-    for (uint32_t bits = ~(mask[word] | beyond); bits != 0; bits &= bits - 1) out[word * 32 + std::countr_zero(bits)] = -std::numeric_limits<float>::infinity();
-  }
 }
 
 /** Null when every token is allowed. */

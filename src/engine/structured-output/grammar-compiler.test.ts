@@ -119,3 +119,28 @@ test('closing rejects what waits and takes nothing more', async () => {
   for (const outcome of await outcomes) expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'shutting_down' } })
   await expect(compiler.compile(choiceSpec('3'), never)).rejects.toMatchObject({ code: 'shutting_down' })
 })
+
+test('an answer that is under way when the compiler closes finds nobody', async () => {
+  const compiler = makeCompiler()
+  await compiler.compile(choiceSpec('warm'), never)
+  const job = compiler.compile(choiceSpec('late'), never)
+  const outcome = Promise.allSettled([job])
+  // The thread answers while this one stands still; its messages are read when it ends.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
+  await compiler.close()
+  expect(await outcome).toMatchObject([{ status: 'rejected', reason: { code: 'shutting_down' } }])
+})
+
+test('a job whose caller has gone before it came is refused and takes no place', async () => {
+  const compiler = makeCompiler({ maxJobs: 1 })
+  await expect(compiler.compile(choiceSpec('a'), AbortSignal.abort())).rejects.toMatchObject({ code: 'cancelled' })
+  expect((await compiler.compile(choiceSpec('b'), never)).matchesEmpty).toBe(false)
+})
+
+test('a thread that runs out of memory refuses its job, and the next one gets a new thread', async () => {
+  const compiler = makeCompiler({ maxHeapMb: 24 })
+  const large = compiler.compile({ format: { kind: 'regex', pattern: '(?:\\p{L}-){1,300}' }, tools: null, reasoning: null }, never)
+  const next = compiler.compile(choiceSpec('next'), never)
+  await expect(large).rejects.toMatchObject({ code: 'invalid_parameter', message: expect.stringContaining('24 MB') as string })
+  expect((await next).matchesEmpty).toBe(false)
+})

@@ -55,6 +55,7 @@ export class GrammarCompiler {
    */
   compile(spec: OutputSpec, signal: AbortSignal): Promise<Automaton> {
     if (this.isClosed) return Promise.reject(closingError())
+    if (signal.aborted) return Promise.reject(cancelledError())
     const { length } = keyOf(spec)
     if (this.jobs.length >= this.options.maxJobs || this.queuedLength + length > this.options.maxQueuedLength) {
       return Promise.reject(new InferdError('overloaded', `${this.jobs.length} grammars wait to be compiled already`))
@@ -78,8 +79,11 @@ export class GrammarCompiler {
     this.isClosed = true
     this.stopClock()
     for (const job of this.jobs.splice(0)) job.reject(closingError())
-    await this.worker?.terminate()
+    const { worker } = this
+    // What the thread has still sent is delivered when it ends, and is nobody's any more.
     this.worker = null
+    this.isReady = false
+    await worker?.terminate()
   }
 
   private drop(job: Job): void {
@@ -89,7 +93,7 @@ export class GrammarCompiler {
       this.jobs.splice(index, 1)
       this.queuedLength -= job.length
     }
-    job.reject(new InferdError('cancelled', 'the request was cancelled'))
+    job.reject(cancelledError())
   }
 
   /** Gives the thread its next job, when there is one. */
@@ -187,6 +191,10 @@ export class GrammarCompiler {
 
 function tooSlow(maxCompileMs: number): InferdError {
   return new InferdError('invalid_parameter', `the output's grammar took longer than ${maxCompileMs} ms to compile`, { param: 'output.format' })
+}
+
+function cancelledError(): InferdError {
+  return new InferdError('cancelled', 'the request was cancelled')
 }
 
 function closingError(): InferdError {

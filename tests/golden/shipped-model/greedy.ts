@@ -1,6 +1,6 @@
 /** Greedy decoding through the engine's door, with the two best tokens of every step. */
 import { generate, type Engine, type EngineOptions } from '#engine/engine'
-import { loadEngine } from '#engine/load-engine'
+import { loadEngine, type LoadHooks } from '#engine/load-engine'
 import { PLAIN_OUTPUT, type GenerateRequest } from '#contract/generate'
 
 export interface GreedyStep {
@@ -9,8 +9,8 @@ export interface GreedyStep {
   readonly best: readonly (readonly [number, number])[]
 }
 
-export function smallEngine(modelPath: string, overrides: Partial<EngineOptions> = {}): Promise<Engine> {
-  return loadEngine({
+export function smallEngine(modelPath: string, overrides: Partial<EngineOptions> = {}, hooks: LoadHooks = {}): Promise<Engine> {
+  const options: EngineOptions = {
     modelPath,
     kernels: 'native',
     isa: null,
@@ -23,7 +23,8 @@ export function smallEngine(modelPath: string, overrides: Partial<EngineOptions>
     maxWaitingRequests: 1024,
     numThreads: null,
     ...overrides,
-  })
+  }
+  return loadEngine(options, hooks)
 }
 
 export function greedyRequest(tokenIds: readonly number[], overrides: Partial<GenerateRequest> = {}): GenerateRequest {

@@ -4,6 +4,7 @@
  */
 import path from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { systemClock, type Clock } from '#base/clock'
 import { SeededRandom } from '#base/random'
 import type { GenerateRequest, JsonRecord } from '#contract/generate'
 import { generate, type Engine } from '#engine/engine'
@@ -19,6 +20,9 @@ const NUM_RANDOM_SCHEMAS = 140
 const MAX_TOKENS = 150
 /** More than run at the same time, and fewer than may wait for their grammars to be compiled. */
 const CONCURRENCY = 48
+const NUM_NOISY_SCHEMAS = 1000
+/** As the engine has it. */
+const MAX_TENANT_BYTES = 32 * 2 ** 20
 /** A line break, which may be of two characters, and then spaces or tabs. */
 const LONGEST_WHITE_SPACE = 42
 
@@ -35,6 +39,13 @@ interface Answer {
   readonly problem: string
 }
 
+/** Its sleeps only end when they are given up: a busy machine refuses no grammar. */
+const PATIENT_CLOCK: Clock = {
+  nowMs: () => systemClock.nowMs(),
+  wallMs: () => systemClock.wallMs(),
+  sleep: (_, signal) => new Promise((__, reject) => signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true })),
+}
+
 const cases = allCases()
 let engine: Engine
 let closingTokens: readonly number[]
@@ -42,7 +53,7 @@ let together: readonly Answer[]
 let numForcedTogether: number
 
 beforeAll(async () => {
-  engine = await smallEngine(MODEL)
+  engine = await smallEngine(MODEL, {}, { clock: PATIENT_CLOCK })
   closingTokens = await tokensThatClose()
   together = await askAll()
   numForcedTogether = engine.stats().numForcedTokens
@@ -81,18 +92,21 @@ function requestOf({ schema, seed }: Case, different: Partial<GenerateRequest> =
   }
 }
 
-/** In the order of the cases; each one that ends lets the next one in. */
 async function askAll(different: Partial<GenerateRequest> = {}): Promise<readonly Answer[]> {
   const answers: Answer[] = []
-  let next = 0
-  const askInTurn = async (): Promise<void> => {
-    while (next < cases.length) {
-      const index = next++
-      answers[index] = await ask(requestOf(cases[index]!, different))
-    }
-  }
-  await Promise.all(Array.from({ length: CONCURRENCY }, askInTurn))
+  await inTurns(cases.length, async (index) => {
+    answers[index] = await ask(requestOf(cases[index]!, different))
+  })
   return answers
+}
+
+/** Each one that ends lets the next one in. */
+async function inTurns(numTurns: number, take: (index: number) => Promise<void>): Promise<void> {
+  let next = 0
+  const takeTurns = async (): Promise<void> => {
+    while (next < numTurns) await take(next++)
+  }
+  await Promise.all(Array.from({ length: CONCURRENCY }, takeTurns))
 }
 
 async function ask(request: GenerateRequest): Promise<Answer> {
@@ -171,6 +185,24 @@ test('tokens that a schema leaves no choice about are not sampled, unless their 
   expect(engine.stats().numForcedTokens).toBe(before)
   expect(faults(seen)).toEqual([])
   expect(count(seen, 'stop')).toBeGreaterThan(100)
+})
+
+test('a thousand schemas of one tenant are held to the bounds of the cache, and cost another tenant no hit', async () => {
+  const question = { maxTokens: 1, numTopLogprobs: null, cacheSalt: 'quiet' } as const
+  await ask(requestOf(cases[0]!, question))
+  const before = engine.stats()
+  await inTurns(NUM_NOISY_SCHEMAS, async (index) => {
+    const values = Array.from({ length: 200 }, (_, value) => `${value * 7919 + index} of many`)
+    const answer = await ask(requestOf({ name: 'noisy', schema: { enum: values }, seed: index }, { maxTokens: 1, cacheSalt: 'noisy' }))
+    expect(answer).toMatchObject({ end: 'length', problem: '' })
+  })
+  const between = engine.stats()
+  expect(between.numGrammarMisses - before.numGrammarMisses).toBe(NUM_NOISY_SCHEMAS)
+  expect(between.numGrammars - before.numGrammars).toBeLessThan(NUM_NOISY_SCHEMAS)
+  expect(between.grammarBytes - before.grammarBytes).toBeLessThan(MAX_TENANT_BYTES)
+  await ask(requestOf(cases[0]!, question))
+  expect(engine.stats().numGrammarHits - between.numGrammarHits).toBe(1)
+  expect(engine.stats().numGrammarMisses).toBe(between.numGrammarMisses)
 })
 
 test('afterwards every block is free', async () => {

@@ -30,7 +30,13 @@ interface Outcomes {
 }
 
 const word = { type: 'string', maxLength: 6 }
+const TOOLS = [
+  { type: 'function', function: { name: 'get_weather', parameters: { type: 'object', properties: { city: word }, required: ['city'] } } },
+]
 const FORMATS: readonly Body[] = [
+  { tools: TOOLS },
+  { tools: TOOLS, tool_choice: 'required' },
+  { chat_template_kwargs: { enable_thinking: true }, reasoning_budget_tokens: 5, guided_regex: '[a-f]{4,60}' },
   { response_format: { type: 'json_object' } },
   { guided_json: { type: 'object', properties: { a: word, b: { type: 'integer', minimum: 0, maximum: 99 } }, required: ['a', 'b'] } },
   { guided_json: { type: 'array', items: { enum: ['é', '是', '🦊', 7, null] }, minItems: 2, maxItems: 9 } },
@@ -132,7 +138,7 @@ async function send(server: InferdProcess, fields: Body, outcomes: Outcomes): Pr
     controller.abort()
     outcomes.abandoned++
   } else if (problem === 'length') outcomes.cut++
-  else if (problem === 'stop') outcomes.completed++
+  else if (problem === 'stop' || problem === 'tool_calls') outcomes.completed++
   else outcomes.failures.push(`${problem} for ${JSON.stringify(fields)}`)
 }
 

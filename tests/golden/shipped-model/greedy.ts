@@ -1,4 +1,5 @@
 /** Greedy decoding through the engine's door, with the two best tokens of every step. */
+import { systemClock, type Clock } from '#base/clock'
 import { generate, type Engine, type EngineOptions } from '#engine/engine'
 import { loadEngine, type LoadHooks } from '#engine/load-engine'
 import { PLAIN_OUTPUT, type GenerateRequest } from '#contract/generate'
@@ -7,6 +8,13 @@ export interface GreedyStep {
   readonly token: number
   /** [token id, log-probability], best first. */
   readonly best: readonly (readonly [number, number])[]
+}
+
+/** Its sleeps only end when they are given up: a busy machine refuses no grammar. */
+export const PATIENT_CLOCK: Clock = {
+  nowMs: () => systemClock.nowMs(),
+  wallMs: () => systemClock.wallMs(),
+  sleep: (_, signal) => new Promise((__, reject) => signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true })),
 }
 
 export function smallEngine(modelPath: string, overrides: Partial<EngineOptions> = {}, hooks: LoadHooks = {}): Promise<Engine> {

@@ -4,7 +4,6 @@
  */
 import path from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { systemClock, type Clock } from '#base/clock'
 import { SeededRandom } from '#base/random'
 import type { GenerateRequest, JsonRecord } from '#contract/generate'
 import { generate, type Engine } from '#engine/engine'
@@ -12,7 +11,7 @@ import { loadTokenizerFromGguf } from '#engine/tokenizers/load-tokenizer'
 import { openModelFiles } from '#engine/weights/model-files'
 import { SchemaCases } from '../../parity/json-schema-cases.ts'
 import { ajvFor, compileSchema } from '../../parity/json-schema-matching.ts'
-import { greedyRequest, smallEngine } from './greedy.ts'
+import { greedyRequest, PATIENT_CLOCK, smallEngine } from './greedy.ts'
 import { USER_SCHEMAS } from './user-schemas.ts'
 
 const MODEL = path.resolve(import.meta.dirname, '../../../models/inferd-chat/inferd-chat-Q8_0.gguf')
@@ -37,13 +36,6 @@ interface Answer {
   /** The finish reason, or the code of the error. */
   readonly end: string
   readonly problem: string
-}
-
-/** Its sleeps only end when they are given up: a busy machine refuses no grammar. */
-const PATIENT_CLOCK: Clock = {
-  nowMs: () => systemClock.nowMs(),
-  wallMs: () => systemClock.wallMs(),
-  sleep: (_, signal) => new Promise((__, reject) => signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true })),
 }
 
 const cases = allCases()

@@ -14,10 +14,11 @@ const LEAP_YEAR = '(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|
 const DATE = `(?:[0-9]{4}-(?:(?:0[1-9]|1[0-2])-${DAYS}|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)|${LEAP_YEAR}-02-29)`
 const CLOCK = '(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,9})?'
 const TIME = `${CLOCK}(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])`
-const DURATION_TIME = 'T(?:[0-9]{1,4}H(?:[0-9]{1,4}M)?(?:[0-9]{1,4}S)?|[0-9]{1,4}M(?:[0-9]{1,4}S)?|[0-9]{1,4}S)'
-const DURATION_DATE = '(?:[0-9]{1,4}Y(?:[0-9]{1,4}M)?(?:[0-9]{1,4}D)?|[0-9]{1,4}M(?:[0-9]{1,4}D)?|[0-9]{1,4}D)'
-/** 8 labels of them are no longer than a host name may be. */
-const LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,28}[A-Za-z0-9])?'
+/** No unit is left out between two others (RFC 3339, appendix A). */
+const DURATION_TIME = 'T(?:[0-9]{1,4}H(?:[0-9]{1,4}M(?:[0-9]{1,4}S)?)?|[0-9]{1,4}M(?:[0-9]{1,4}S)?|[0-9]{1,4}S)'
+const DURATION_DATE = '(?:[0-9]{1,4}Y(?:[0-9]{1,4}M(?:[0-9]{1,4}D)?)?|[0-9]{1,4}M(?:[0-9]{1,4}D)?|[0-9]{1,4}D)'
+/** 8 labels of them are no longer than a host name may be. No two hyphens together: `xn--` begins what only punycode may follow. */
+const LABEL = '[A-Za-z0-9](?:-?[A-Za-z0-9]){0,14}'
 const BYTE = '(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])'
 const IPV4 = `${BYTE}(?:\\.${BYTE}){3}`
 const WORD = '[0-9A-Fa-f]{1,4}'

@@ -54,8 +54,8 @@ export class SchemaDocument {
   /** Throws InferdError when the document passes a limit or speaks a dialect that is not known. */
   constructor(schema: JsonValue, limits: GrammarLimits, enforcement: Enforcement) {
     if (typeof schema !== 'boolean' && !isRecord(schema)) throw refuseGrammar('a JSON schema is an object or a boolean')
-    this.index(schema, limits)
     this.refHidesSiblings = typeof schema !== 'boolean' && dialectOf(schema, enforcement) === 'draft-7'
+    this.index(schema, limits)
     this.root = this.nodeAt(schema, '')
   }
 
@@ -113,7 +113,8 @@ export class SchemaDocument {
     this.pointers.set(schema, pointer)
     let baseUri = outerUri
     if (pointer === '') this.byUri.set(ROOT_URI, schema)
-    const id = own(schema, '$id')
+    const isHidden = this.refHidesSiblings && own(schema, '$ref') !== undefined
+    const id = isHidden ? undefined : own(schema, '$id')
     if (typeof id === 'string') {
       const uri = absoluteUri(id, outerUri)
       if (uri === null) throw refuseGrammar('`$id` is not a valid reference', placeOf(`${pointer}/$id`))

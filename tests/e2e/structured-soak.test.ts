@@ -126,7 +126,7 @@ async function inTurns(numRequests: number, server: InferdProcess, next: () => B
 
 async function send(server: InferdProcess, fields: Body, outcomes: Outcomes): Promise<void> {
   const body = { model: 'inferd-chat', messages: [{ role: 'user', content: 'Tell me a short story about a fox.' }], ...fields, stream: true }
-  const leavesAfter = Number(/\d+/.exec(String(fields['user'] ?? ''))?.[0] ?? Infinity)
+  const leavesAfter = Number(/\d+/.exec(typeof fields['user'] === 'string' ? fields['user'] : '')?.[0] ?? Infinity)
   const controller = new AbortController()
   const response = await server.post('/v1/chat/completions', body, { signal: controller.signal })
   if (response.status !== 200) {

@@ -104,6 +104,17 @@ test('the text of a token that ends the choice is text inside of a string, never
   expect(forced.some((id) => tokenizer.eosTokenIds.includes(id))).toBe(false)
 })
 
+test('inside of a code point nothing is forced, and behind it again', () => {
+  const guide = guideOf({ kind: 'choice', choices: ['東京 is', '京都 is'] })
+  expect(guide.forcedTokens(64)).toEqual([])
+  const [first, ...rest] = encode('東')
+  expect(rest).toHaveLength(2)
+  guide.accept(first!)
+  expect(guide.forcedTokens(64)).toEqual([])
+  for (const tokenId of rest) guide.accept(tokenId)
+  expect('京 is'.startsWith(textOf(guide.forcedTokens(64)).slice(0, 1))).toBe(true)
+})
+
 test('whole code points are forced, never a part of one', () => {
   const guide = guideOf({ kind: 'choice', choices: ['größer 日本', 'größer 日曜'] })
   expect('größer 日'.startsWith(forcedAfter(guide, ''))).toBe(true)

@@ -70,7 +70,8 @@ export class GrammarGuide implements TokenGuide {
 
   private takeForcedText(maxTokens: number): void {
     const bytes = this.matcher.forcedBytes(MAX_FORCED_BYTES)
-    if (bytes.length === 0) return
+    // Inside of a code point there is no text to spell: its other bytes are sampled.
+    if (bytes.length === 0 || isContinuation(bytes[0]!)) return
     const tokenIds = this.spell(wholeCodePoints(bytes))
     for (const [index, tokenId] of tokenIds.entries()) {
       if (this.ahead.length >= maxTokens) return
@@ -115,10 +116,14 @@ function refuseAmbiguity<T>(ask: () => T): T {
   }
 }
 
+function isContinuation(byte: number): boolean {
+  return (byte & 0xc0) === 0x80
+}
+
 /** The longest text whose UTF-8 the bytes begin with. */
 function wholeCodePoints(bytes: Uint8Array): string {
   let end = bytes.length
-  while (end > 0 && end > bytes.length - 4 && (bytes[end - 1]! & 0xc0) === 0x80) end -= 1
+  while (end > 0 && end > bytes.length - 4 && isContinuation(bytes[end - 1]!)) end -= 1
   if (end > 0 && bytes[end - 1]! >= 0xc0) {
     const length = bytes[end - 1]! >= 0xf0 ? 4 : bytes[end - 1]! >= 0xe0 ? 3 : 2
     end = end - 1 + length === bytes.length ? bytes.length : end - 1

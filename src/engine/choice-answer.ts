@@ -43,13 +43,13 @@ export class ChoiceAnswer {
     return this.text.matched === null ? parts : [...parts, ...this.finishParser()]
   }
 
-  /** The choice is over without a stop string so far. */
-  finish(): readonly AnswerPart[] {
-    return [...this.read(this.text.finish()), ...this.finishParser()]
+  /** The choice is over without a stop string so far. isCut: by its length. */
+  finish(isCut: boolean): readonly AnswerPart[] {
+    return [...this.read(this.text.finish()), ...this.finishParser(isCut)]
   }
 
-  private finishParser(): readonly AnswerPart[] {
-    const parts = this.spell(this.parser.finish())
+  private finishParser(isCut = false): readonly AnswerPart[] {
+    const parts = this.spell(this.parser.finish(isCut))
     this.countReasoning(Number.POSITIVE_INFINITY)
     return parts
   }

@@ -122,6 +122,14 @@ test('a choice that was cut ends with its reason, and inside its call', () => {
   expect(said(tell(CALL.slice(0, 3)))).toMatchObject({ calls: ['f{"a"'], finish: 'stop' })
 })
 
+test('the head of a call that was cut is no text, what looks like less than a head is', () => {
+  const [mark, head] = CALL
+  expect(said(tell(['Ok', '.', '\n', mark!], { reason: 'length' }))).toMatchObject({ text: 'Ok.', calls: [] })
+  expect(said(tell([...CALL, '\n', mark!, head!.slice(0, 9)], { reason: 'length' }))).toMatchObject({ text: '', calls: ['f{"a": 1}.'] })
+  expect(said(tell(['Ok <tool_', 'ca'], { reason: 'length' }))).toMatchObject({ text: 'Ok <tool_ca' })
+  expect(said(tell(['Ok', mark!, ' or not'], { reason: 'stop' })).text).toContain('<tool_call> or not')
+})
+
 test('special tokens that are no marks stay invisible, and marks are text where nothing is looked for', () => {
   expect(said(tell(['a', '<|end|>', '[TOOL_CALLS]', 'b'])).text).toBe('ab')
   expect(said(tell(['a', '<tool_call>', 'b', '</think>'])).text).toBe('a<tool_call>b</think>')

@@ -85,7 +85,7 @@ export class Generation implements TokenSink {
     const text = this.choices[choice]!
     if (text.matched === null) {
       if (this.answers === null) this.emitText(choice, text.finish())
-      else for (const part of this.answers[choice]!.finish()) this.emitPart(choice, part)
+      else for (const part of this.answers[choice]!.finish(reason === 'length')) this.emitPart(choice, part)
     }
     const ended = text.matched === null ? reason : 'stop'
     const finishReason = ended === 'stop' && this.callCounts[choice]!.numCompleted > 0 ? 'tool-calls' : ended

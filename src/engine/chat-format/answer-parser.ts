@@ -8,6 +8,8 @@ export type ChoicePiece = AnswerPiece | { readonly kind: 'reasoning'; readonly t
 export class ChoiceParser {
   private readonly splitter: ReasoningSplitter | null
   private readonly calls: AnswerParser | null
+  /** What opens a call wherever it stands; null where a call cannot be told from text before it is whole. */
+  private readonly opening: string | null
   private numPushed = 0
   /** Where the rest begins in the pushed text; null while nothing of it came. */
   private restStart: number | null = null
@@ -15,6 +17,7 @@ export class ChoiceParser {
   constructor(format: AnswerFormat) {
     this.splitter = format.reasoning === null ? null : new ReasoningSplitter(format.reasoning, format.startsInsideReasoning)
     this.calls = format.syntax?.createParser() ?? null
+    this.opening = format.syntax?.canConstrain === true ? (format.syntax.marks[0] ?? null) : null
   }
 
   /** UTF-16 units that came out or were consumed: nothing before is held back. */
@@ -39,9 +42,19 @@ export class ChoiceParser {
     return this.readCalls(pieces)
   }
 
-  finish(): readonly ChoicePiece[] {
+  /** isCut: the length was used up. The head of a call that was not whole by then is no text: a grammar had begun a call. */
+  finish(isCut = false): readonly ChoicePiece[] {
     const pieces = this.readCalls(this.splitter?.finish() ?? [])
-    return [...pieces, ...this.shift(this.calls?.finish() ?? [])]
+    const rest = this.shift(this.calls?.finish() ?? [])
+    return [...pieces, ...(isCut ? rest.flatMap((piece) => this.withoutCallHead(piece)) : rest)]
+  }
+
+  private withoutCallHead(piece: AnswerPiece): readonly AnswerPiece[] {
+    if (piece.kind !== 'text' || this.opening === null) return [piece]
+    const start = piece.text.indexOf(this.opening)
+    if (start < 0) return [piece]
+    const text = piece.text.slice(0, start).trimEnd()
+    return text === '' ? [] : [{ ...piece, text }]
   }
 
   /** The rest of an answer is one piece of its text: what the splitter drops lies before it. */

@@ -4,7 +4,7 @@ import { textThrough } from '#engine/grammar/char-algebra'
 import { ANY_CHAR } from '#engine/grammar/char-automaton'
 import { choiceListExpr } from '#engine/grammar/choice-list'
 import { parseGbnf } from '#engine/grammar/gbnf/parse-gbnf'
-import { choice, type Expr, type Grammar, repeat, sequence, text, token } from '#engine/grammar/grammar'
+import { choice, type Expr, type Grammar, NOTHING, repeat, sequence, text, token } from '#engine/grammar/grammar'
 import { GrammarBuilder } from '#engine/grammar/grammar-builder'
 import type { GrammarLimits } from '#engine/grammar/grammar-limits'
 import { lowerJsonObject, lowerJsonSchema } from '#engine/grammar/json-schema/lower-json-schema'
@@ -49,6 +49,7 @@ function contentExpr(builder: GrammarBuilder, format: OutputFormat, limits: Gram
 function toolAnswer(builder: GrammarBuilder, tools: ToolSpec, content: Expr | null, limits: GrammarLimits): Expr {
   const syntax = toolSyntaxNamed(tools.syntax)
   const { parallel, markTokens } = tools
+  if (tools.mode === 'none') return syntax.autoExpr(builder, NOTHING, content, markTokens)
   const callable = tools.definitions.map((definition) => ({ name: definition.name, argumentsExpr: argumentsExpr(builder, definition, limits) }))
   const calls = builder.add('calls', syntax.callsExpr(builder, callable, { parallel, markTokens }))
   return tools.mode === 'required' ? calls : syntax.autoExpr(builder, calls, content, markTokens)

@@ -61,6 +61,16 @@ test('required calls leave no room for text, and without parallel calls there is
   for (const text of ['', `x${PARIS}`, `${PARIS}\n${PARIS}`, call('get_time', '{}')]) expect(accepts(required, text), text).toBe(false)
 })
 
+test('where no call may be made, the text holds no mark of one', () => {
+  const none = { tools: tools({ mode: 'none', definitions: [] }) }
+  expect([accepts(none, 'It is warm. <tool'), accepts(none, ''), accepts(none, PARIS), accepts(none, 'x <tool_call>')]).toEqual([
+    true,
+    true,
+    false,
+    false,
+  ])
+})
+
 test('a schema and tools together mean an answer in the schema, or calls', () => {
   const spec = { ...SCHEMA, tools: tools() }
   expect([accepts(spec, '{"a":1}'), accepts(spec, PARIS), accepts(spec, 'text'), accepts(spec, `{"a":1}${PARIS}`)]).toEqual([

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { systemClock, type Clock } from '#base/clock'
 import { GrammarCompiler, type GrammarCompilerOptions } from './grammar-compiler.ts'
 import type { OutputSpec } from './output-spec.ts'
@@ -9,14 +9,30 @@ function choiceSpec(...choices: string[]): OutputSpec {
   return { format: { kind: 'choice', choices }, tools: null, reasoning: null }
 }
 
+/** Seconds of work: what is said of its time is said before it is done. */
+const SLOW: OutputSpec = {
+  ...choiceSpec(),
+  format: {
+    kind: 'json-schema',
+    schema: {
+      type: 'object',
+      properties: Object.fromEntries(
+        Array.from({ length: 600 }, (_, index) => [`p${index}`, { type: 'number', minimum: index + 0.123, maximum: 1e6 + index }]),
+      ),
+    },
+    whitespace: 'none',
+  },
+}
+
 const open: GrammarCompiler[] = []
 
 function makeCompiler(options: Partial<GrammarCompilerOptions> = {}): GrammarCompiler {
   const compiler = new GrammarCompiler({
     maxCompileMs: 60_000,
+    maxWaitMs: 120_000,
     maxStartMs: 60_000,
     maxJobs: 4,
-    maxQueuedLength: 10_000,
+    maxQueuedLength: 1_000_000,
     maxHeapMb: 128,
     clock: systemClock,
     ...options,
@@ -32,7 +48,8 @@ afterEach(async () => {
 /** A clock whose waits of `durationMs` end when told to. */
 class HeldClock implements Clock {
   readonly waits: { readonly durationMs: number; readonly end: () => void }[] = []
-  nowMs = (): number => 0
+  timeMs = 0
+  nowMs = (): number => this.timeMs
   wallMs = (): number => 0
 
   sleep(durationMs: number, signal?: AbortSignal): Promise<void> {
@@ -68,7 +85,7 @@ test('a job more than may wait is refused as overloaded', async () => {
 })
 
 test('jobs whose sources are too long together are refused as overloaded, and make room when they end', async () => {
-  const compiler = makeCompiler()
+  const compiler = makeCompiler({ maxQueuedLength: 10_000 })
   const long = choiceSpec('x'.repeat(6000))
   const first = compiler.compile(long, never)
   await expect(compiler.compile(long, never)).rejects.toMatchObject({ code: 'overloaded' })
@@ -81,15 +98,36 @@ test('jobs whose sources are too long together are refused as overloaded, and ma
   await compiler.compile(long, never)
 })
 
-test('a job that passes its time is refused with its thread, and the next one gets a new thread', async () => {
-  const clock = new HeldClock()
-  const compiler = makeCompiler({ maxCompileMs: 900, maxStartMs: 30_000, clock })
+/** Compiles one job, so that the thread is there, and gives what the next ones use of the processor. */
+async function compilerWithUsage(clock: HeldClock, usage: { ms: number }): Promise<GrammarCompiler> {
+  let numAsked = 0
+  // Each job asks when it starts, and when it is looked at.
+  const cpuMsOf = (): Promise<number> => Promise.resolve(numAsked++ === 1 ? 0 : usage.ms)
+  const compiler = makeCompiler({ maxCompileMs: 900, maxWaitMs: 10_000, maxStartMs: 30_000, clock, cpuMsOf })
   await compiler.compile(choiceSpec('warm'), never)
-  const late = compiler.compile(choiceSpec('late'), never)
+  return compiler
+}
+
+test('a job that passes its processor time is refused with its thread, and the next one gets a new thread', async () => {
+  const clock = new HeldClock()
+  const compiler = await compilerWithUsage(clock, { ms: 950 })
+  const late = compiler.compile(SLOW, never)
   const next = compiler.compile(choiceSpec('next'), never)
   clock.endAll(900)
   await expect(late).rejects.toMatchObject({ code: 'invalid_parameter', message: expect.stringContaining('900 ms') as string })
   expect((await next).matchesEmpty).toBe(false)
+})
+
+test('a job that the machine keeps waiting is looked at again, and refused as overloaded in the end', async () => {
+  const clock = new HeldClock()
+  const usage = { ms: 300 }
+  const compiler = await compilerWithUsage(clock, usage)
+  const slow = compiler.compile(SLOW, never)
+  clock.endAll(900)
+  await vi.waitUntil(() => clock.waits.some(({ durationMs }) => durationMs === 600), { timeout: 20_000 })
+  clock.timeMs = 10_000
+  clock.endAll(600)
+  await expect(slow).rejects.toMatchObject({ code: 'overloaded' })
 })
 
 test('a thread that does not start in time fails the job as a bug of ours', async () => {
@@ -123,7 +161,7 @@ test('closing rejects what waits and takes nothing more', async () => {
 test('an answer that is under way when the compiler closes finds nobody', async () => {
   const compiler = makeCompiler()
   await compiler.compile(choiceSpec('warm'), never)
-  const job = compiler.compile(choiceSpec('late'), never)
+  const job = compiler.compile(SLOW, never)
   const outcome = Promise.allSettled([job])
   // The thread answers while this one stands still; its messages are read when it ends.
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)

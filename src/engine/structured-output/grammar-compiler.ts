@@ -11,8 +11,10 @@ import type { CompileAnswer } from './compile-messages.ts'
 import { keyOf, type OutputSpec } from './output-spec.ts'
 
 export interface GrammarCompilerOptions {
-  /** Of one compilation, from the moment the thread has it. */
+  /** Processor time of one compilation: the same schema is refused on a busy machine and on a quiet one, or on neither. */
   readonly maxCompileMs: number
+  /** Of one compilation by the clock; the machine is then too busy for it. */
+  readonly maxWaitMs: number
   /** The thread must have loaded its code by then. */
   readonly maxStartMs: number
   /** Jobs that wait or run, and the length of all their keys; what goes beyond is refused as overloaded. */
@@ -21,6 +23,8 @@ export interface GrammarCompilerOptions {
   /** Heap of the thread. */
   readonly maxHeapMb: number
   readonly clock: Clock
+  /** Processor milliseconds that a thread has used so far. */
+  readonly cpuMsOf?: (worker: Worker) => Promise<number>
 }
 
 interface Job {
@@ -31,6 +35,15 @@ interface Job {
   readonly reject: (error: InferdError) => void
 }
 
+/** What is needed to judge the first job. */
+interface RunningJob {
+  readonly worker: Worker
+  readonly startCpuMs: Promise<number>
+  readonly startMs: number
+}
+
+/** A job that has nearly used its time is looked at so often. */
+const MIN_LOOK_MS = 50
 const RUNS_FROM_SOURCE = import.meta.url.endsWith('.ts')
 
 export class GrammarCompiler {
@@ -102,13 +115,34 @@ export class GrammarCompiler {
     if (job === undefined || this.isClosed) return
     if (this.worker === null) this.startThread()
     if (!this.isReady) return
-    this.startClock(this.options.maxCompileMs, () => {
-      this.endThread()
-      this.settle(job.id, (late) => late.reject(tooSlow(this.options.maxCompileMs)))
-    })
+    const worker = this.worker!
+    const startCpuMs = this.cpuMsOf(worker)
+    const startMs = this.options.clock.nowMs()
+    // Asked only of a job that is slow; without an answer the thread has ended, which is told elsewhere.
+    startCpuMs.catch(() => {})
+    const look = (): void => void this.judge(job, { worker, startCpuMs, startMs }, look).catch(() => {})
+    this.startClock(this.options.maxCompileMs, look)
     // The message of a worker thread, not of a window.
     // oxlint-disable-next-line unicorn/require-post-message-target-origin
-    this.worker!.postMessage({ job: job.id, spec: job.spec })
+    worker.postMessage({ job: job.id, spec: job.spec })
+  }
+
+  /** A job that is not done after its time by the clock: has it used as much, or was the machine busy with others? */
+  private async judge(job: Job, run: RunningJob, lookAgain: () => void): Promise<void> {
+    const { maxCompileMs, maxWaitMs, clock } = this.options
+    const usedMs = (await this.cpuMsOf(run.worker)) - (await run.startCpuMs)
+    if (run.worker !== this.worker || this.jobs[0] !== job) return
+    const isTooSlow = usedMs >= maxCompileMs
+    if (!isTooSlow && clock.nowMs() - run.startMs < maxWaitMs) {
+      this.startClock(Math.max(MIN_LOOK_MS, maxCompileMs - usedMs), lookAgain)
+      return
+    }
+    this.endThread()
+    this.settle(job.id, (late) => late.reject(isTooSlow ? tooSlow(maxCompileMs) : tooBusy()))
+  }
+
+  private cpuMsOf(worker: Worker): Promise<number> {
+    return this.options.cpuMsOf?.(worker) ?? cpuMsOf(worker)
   }
 
   private startThread(): void {
@@ -189,8 +223,19 @@ export class GrammarCompiler {
   }
 }
 
+async function cpuMsOf(worker: Worker): Promise<number> {
+  const { user, system } = await worker.cpuUsage()
+  return (user + system) / 1000
+}
+
+function tooBusy(): InferdError {
+  return new InferdError('overloaded', 'the machine is too busy to compile the grammar of the output')
+}
+
 function tooSlow(maxCompileMs: number): InferdError {
-  return new InferdError('invalid_parameter', `the output's grammar took longer than ${maxCompileMs} ms to compile`, { param: 'output.format' })
+  return new InferdError('invalid_parameter', `the output's grammar takes more than ${maxCompileMs} ms of processor time to compile`, {
+    param: 'output.format',
+  })
 }
 
 function cancelledError(): InferdError {

@@ -18,6 +18,7 @@ const DEFAULT_CACHE_LIMITS: GrammarCacheLimits = { maxTenantBytes: 32 * 2 ** 20,
 /** Behind the load of a model, whose first requests come first. */
 const WARM_AFTER_MS = 1500
 const MAX_COMPILE_MS = 900
+const MAX_WAIT_MS = 10_000
 const MAX_START_MS = 30_000
 const MAX_QUEUED_LENGTH = 64 * 2 ** 20
 const MAX_COMPILE_HEAP_MB = 256
@@ -51,6 +52,7 @@ export class GrammarLibrary {
     this.cache = new GrammarCache(cacheLimits)
     this.compiler = new GrammarCompiler({
       maxCompileMs: MAX_COMPILE_MS,
+      maxWaitMs: MAX_WAIT_MS,
       maxStartMs: MAX_START_MS,
       maxJobs,
       maxQueuedLength: MAX_QUEUED_LENGTH,

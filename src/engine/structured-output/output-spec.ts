@@ -18,8 +18,8 @@ export interface ReasoningSpec {
 export interface ToolSpec {
   readonly syntax: ToolSyntaxName
   readonly definitions: readonly ToolDefinition[]
-  /** auto: text or calls; required: calls only. */
-  readonly mode: 'auto' | 'required'
+  /** auto: text or calls; required: calls only; none: text without the marks of a call, whatever the definitions. */
+  readonly mode: 'auto' | 'required' | 'none'
   readonly parallel: boolean
   readonly markTokens: MarkTokens
 }

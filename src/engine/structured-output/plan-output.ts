@@ -30,9 +30,11 @@ export function planOutput(output: OutputOptions, answerFormat: AnswerFormat | n
 
 /** Null: no call is held to anything. */
 function toolSpecOf(tools: ToolOptions | null, syntax: ToolSyntax | null, tokenizer: Tokenizer): ToolSpec | null {
-  if (tools === null || tools.choice === 'none' || syntax === null) return null
+  if (tools === null || syntax === null) return null
   const { definitions, choice, parallel } = tools
   const named = typeof choice === 'object' ? definitions.filter(({ name }) => name === choice.name) : definitions
+  const markTokens = markTokensOf(tokenizer, syntax.marks)
+  if (choice === 'none') return { syntax: syntax.name, definitions: [], mode: 'none', parallel: false, markTokens }
   if (!syntax.canConstrain) {
     if (choice === 'auto' && !definitions.some(({ strict }) => strict)) return null
     const message = 'the form in which this model writes calls cannot be enforced: tool_choice must be auto, without strict tools'
@@ -44,7 +46,7 @@ function toolSpecOf(tools: ToolOptions | null, syntax: ToolSyntax | null, tokeni
     definitions: named.map((definition) => ({ ...definition, description: null })),
     mode: choice === 'auto' ? 'auto' : 'required',
     parallel: parallel && typeof choice !== 'object',
-    markTokens: markTokensOf(tokenizer, syntax.marks),
+    markTokens,
   }
 }
 

@@ -87,7 +87,8 @@ void add_free_text(Draft& draft, int32_t rule, int32_t state) {
 std::vector<std::string> string_tokens() {
   std::vector<std::string> tokens{"\"\"", "\"\":", "\xc3", "\xc3\xa9\"", "\xf0\x9f\x98\x80", "\xf0\x9f", "\"},", "\":", "\\n", "a\\n\""};
   for (int32_t length = 1; length <= 24; length++)
-    for (const char* end : {"", "\"", "\":", "\\n", "\\n\":", "\"}", "-", "\xc3\xa9\"", "\xe6\x97", "\x01"}) tokens.push_back(std::string(static_cast<size_t>(length), 'k') + end);
+    for (const char* end : {"", "\"", "\":", "\\n", "\\n\":", "\"}", "-", "\xc3\xa9\"", "\xe6\x97", "\x01"})
+      tokens.push_back(std::string(static_cast<size_t>(length), 'k') + end);
   return tokens;
 }
 

@@ -36,6 +36,7 @@ const tokenizer: Tokenizer = {
 const CHAT: PromptInput = { kind: 'messages', messages: [] }
 const HERMES: AnswerFormat = {
   syntax: hermesSyntax,
+  readsCalls: true,
   reasoning: { open: '<think>', close: '</think>' },
   startsInsideReasoning: false,
   mayOpenReasoning: true,

@@ -76,15 +76,12 @@ test('tools that a model cannot be given are refused by name', () => {
   })
 })
 
-test('calls are looked for only where tools were given, reasoning always', () => {
+test('calls are looked for only where tools were given and may be called, reasoning always', () => {
   const template = '{{ tools | tojson }}<tool_call></think>'
   const think = { open: '<think>', close: '</think>' }
-  expect(encodeWith(template).answerFormat).toMatchObject({ syntax: { name: 'hermes' }, reasoning: think })
+  expect(encodeWith(template).answerFormat).toMatchObject({ syntax: { name: 'hermes' }, readsCalls: true, reasoning: think })
   const uncalled = { ...PLAIN_OUTPUT, tools: { ...TOOLS, choice: 'none' as const } }
-  expect(encodeWith(template, { output: uncalled }).answerFormat).toMatchObject({ syntax: { name: 'hermes' } })
-  // No grammar keeps a Gemma from calling: what it writes is then its text.
-  const gemma = '{{ tools | tojson }}<start_function_call></think>'
-  expect(encodeWith(gemma, { output: uncalled }).answerFormat).toMatchObject({ syntax: null, reasoning: think })
+  expect(encodeWith(template, { output: uncalled }).answerFormat).toMatchObject({ syntax: { name: 'hermes' }, readsCalls: false, reasoning: think })
   expect(encodeWith(template, { output: PLAIN_OUTPUT }).answerFormat).toMatchObject({ syntax: null, reasoning: think })
   expect(encodeWith('{{ tools }}<tool_call>', { output: PLAIN_OUTPUT }).answerFormat).toBeNull()
   expect(encodeWith(template, { output: PLAIN_OUTPUT, input: { kind: 'text', text: 'x' } }).answerFormat).toBeNull()

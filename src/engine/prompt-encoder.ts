@@ -1,6 +1,6 @@
 /** What a caller sent becomes the token ids that the model reads. Nothing is ever cut. */
 import { InferdError } from '#contract/errors'
-import { type GenerateRequest, type OutputOptions, PLAIN_OUTPUT, type PromptInput, type ToolOptions } from '#contract/generate'
+import { type GenerateRequest, type OutputOptions, PLAIN_OUTPUT, type PromptInput } from '#contract/generate'
 import { type AnswerFormat, answerFormatOf } from '#engine/chat-format/answer-format'
 import type { ChatTemplate } from '#engine/chat-format/chat-template'
 import { endsOfText } from '#engine/chat-format/ends-of-text'
@@ -51,7 +51,8 @@ export class PromptEncoder {
     const { tokenIds, endsInsideReasoning } = this.render(input, output)
     checkNotEmpty(tokenIds)
     const answerFormat = answerFormatOf({
-      syntax: this.readableSyntax(output.tools),
+      syntax: output.tools === null ? null : this.toolSyntax,
+      readsCalls: output.tools !== null && output.tools.choice !== 'none',
       reasoning: this.reasoningFormat,
       startsInsideReasoning: endsInsideReasoning,
       mayOpenReasoning: output.reasoning.enabled ?? this.thinksUnasked,
@@ -68,12 +69,6 @@ export class PromptEncoder {
     const tokenIds = this.tokenIdsOf(input)
     checkNotEmpty(tokenIds)
     return tokenIds
-  }
-
-  /** Null: no call is looked for. Where none may be made, a grammar keeps the model from it, if there is one for its syntax. */
-  private readableSyntax(tools: ToolOptions | null): ToolSyntax | null {
-    if (tools === null) return null
-    return tools.choice === 'none' && this.toolSyntax?.canConstrain === false ? null : this.toolSyntax
   }
 
   private checkTools({ tools }: OutputOptions): void {

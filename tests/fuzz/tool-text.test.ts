@@ -100,7 +100,15 @@ test(`${NUM_ROUNDS} mutated answers are read without loss, the same in a stream 
     const syntax = toolSyntaxNamed(SYNTAXES[round % SYNTAXES.length]!)
     const reasoning = random.nextInt(2) === 0 ? { open: '<think>', close: '</think>' } : null
     const startsInsideReasoning = reasoning !== null && random.nextInt(4) === 0
-    const format: AnswerFormat = { syntax, reasoning, startsInsideReasoning, mayOpenReasoning: true, markTexts: new Map(), stopTokenIds: [] }
+    const format: AnswerFormat = {
+      syntax,
+      readsCalls: true,
+      reasoning,
+      startsInsideReasoning,
+      mayOpenReasoning: true,
+      markTexts: new Map(),
+      stopTokenIds: [],
+    }
     try {
       const whole = readAnswer(new ChoiceParser(format), [text])
       expect(readAnswer(new ChoiceParser(format), cutUp(text, random))).toEqual(whole)

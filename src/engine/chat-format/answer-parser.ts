@@ -16,7 +16,7 @@ export class ChoiceParser {
 
   constructor(format: AnswerFormat) {
     this.splitter = format.reasoning === null ? null : new ReasoningSplitter(format.reasoning, format.startsInsideReasoning)
-    this.calls = format.syntax?.createParser() ?? null
+    this.calls = format.readsCalls ? (format.syntax?.createParser() ?? null) : null
     this.opening = format.syntax?.canConstrain === true ? (format.syntax.marks[0] ?? null) : null
   }
 

@@ -61,6 +61,7 @@ test('calls are read behind the reasoning, and none in it', () => {
   const text = `<think>\nI call ${call}.\n</think>\n\nOk.\n${call}`
   const format = {
     syntax: hermesSyntax,
+    readsCalls: true,
     reasoning: THINK,
     startsInsideReasoning: false,
     mayOpenReasoning: true,

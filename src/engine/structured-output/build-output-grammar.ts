@@ -1,10 +1,10 @@
 /** The grammar of a choice's whole text: reasoning, then an answer in its format, or calls of tools. */
 import { CharBudget } from '#engine/grammar/char-algebra-budget'
-import { textThrough } from '#engine/grammar/char-algebra'
+import { ANY_TEXT, intersect, textThrough, textWithout } from '#engine/grammar/char-algebra'
 import { ANY_CHAR } from '#engine/grammar/char-automaton'
 import { choiceListExpr } from '#engine/grammar/choice-list'
 import { parseGbnf } from '#engine/grammar/gbnf/parse-gbnf'
-import { choice, type Expr, type Grammar, NOTHING, repeat, sequence, text, token } from '#engine/grammar/grammar'
+import { choice, type Expr, type Grammar, repeat, sequence, text, token } from '#engine/grammar/grammar'
 import { GrammarBuilder } from '#engine/grammar/grammar-builder'
 import type { GrammarLimits } from '#engine/grammar/grammar-limits'
 import { lowerJsonObject, lowerJsonSchema } from '#engine/grammar/json-schema/lower-json-schema'
@@ -49,10 +49,17 @@ function contentExpr(builder: GrammarBuilder, format: OutputFormat, limits: Gram
 function toolAnswer(builder: GrammarBuilder, tools: ToolSpec, content: Expr | null, limits: GrammarLimits): Expr {
   const syntax = toolSyntaxNamed(tools.syntax)
   const { parallel, markTokens } = tools
-  if (tools.mode === 'none') return syntax.autoExpr(builder, NOTHING, content, markTokens)
+  if (tools.mode === 'none') return content ?? textWithoutMarks(syntax.marks, limits)
   const callable = tools.definitions.map((definition) => ({ name: definition.name, argumentsExpr: argumentsExpr(builder, definition, limits) }))
   const calls = builder.add('calls', syntax.callsExpr(builder, callable, { parallel, markTokens }))
   return tools.mode === 'required' ? calls : syntax.autoExpr(builder, calls, content, markTokens)
+}
+
+/** Text that begins no call and ends none. */
+function textWithoutMarks(marks: readonly string[], limits: GrammarLimits): Expr {
+  const budget = new CharBudget(limits)
+  const automaton = marks.reduce((text, mark) => intersect(text, textWithout(mark, budget), budget), ANY_TEXT)
+  return { kind: 'regular', automaton }
 }
 
 /**

@@ -10,6 +10,7 @@ const tokenizer = { tokenId: () => null } as unknown as Tokenizer
 const THINK = { open: '<think>', close: '</think>' }
 const HERMES: AnswerFormat = {
   syntax: hermesSyntax,
+  readsCalls: true,
   reasoning: null,
   startsInsideReasoning: false,
   mayOpenReasoning: false,

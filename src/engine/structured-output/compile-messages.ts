@@ -8,9 +8,12 @@ export interface CompileRequest {
   readonly spec: OutputSpec
 }
 
-export type CompileAnswer =
+/** `cpuMs`: processor time of the thread so far, before it takes its next job. */
+export type CompileAnswer = { readonly cpuMs: number } &
   /** The thread has loaded its code. */
-  | { readonly type: 'ready' }
-  /** The arrays are transferred. */
-  | { readonly type: 'compiled'; readonly job: number; readonly automaton: Automaton }
-  | { readonly type: 'failed'; readonly job: number; readonly error: ErrorRecord }
+  (
+    | { readonly type: 'ready' }
+    /** The arrays are transferred. */
+    | { readonly type: 'compiled'; readonly job: number; readonly automaton: Automaton }
+    | { readonly type: 'failed'; readonly job: number; readonly error: ErrorRecord }
+  )

@@ -10,15 +10,20 @@ assert(parentPort !== null, 'the compile thread is started by the grammar compil
 const port = parentPort
 
 port.on('message', (request: CompileRequest) => answer(request))
-port.postMessage({ type: 'ready' } satisfies CompileAnswer)
+port.postMessage({ type: 'ready', cpuMs: cpuMs() } satisfies CompileAnswer)
 
 function answer({ job, spec }: CompileRequest): void {
   try {
     const automaton = compileOutput(spec)
-    port.postMessage({ type: 'compiled', job, automaton } satisfies CompileAnswer, buffersOf(automaton))
+    port.postMessage({ type: 'compiled', job, automaton, cpuMs: cpuMs() } satisfies CompileAnswer, buffersOf(automaton))
   } catch (error) {
-    port.postMessage({ type: 'failed', job, error: toErrorRecord(error) } satisfies CompileAnswer)
+    port.postMessage({ type: 'failed', job, error: toErrorRecord(error), cpuMs: cpuMs() } satisfies CompileAnswer)
   }
+}
+
+function cpuMs(): number {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1000
 }
 
 function buffersOf(automaton: Automaton): ArrayBuffer[] {

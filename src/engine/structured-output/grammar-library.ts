@@ -21,7 +21,7 @@ const MAX_COMPILE_MS = 900
 const MAX_WAIT_MS = 10_000
 const MAX_START_MS = 30_000
 const MAX_QUEUED_LENGTH = 64 * 2 ** 20
-const MAX_COMPILE_HEAP_MB = 256
+const MAX_COMPILE_HEAP_MB = 160
 
 export interface GrammarStats {
   readonly numGrammars: number

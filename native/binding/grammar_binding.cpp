@@ -24,9 +24,10 @@ class ExternalMemory {
   ExternalMemory(const ExternalMemory&) = delete;
   ExternalMemory& operator=(const ExternalMemory&) = delete;
   void report(size_t numBytes) {
-    constexpr int64_t kStepBytes = 1 << 16;
+    constexpr int64_t kStepBytes = 1 << 12;
     const int64_t change = static_cast<int64_t>(numBytes) - reportedBytes_;
-    if (std::llabs(change) >= kStepBytes) adjust(change);
+    // The first report always counts: many small grammars are much memory too.
+    if (reportedBytes_ == 0 || std::llabs(change) >= kStepBytes) adjust(change);
   }
 
  private:

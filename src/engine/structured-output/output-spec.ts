@@ -30,7 +30,15 @@ export interface OutputSpec {
   readonly reasoning: ReasoningSpec | null
 }
 
+/** A key is as long as its schema, and looked up, queued and kept under: it is spelled once. */
+const keys = new WeakMap<OutputSpec, string>()
+
 /** Equal keys, equal grammars. */
 export function keyOf(spec: OutputSpec): string {
-  return JSON.stringify(spec)
+  let key = keys.get(spec)
+  if (key === undefined) {
+    key = JSON.stringify(spec)
+    keys.set(spec, key)
+  }
+  return key
 }

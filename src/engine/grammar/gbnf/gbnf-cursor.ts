@@ -1,43 +1,9 @@
-/** Reads a grammar text code point by code point, and words refusals with line and column. */
+/** A grammar text being read; refusals are worded with line and column. */
 import type { InferdError } from '#contract/errors'
 import { refuseGrammar } from '#engine/grammar/grammar-limits'
+import { SourceCursor } from '#engine/grammar/source-cursor'
 
-export class GbnfCursor {
-  /** Index of the next code point. */
-  at = 0
-  private readonly chars: readonly string[]
-
-  constructor(source: string) {
-    this.chars = Array.from(source)
-  }
-
-  get isAtEnd(): boolean {
-    return this.at >= this.chars.length
-  }
-
-  /** The code point `ahead` of the next one; '' past the end. */
-  peek(ahead = 0): string {
-    return this.chars[this.at + ahead] ?? ''
-  }
-
-  next(): string {
-    return this.chars[this.at++] ?? ''
-  }
-
-  /** Steps over `text` if it comes next. */
-  take(text: string): boolean {
-    for (let i = 0; i < text.length; i++) if (this.peek(i) !== text[i]) return false
-    this.at += text.length
-    return true
-  }
-
-  /** Steps over the longest run of characters that `allowed` takes one by one. */
-  takeRun(allowed: RegExp, maxLength: number): string {
-    let run = ''
-    while (run.length < maxLength && !this.isAtEnd && allowed.test(this.peek())) run += this.next()
-    return run
-  }
-
+export class GbnfCursor extends SourceCursor {
   /** Steps over blanks, line ends and comments. True: a line has ended. */
   skipSpace(): boolean {
     let hasLineEnd = false

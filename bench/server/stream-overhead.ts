@@ -13,8 +13,8 @@ import { systemClock } from '#base/clock'
 import type { GenerateEvent, ModelFacts } from '#contract/generate'
 import type { ServedModel } from '#platform/registry/served-model'
 import { createServer, type InferenceServer } from '#server/http/listener'
-import { DEFAULT_SERVER_OPTIONS } from '#server/http/server-options'
 import { openaiFamily } from '#server/protocols/openai/routes'
+import { decodeCall, EMPTY_REPORT, incomingOf } from '../../tests/conformance/decode-call.ts'
 
 const NUM_WORDS = 100
 const NUM_CONNECTIONS = 32
@@ -41,7 +41,7 @@ const EVENTS: readonly GenerateEvent[] = [
   { type: 'response-start', promptTokens: 2, cachedTokens: 0 },
   ...Array.from({ length: NUM_WORDS }, (): GenerateEvent => ({ type: 'text-delta', choice: 0, text: WORD, logprobs: null })),
   { type: 'choice-end', choice: 0, finishReason: 'stop', stopString: null },
-  { type: 'response-end', usage: { promptTokens: 2, cachedTokens: 0, completionTokens: NUM_WORDS, reasoningTokens: 0 } },
+  { type: 'response-end', usage: { promptTokens: 2, cachedTokens: 0, cacheWriteTokens: 0, completionTokens: NUM_WORDS, reasoningTokens: 0 } },
 ]
 
 /** `paced`: one turn of the event loop between words, as a step loop gives them, so that no two words share a write. */
@@ -56,6 +56,7 @@ function benchModel({ paced }: { readonly paced: boolean }): ServedModel {
         yield event
       }
     },
+    countTokens: () => Promise.resolve(2),
     embed: () => Promise.reject(new RangeError('no embeddings here')),
     whileLoading: () => Promise.resolve(),
     probe: () => Promise.resolve({ numRunning: 0, numWaiting: 0, numBlocks: 0, numFreeBlocks: 0 }),
@@ -81,7 +82,7 @@ async function startInferd(paced: boolean): Promise<Subject> {
 
 /** The same frames, encoded beforehand, from the smallest server that can send them. */
 async function startBare(paced: boolean): Promise<Subject> {
-  const frames = encodeAll()
+  const frames = await encodeAll()
   const server: Server = createBareServer((request, response) => {
     request.resume().on('end', () => {
       void (async () => {
@@ -106,27 +107,20 @@ async function startBare(paced: boolean): Promise<Subject> {
   }
 }
 
-function encodeAll(): string[] {
-  const route = openaiFamily.routes.find(({ path }) => path === '/v1/chat/completions')
-  if (route?.kind !== 'generate') throw new RangeError('the chat route is gone')
-  const call = route.decode(JSON.parse(BODY) as Record<string, unknown>, {
-    responseId: 'chatcmpl-0000000000000000',
-    createdSeconds: 1_700_000_000,
-    systemFingerprint: 'fp_000000000000',
-    facts: FACTS,
-    limits: DEFAULT_SERVER_OPTIONS.limits,
-  })
-  const { encode } = call.startStream()
+async function encodeAll(): Promise<string[]> {
+  const path = '/v1/chat/completions'
+  const call = await decodeCall(openaiFamily, path, incomingOf(path, JSON.parse(BODY) as Record<string, unknown>))
+  const { encode } = call.startStream(EMPTY_REPORT)
   return EVENTS.map((event) => String(encode(event)))
 }
 
 /** Encoding alone, without a socket. */
-function encodeMicrosPerEvent(): number {
+async function encodeMicrosPerEvent(): Promise<number> {
   const numRuns = 5000
-  encodeAll()
+  await encodeAll()
   const start = performance.now()
   let numBytes = 0
-  for (let run = 0; run < numRuns; run++) for (const frame of encodeAll()) numBytes += frame.length
+  for (let run = 0; run < numRuns; run++) for (const frame of await encodeAll()) numBytes += frame.length
   const micros = ((performance.now() - start) * 1000) / (numRuns * EVENTS.length)
   return numBytes > 0 ? micros : 0
 }
@@ -174,7 +168,7 @@ async function main(): Promise<void> {
   client.disconnect()
   console.log(`${NUM_WORDS}-word chat streams, ${NUM_CONNECTIONS} connections, ${numRounds} rounds of ${durationMs} ms, median (min-max)`)
   for (const { name, results } of kinds) report(name, results)
-  console.log(`encoding alone               ${encodeMicrosPerEvent().toFixed(2)} us per event`)
+  console.log(`encoding alone               ${(await encodeMicrosPerEvent()).toFixed(2)} us per event`)
 }
 
 /** The second process: keeps every connection busy, counts ends of streams. */

@@ -37,9 +37,9 @@ export class SeededRandom implements Random {
   }
 }
 
-/** 96 random bits as URL-safe text with a prefix that names the kind: `chatcmpl-...`. Unguessable. */
+/** 96 random bits as URL-safe text with a prefix that names the kind: `chatcmpl-...`, and `msg_...` for one that ends in `_`. Unguessable. */
 export function randomId(prefix: string): string {
-  return `${prefix}-${randomBytes(12).toString('base64url')}`
+  return `${prefix}${prefix.endsWith('_') ? '' : '-'}${randomBytes(12).toString('base64url')}`
 }
 
 /** A seed for requests that bring none: uniform in [0, 2^32). */

@@ -20,9 +20,22 @@ export const ERRORS = {
   unsupported_parameter: { kind: 'rejection', retryable: false },
   /** Prompt (plus requested output) does not fit the model's context. */
   context_length_exceeded: { kind: 'rejection', retryable: false },
+  /** No credential was given. */
   unauthenticated: { kind: 'rejection', retryable: false },
+  /** A credential was given that is unknown, revoked or expired; the words are the same for each. */
+  invalid_credentials: { kind: 'rejection', retryable: false },
+  /** A SigV4 signature does not belong to this request. */
+  signature_mismatch: { kind: 'rejection', retryable: false },
+  /** A SigV4 date is too far from our clock. */
+  signature_expired: { kind: 'rejection', retryable: false },
+  /** A SigV4 header lacks a part. */
+  incomplete_signature: { kind: 'rejection', retryable: false },
   forbidden: { kind: 'rejection', retryable: false },
   model_not_found: { kind: 'rejection', retryable: false },
+  /** A guardrail, a stored response, a file: something else than a model. */
+  resource_not_found: { kind: 'rejection', retryable: false },
+  /** The thing exists already, or an idempotency key came with another body. */
+  conflict: { kind: 'rejection', retryable: false },
   route_not_found: { kind: 'rejection', retryable: false },
   method_not_allowed: { kind: 'rejection', retryable: false },
   payload_too_large: { kind: 'rejection', retryable: false },
@@ -32,6 +45,12 @@ export const ERRORS = {
   misdirected_host: { kind: 'rejection', retryable: false },
   /** The client sent its request too slowly. */
   request_timeout: { kind: 'rejection', retryable: true },
+  /** The caller is over a rate of its own; `retryAfterMs` says when there is room. */
+  rate_limited: { kind: 'rejection', retryable: true },
+  /** The caller's money for this period is spent or reserved. */
+  budget_exceeded: { kind: 'rejection', retryable: false },
+  /** A guardrail blocked what has no answer to be replaced by, as an embedding. */
+  content_blocked: { kind: 'rejection', retryable: false },
   /** A bounded queue is full, or the server sheds load. */
   overloaded: { kind: 'rejection', retryable: true },
   model_loading: { kind: 'rejection', retryable: true },
@@ -43,6 +62,12 @@ export const ERRORS = {
   replica_lost: { kind: 'failure', retryable: true },
   /** The model computed NaN or infinity: no text is better than garbage. */
   non_finite_logits: { kind: 'failure', retryable: false },
+  /** The quality monitor gave the answer up and no other model may answer. */
+  degenerate_output: { kind: 'failure', retryable: true },
+  /** A remote server that stands behind a model failed or cannot be reached. */
+  upstream_failed: { kind: 'failure', retryable: true },
+  /** The store or the object store does not answer. */
+  store_failed: { kind: 'failure', retryable: true },
   /** A model file is damaged or hostile; the message names field and byte. For the operator. */
   invalid_model_file: { kind: 'failure', retryable: false },
   /** A model file is sound but asks for what we do not run. For the operator. */

@@ -19,7 +19,8 @@ export interface ToolCall {
 }
 
 export type ChatMessage =
-  | { readonly role: 'system' | 'user'; readonly content: string; readonly name?: string }
+  /** `cachePoint`: the prompt up to and with this message is worth keeping; what is newly kept is counted in `cacheWriteTokens`. */
+  | { readonly role: 'system' | 'user'; readonly content: string; readonly name?: string; readonly cachePoint?: true }
   /** `reasoning`: what the model thought before this answer; most templates leave it out of later turns. */
   | {
       readonly role: 'assistant'
@@ -27,9 +28,10 @@ export type ChatMessage =
       readonly name?: string
       readonly reasoning?: string
       readonly toolCalls?: readonly ToolCall[]
+      readonly cachePoint?: true
     }
   /** The result of one call of the assistant message before it. */
-  | { readonly role: 'tool'; readonly content: string; readonly toolCallId: string; readonly name?: string }
+  | { readonly role: 'tool'; readonly content: string; readonly toolCallId: string; readonly name?: string; readonly cachePoint?: true }
 
 export type PromptInput =
   /** Rendered with the model's own chat template, generation prompt added. `templateVariables`: further variables of the template. */
@@ -154,8 +156,11 @@ export type RequestPlace =
   | `output.${keyof OutputOptions}`
   | 'input.templateVariables'
 
-/** tool-calls: the choice ended by itself and holds at least one call. */
-export type FinishReason = 'stop' | 'length' | 'tool-calls'
+/**
+ * tool-calls: the choice ended by itself and holds at least one call. content-filter: a guardrail took its place or cut it.
+ * degenerate: the quality monitor stopped it. The engine knows the first three.
+ */
+export type FinishReason = 'stop' | 'length' | 'tool-calls' | 'content-filter' | 'degenerate'
 
 export interface TokenLogprob {
   readonly tokenId: number
@@ -176,9 +181,13 @@ export interface TokenUsage {
 }
 
 export interface Usage extends TokenUsage {
+  /** Of promptTokens before the last cache point, those that were not in the prefix cache and now are; 0 without a cache point. */
+  readonly cacheWriteTokens: number
   /** Of completionTokens, those of reasoning, its marks included. */
   readonly reasoningTokens: number
 }
+
+export const NO_USAGE: Usage = { promptTokens: 0, cachedTokens: 0, cacheWriteTokens: 0, completionTokens: 0, reasoningTokens: 0 }
 
 /**
  * Order: response-start, then per choice deltas and calls, choice-end, then exactly one terminal event (response-end or
@@ -211,6 +220,9 @@ export interface EmbedResult {
   readonly vectors: readonly Float32Array[]
   readonly usage: TokenUsage
 }
+
+/** What it would be to ask: nothing is computed. */
+export type CountRequest = Pick<GenerateRequest, 'input' | 'output'>
 
 /** What a client of a loaded model may want to know before it asks. */
 export interface ModelFacts {

@@ -4,7 +4,16 @@
  */
 import { assert } from '#base/assert'
 import { BoundedQueue } from '#base/bounded-queue'
-import type { ChatMessage, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts, PromptInput } from '#contract/generate'
+import type {
+  ChatMessage,
+  CountRequest,
+  EmbedRequest,
+  EmbedResult,
+  GenerateEvent,
+  GenerateRequest,
+  ModelFacts,
+  PromptInput,
+} from '#contract/generate'
 
 /** Far above what one request can emit: every event but a few carries a token. */
 const MAX_QUEUED_EVENTS = 1 << 24
@@ -18,6 +27,8 @@ export interface Engine {
    */
   start(request: GenerateRequest, sink: (event: GenerateEvent) => void): { abort(): void }
   embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult>
+  /** Tokens of the prompt, as a generation would count them. Throws like `start`. */
+  countTokens(request: CountRequest): number
   /** Resolves after the step loop has turned once: proof of life for /readyz. */
   probe(signal: AbortSignal): Promise<void>
   stats(): EngineStats

@@ -58,6 +58,7 @@ function tell(words: readonly string[], { answerFormat = HERMES, request = {}, l
     request: { input: CHAT, stopStrings: [], includeStopString: false, numChoices: 1, ...request } as GenerateRequest,
     tokenizer,
     speller: new TokenSpeller(tokenizer),
+    cachePointTokens: 0,
     echoText: '',
     answerFormat,
     randomAlphanumerics: (length) => 'r'.repeat(length),
@@ -103,7 +104,7 @@ test('reasoning, text and calls come as events of their own, in order', () => {
     { type: 'tool-call-delta', choice: 0, toolCall: 0, argumentsText: ': 1}' },
     { type: 'tool-call-end', choice: 0, toolCall: 0 },
     { type: 'choice-end', choice: 0, finishReason: 'tool-calls', stopString: null },
-    { type: 'response-end', usage: { promptTokens: 1, cachedTokens: 0, completionTokens: 13, reasoningTokens: 4 } },
+    { type: 'response-end', usage: { promptTokens: 1, cachedTokens: 0, cacheWriteTokens: 0, completionTokens: 13, reasoningTokens: 4 } },
   ])
 })
 

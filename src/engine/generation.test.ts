@@ -31,7 +31,7 @@ const tokenizer: Tokenizer = {
 
 const TEXT: PromptInput = { kind: 'text', text: 'x' }
 const CHAT: PromptInput = { kind: 'messages', messages: [] }
-const USAGE = { promptTokens: 1, cachedTokens: 0, completionTokens: 2, reasoningTokens: 0 }
+const USAGE = { promptTokens: 1, cachedTokens: 0, cacheWriteTokens: 0, completionTokens: 2, reasoningTokens: 0 }
 
 /** Answers that nobody reads. */
 const PLAIN = { answerFormat: null, randomAlphanumerics: (length: number) => 'x'.repeat(length) }
@@ -42,6 +42,7 @@ function startGeneration(overrides: Partial<GenerateRequest> = {}, echoText = ''
   const request = { input: TEXT, stopStrings: [], includeStopString: false, numChoices: 1, ...overrides } as GenerateRequest
   const generation = new Generation({
     ...PLAIN,
+    cachePointTokens: 0,
     request,
     tokenizer,
     speller: new TokenSpeller(tokenizer),
@@ -217,6 +218,7 @@ test('text that waits with its logprobs is never cut between the halves of a sur
   const request = { input: TEXT, stopStrings: [], includeStopString: false, numChoices: 1, numTopLogprobs: 0 } as unknown as GenerateRequest
   const generation = new Generation({
     ...PLAIN,
+    cachePointTokens: 0,
     request,
     tokenizer: straddling,
     echoText: '',

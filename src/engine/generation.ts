@@ -17,6 +17,8 @@ export interface GenerationParts {
   readonly request: GenerateRequest
   readonly tokenizer: Tokenizer
   readonly speller: TokenSpeller
+  /** Tokens of the prompt that the caller wants kept in the prefix cache; 0 = the caller said nothing. */
+  readonly cachePointTokens: number
   /** Text repeated at the head of each choice; '' when the request does not ask for it. */
   readonly echoText: string
   /** Null: answers are plain text. */
@@ -105,7 +107,8 @@ export class Generation implements TokenSink {
 
   private wholeUsage(usage: TokenUsage): Usage {
     const reasoningTokens = this.answers?.reduce((sum, answer) => sum + answer.numReasoningTokens, 0) ?? 0
-    return { ...usage, reasoningTokens }
+    const cacheWriteTokens = Math.max(0, Math.min(this.parts.cachePointTokens, usage.promptTokens) - usage.cachedTokens)
+    return { ...usage, cacheWriteTokens, reasoningTokens }
   }
 
   private emitText(choice: number, { text, tokens }: TextPart): void {

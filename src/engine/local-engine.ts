@@ -1,7 +1,7 @@
 /** The engine behind its door: text requests on top of the token-level core. */
 import { randomAlphanumerics, randomSeed } from '#base/random'
 import { InferdError } from '#contract/errors'
-import type { EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts, PromptInput, TokenUsage } from '#contract/generate'
+import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts, PromptInput, TokenUsage } from '#contract/generate'
 import { EmbeddingSink, type Embedding } from './embedding.ts'
 import type { EngineCore } from './engine-core.ts'
 import { promptLength, type Engine, type EngineStats } from './engine.ts'
@@ -45,10 +45,19 @@ export class LocalEngine implements Engine {
 
   start(request: GenerateRequest, sink: (event: GenerateEvent) => void): { abort(): void } {
     const { tokenizer, promptEncoder, grammars } = this.parts
-    const { tokenIds: promptTokenIds, answerFormat } = promptEncoder.encodeRequest(request)
+    const { tokenIds: promptTokenIds, answerFormat, cachePointTokens } = promptEncoder.encodeRequest(request)
     const plan = planOutput(request.output, answerFormat, tokenizer)
     const echoText = request.echo ? this.promptText(request.input, promptTokenIds) : ''
-    const generation = new Generation({ request, tokenizer, speller: this.speller, echoText, answerFormat, randomAlphanumerics, emit: sink })
+    const generation = new Generation({
+      request,
+      tokenizer,
+      speller: this.speller,
+      cachePointTokens,
+      echoText,
+      answerFormat,
+      randomAlphanumerics,
+      emit: sink,
+    })
     const stopTokenIds = [...request.stopTokenIds, ...(answerFormat?.stopTokenIds ?? [])]
     const submit = (grammar: LoadedGrammar | null): void => {
       const guides = guidesOf(plan, { grammar, tokenizer, numChoices: request.numChoices })
@@ -98,6 +107,10 @@ export class LocalEngine implements Engine {
       signal.removeEventListener('abort', stop)
     }
     return { vectors: embeddings.map(({ vector }) => vector), usage: sumUsage(embeddings.map(({ usage }) => usage)) }
+  }
+
+  countTokens(request: CountRequest): number {
+    return this.parts.promptEncoder.encodeRequest(request).tokenIds.length
   }
 
   probe(): Promise<void> {

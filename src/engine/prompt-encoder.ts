@@ -10,11 +10,15 @@ import { findToolSyntax } from '#engine/chat-format/tool-syntaxes/find-tool-synt
 import type { ToolSyntax } from '#engine/chat-format/tool-syntaxes/tool-syntax'
 import type { Tokenizer } from '#engine/tokenizers/tokenizer'
 
+type MessagesInput = Extract<PromptInput, { readonly kind: 'messages' }>
+
 export interface EncodedRequest {
   /** At least one token, all inside the vocabulary. */
   readonly tokenIds: readonly number[]
   /** Null: answers are plain text. */
   readonly answerFormat: AnswerFormat | null
+  /** Tokens up to and with the last message that has a cache point; 0 = none has. */
+  readonly cachePointTokens: number
 }
 
 export class PromptEncoder {
@@ -45,7 +49,7 @@ export class PromptEncoder {
   encodeRequest({ input, output }: Pick<GenerateRequest, 'input' | 'output'>): EncodedRequest {
     if (input.kind !== 'messages') {
       if (output.tools !== null) throw toolRefusal('a raw prompt has no place for tools')
-      return { tokenIds: this.encode(input), answerFormat: null }
+      return { tokenIds: this.encode(input), answerFormat: null, cachePointTokens: 0 }
     }
     this.checkTools(output)
     const { tokenIds, endsInsideReasoning } = this.render(input, output)
@@ -58,7 +62,7 @@ export class PromptEncoder {
       mayOpenReasoning: output.reasoning.enabled ?? this.thinksUnasked,
       tokenizer: this.tokenizer,
     })
-    return { tokenIds, answerFormat }
+    return { tokenIds, answerFormat, cachePointTokens: this.countToCachePoint(input, output, tokenIds) }
   }
 
   /**
@@ -77,7 +81,17 @@ export class PromptEncoder {
     if (this.toolSyntax === null && tools.choice !== 'none') throw toolRefusal('it is not known how this model writes calls of tools')
   }
 
-  private render(input: Extract<PromptInput, { readonly kind: 'messages' }>, { tools, reasoning }: OutputOptions): RenderedChat {
+  /** The prompt up to the cache point is what it shares with the prompt of the messages up to there. */
+  private countToCachePoint(input: MessagesInput, output: OutputOptions, tokenIds: readonly number[]): number {
+    const last = input.messages.findLastIndex((message) => message.cachePoint === true)
+    if (last < 0) return 0
+    if (last === input.messages.length - 1) return tokenIds.length
+    const beginning = this.render({ ...input, messages: input.messages.slice(0, last + 1) }, output).tokenIds
+    const firstOther = beginning.findIndex((tokenId, index) => tokenId !== tokenIds[index])
+    return firstOther < 0 ? beginning.length : firstOther
+  }
+
+  private render(input: MessagesInput, { tools, reasoning }: OutputOptions): RenderedChat {
     if (this.chatTemplate === null) {
       throw new InferdError('invalid_parameter', 'this model has no chat template; send a prompt to the completions API instead', {
         param: 'messages',

@@ -3,7 +3,7 @@ import { InferdError } from '#contract/errors'
 import type { GenerateEvent } from '#contract/generate'
 import { type GenerateOutcome, OutcomeCollector } from './generate-outcome.ts'
 
-const USAGE = { promptTokens: 1, cachedTokens: 0, completionTokens: 2, reasoningTokens: 1 }
+const USAGE = { promptTokens: 1, cachedTokens: 0, cacheWriteTokens: 0, completionTokens: 2, reasoningTokens: 1 }
 const END: GenerateEvent = { type: 'response-end', usage: USAGE }
 
 const text = (said: string): GenerateEvent => ({ type: 'text-delta', choice: 0, text: said, logprobs: null })

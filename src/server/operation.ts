@@ -2,13 +2,39 @@
  * The seam between `http/` (sockets, limits, time) and the protocol families (pure translation). A family is a table of
  * routes; each route says how bytes become neutral requests and how neutral results become bytes. No I/O on this page.
  */
+import type { CallOptions, CallReport, OnlineCall } from '#contract/call'
 import type { ErrorRecord } from '#contract/errors'
-import type { EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts } from '#contract/generate'
+import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts } from '#contract/generate'
+import type { Principal, Scope } from '#contract/principal'
 import type { GenerateOutcome } from '#server/generate-outcome'
+import type { ServerServices } from '#server/services'
 
 /** A parsed body. Read own keys only: `constructor` and `__proto__` are plain data here. */
 export interface JsonObject {
   readonly [key: string]: unknown
+}
+
+/** A request that is through the door, whoever's dialect it is in. */
+export interface Incoming {
+  readonly method: string
+  /** Without query, as it was sent. */
+  readonly path: string
+  /** Of the route's path, decoded. */
+  readonly params: Readonly<Record<string, string>>
+  readonly query: URLSearchParams
+  /** By lower-case name. */
+  readonly headers: Readonly<Record<string, string | undefined>>
+  /** {} where the route takes none. */
+  readonly body: JsonObject
+  /** The body as it was sent, decompressed. */
+  readonly bytes: Uint8Array
+}
+
+export interface WireReply {
+  readonly status: number
+  /** With its content-type. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | Uint8Array
 }
 
 /** Bounds on what one call may ask for; each has a documented refusal. */
@@ -43,6 +69,8 @@ export interface DecodeContext {
   readonly systemFingerprint: string
   readonly facts: ModelFacts
   readonly limits: ProtocolLimits
+  readonly principal: Principal
+  readonly services: ServerServices
 }
 
 /** Puts a place of the engine (a RequestPlace, `requests[i].` before it when the call has several requests) in the caller's words. */
@@ -51,11 +79,16 @@ export type PlaceOf = (place: string) => string
 /** One decoded generation call. Request `p` of `requests` answers choices `p * numChoices` and up. */
 export interface GenerateCall {
   readonly stream: boolean
+  readonly operation: OnlineCall['operation']
   readonly requests: readonly GenerateRequest[]
+  readonly options: CallOptions
   readonly placeOf: PlaceOf
-  /** The JSON body of the non-stream answer. */
-  encodeResponse(outcome: GenerateOutcome): string
-  startStream(): EventStream
+  /** The non-stream answer. `report` is complete. */
+  encodeResponse(outcome: GenerateOutcome, report: CallReport): WireReply
+  /** `report` is complete when the terminal event comes. */
+  startStream(report: CallReport): EventStream
+  /** Runs when the answer is whole and before its end is sent: what is stored is there for the caller's next request. */
+  readonly onComplete?: (outcome: GenerateOutcome, report: CallReport) => Promise<void>
 }
 
 /** One answer as a stream: its head, and the bytes of each event. */
@@ -70,9 +103,29 @@ export interface EventStream {
 
 export interface EmbedCall {
   readonly request: EmbedRequest
+  readonly options: CallOptions
   /** Places are `input` and `input[i]`. */
   readonly placeOf: PlaceOf
-  encodeResponse(result: EmbedResult): string
+  encodeResponse(result: EmbedResult, report: CallReport): WireReply
+}
+
+export interface CountCall {
+  readonly request: CountRequest
+  readonly placeOf: PlaceOf
+  encodeResponse(numTokens: number): WireReply
+}
+
+/** What a route that is no model call gets. */
+export interface ServiceContext {
+  readonly requestId: string
+  readonly principal: Principal
+  readonly services: ServerServices
+  readonly limits: ProtocolLimits
+  /** Models that the caller may use. */
+  readonly models: readonly ModelCard[]
+  readonly newId: (prefix: string) => string
+  readonly nowSeconds: number
+  readonly signal: AbortSignal
 }
 
 export interface ModelCard {
@@ -80,26 +133,45 @@ export interface ModelCard {
   readonly createdSeconds: number
 }
 
+interface RouteBase {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  /** Segments `:name` are parameters; `*` at the end takes the rest, slashes too. */
+  readonly path: string
+  /** What the caller's key must allow; inference when not given. */
+  readonly scope?: Scope
+  /** Of several routes with one method and path the first that matches answers; without it always. */
+  readonly matches?: (headers: Incoming['headers']) => boolean
+  /** bytes: any content type, nothing is parsed. json when not given; GET and DELETE have none. */
+  readonly bodyKind?: 'json' | 'bytes'
+}
+
 export type ProtocolRoute =
-  | {
+  | (RouteBase & {
       readonly kind: 'generate'
-      readonly method: 'POST'
-      readonly path: string
+      /** Of response ids. */
       readonly idPrefix: string
-      modelOf(body: JsonObject): string
-      decode(body: JsonObject, context: DecodeContext): GenerateCall
-    }
-  | {
+      modelOf(incoming: Incoming): string
+      decode(incoming: Incoming, context: DecodeContext): GenerateCall | Promise<GenerateCall>
+    })
+  | (RouteBase & {
       readonly kind: 'embed'
-      readonly method: 'POST'
-      readonly path: string
       readonly idPrefix: string
-      modelOf(body: JsonObject): string
-      decode(body: JsonObject, context: DecodeContext): EmbedCall
-    }
-  | { readonly kind: 'list-models'; readonly method: 'GET'; readonly path: string; encode(cards: readonly ModelCard[]): string }
+      modelOf(incoming: Incoming): string
+      decode(incoming: Incoming, context: DecodeContext): EmbedCall
+    })
+  | (RouteBase & {
+      readonly kind: 'count'
+      readonly idPrefix: string
+      modelOf(incoming: Incoming): string
+      decode(incoming: Incoming, context: DecodeContext): CountCall
+    })
+  /** One route for bodies of either kind: `choose` looks at the body and says which of the others it is. */
+  | (RouteBase & { readonly kind: 'dispatch'; choose(incoming: Incoming): Exclude<ProtocolRoute, { readonly kind: 'dispatch' }> })
+  | (RouteBase & { readonly kind: 'list-models'; encode(cards: readonly ModelCard[], incoming: Incoming): WireReply })
   /** `path` ends with `*`: a model's name may contain slashes. */
-  | { readonly kind: 'get-model'; readonly method: 'GET'; readonly path: string; encode(card: ModelCard): string }
+  | (RouteBase & { readonly kind: 'get-model'; encode(card: ModelCard): WireReply })
+  /** Everything that a platform service answers. Throws InferdError. */
+  | (RouteBase & { readonly kind: 'service'; handle(incoming: Incoming, context: ServiceContext): Promise<WireReply> })
 
 export interface WireError {
   readonly status: number
@@ -109,8 +181,10 @@ export interface WireError {
 
 export interface ProtocolFamily {
   readonly name: string
-  /** Errors of paths under it have this family's shape, also where there is no route; of several families the longest prefix counts. */
-  readonly pathPrefix: string
+  /** Errors of paths under them have this family's shape, also where there is no route; of several families the longest prefix counts. */
+  readonly pathPrefixes: readonly string[]
+  /** A header that only this family's clients send: it decides before paths do. */
+  readonly headerMark?: string
   readonly routes: readonly ProtocolRoute[]
   encodeError(error: ErrorRecord): WireError
 }

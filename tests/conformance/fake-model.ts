@@ -72,6 +72,10 @@ export class FakeModel implements ServedModel {
     }
   }
 
+  async countTokens(): Promise<number> {
+    return 7
+  }
+
   async embed(request: EmbedRequest): Promise<EmbedResult> {
     this.embedRequests.push(request)
     const vectors = request.inputs.map((_, index) => unitVector(index, FAKE_FACTS.hiddenSize))
@@ -99,7 +103,10 @@ export function sayWords(words: readonly string[], { waitMs = 0 }: { readonly wa
     }
     const finishReason = maxWords < words.length ? 'length' : 'stop'
     for (let choice = 0; choice < request.numChoices; choice++) yield { type: 'choice-end', choice, finishReason, stopString: null }
-    yield { type: 'response-end', usage: { promptTokens: 7, cachedTokens: 2, completionTokens: maxWords * request.numChoices, reasoningTokens: 0 } }
+    yield {
+      type: 'response-end',
+      usage: { promptTokens: 7, cachedTokens: 2, cacheWriteTokens: 0, completionTokens: maxWords * request.numChoices, reasoningTokens: 0 },
+    }
   }
 }
 
@@ -120,7 +127,7 @@ export function doActs(acts: readonly Act[]): Script {
     for (let choice = 0; choice < request.numChoices; choice++) yield* playAct(act, choice, `${numAnswers}-${choice}`)
     yield {
       type: 'response-end',
-      usage: { promptTokens: 7, cachedTokens: 2, completionTokens: 9, reasoningTokens: act.reasoning === undefined ? 0 : 4 },
+      usage: { promptTokens: 7, cachedTokens: 2, cacheWriteTokens: 0, completionTokens: 9, reasoningTokens: act.reasoning === undefined ? 0 : 4 },
     }
   }
 }

@@ -182,7 +182,7 @@ test('11: another method on a known path is 405 with the methods that are allowe
 test('11: authorization comes before route errors, except for health', async () => {
   const { InferdError } = await import('#contract/errors')
   const guarded = await startTestServer({
-    authorize: () => Promise.reject(new InferdError('unauthenticated', 'a key is required')),
+    authenticate: () => Promise.reject(new InferdError('unauthenticated', 'a key is required')),
   })
   const refused = errorBody('invalid_api_key', 'a key is required')
   for (const bytes of [

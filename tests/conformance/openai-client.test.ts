@@ -17,7 +17,7 @@ import { FAKE_FACTS, type FakeModel, play, sayNothing, sayWords, type Script, sp
 import { collect, openAiClient, rejection, runOpenAiSuite } from './openai-suite.ts'
 import { startTestServer, type TestServer } from './test-server.ts'
 
-const USAGE = { promptTokens: 7, cachedTokens: 2, completionTokens: 1, reasoningTokens: 0 }
+const USAGE = { promptTokens: 7, cachedTokens: 2, cacheWriteTokens: 0, completionTokens: 1, reasoningTokens: 0 }
 const MESSAGES = [{ role: 'user' as const, content: 'hi' }]
 
 let target: TestServer

@@ -319,7 +319,7 @@ const PLACES: readonly (readonly [string, object, string])[] = [
 ]
 
 test.each(PLACES)('what the engine refuses at %s of %j is told as %s, by status, streamed or not', async (place, fields, param) => {
-  const usage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 }
+  const usage = { promptTokens: 0, cachedTokens: 0, cacheWriteTokens: 0, completionTokens: 0, reasoningTokens: 0 }
   const error = { code: 'invalid_parameter' as const, message: 'too wide', param: place, retryAfterMs: null }
   const refusals = [
     async function* () {

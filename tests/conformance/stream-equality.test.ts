@@ -3,18 +3,10 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { FinishReason, GenerateEvent, TokenLogprob } from '#contract/generate'
 import { OutcomeCollector } from '#server/generate-outcome'
-import { DEFAULT_SERVER_OPTIONS } from '#server/http/server-options'
-import type { DecodeContext, GenerateCall, JsonObject, ProtocolRoute } from '#server/operation'
+import type { GenerateCall, JsonObject } from '#server/operation'
 import { openaiFamily } from '#server/protocols/openai/routes'
-import { FAKE_FACTS, fakeLogprob } from './fake-model.ts'
-
-const CONTEXT: DecodeContext = {
-  responseId: 'id-1',
-  createdSeconds: 1_700_000_000,
-  systemFingerprint: 'fp_test',
-  facts: FAKE_FACTS,
-  limits: DEFAULT_SERVER_OPTIONS.limits,
-}
+import { decodeCall, EMPTY_REPORT, incomingOf } from './decode-call.ts'
+import { fakeLogprob } from './fake-model.ts'
 
 interface Course {
   readonly numChoices: number
@@ -73,9 +65,9 @@ function coursesOf(prompt: keyof typeof KINDS): fc.Arbitrary<Course> {
       logprobs: fc.boolean(),
       steps: fc.array(step, { maxLength: 40 }),
       reasons: fc.array(fc.constantFrom<FinishReason>('stop', 'length'), { minLength: 4, maxLength: 4 }),
-      counts: fc.tuple(fc.nat(1000), fc.nat(1000), fc.nat(1000), fc.nat(1000)),
+      counts: fc.tuple(fc.nat(1000), fc.nat(1000), fc.nat(1000), fc.nat(1000), fc.nat(1000)),
     })
-    .map(({ numChoices, logprobs, steps, reasons, counts: [promptTokens, cachedTokens, completionTokens, reasoningTokens] }) => {
+    .map(({ numChoices, logprobs, steps, reasons, counts: [promptTokens, cachedTokens, completionTokens, reasoningTokens, cacheWriteTokens] }) => {
       const ordered = prompt === 'raw' ? steps.toSorted((left, right) => Number(left.kind === 'text') - Number(right.kind === 'text')) : steps
       const choices = Array.from({ length: numChoices }, (_, choice) => new LegalChoice(choice, logprobs))
       const said = ordered.flatMap((one, position) => choices[one.choice % numChoices]?.eventsOf(one, position) ?? [])
@@ -86,7 +78,7 @@ function coursesOf(prompt: keyof typeof KINDS): fc.Arbitrary<Course> {
           { type: 'response-start', promptTokens, cachedTokens },
           ...said,
           ...choices.map((choice, index) => choice.end(reasons[index] ?? 'stop')),
-          { type: 'response-end', usage: { promptTokens, cachedTokens, completionTokens, reasoningTokens } },
+          { type: 'response-end', usage: { promptTokens, cachedTokens, cacheWriteTokens, completionTokens, reasoningTokens } },
         ],
       }
     })
@@ -143,20 +135,18 @@ function logprobsOf(text: string, position: number): TokenLogprob[] {
   return [fakeLogprob(text, position, position % 3)]
 }
 
-function decode(path: string, body: JsonObject): GenerateCall {
-  const route = openaiFamily.routes.find((one): one is Extract<ProtocolRoute, { kind: 'generate' }> => one.kind === 'generate' && one.path === path)
-  if (route === undefined) throw new Error(`no route ${path}`)
-  return route.decode(body, CONTEXT)
+function decode(path: string, body: JsonObject): Promise<GenerateCall> {
+  return decodeCall(openaiFamily, path, incomingOf(path, body))
 }
 
 function wholeOf(call: GenerateCall, { numChoices, logprobs, events }: Course): WireBody {
   const collector = new OutcomeCollector({ numChoices, logprobs })
   for (const event of events) collector.add(event)
-  return JSON.parse(call.encodeResponse(collector.finish())) as WireBody
+  return JSON.parse(String(call.encodeResponse(collector.finish(), EMPTY_REPORT).body)) as WireBody
 }
 
 function streamOf(call: GenerateCall, { events }: Course): readonly WireBody[] {
-  const { encode } = call.startStream()
+  const { encode } = call.startStream(EMPTY_REPORT)
   const wire = events.map((event) => encode(event)).join('')
   expect(wire.endsWith('data: [DONE]\n\n')).toBe(true)
   const frames = wire.split('\n\n').slice(0, -1)
@@ -219,21 +209,21 @@ function expectEqual(call: GenerateCall, course: Course): void {
 
 const STREAM = { stream: true, stream_options: { include_usage: true } }
 
-test('chat: the chunks of any course of events make the whole answer', () => {
-  fc.assert(
-    fc.property(coursesOf('chat'), (course) => {
+test('chat: the chunks of any course of events make the whole answer', async () => {
+  await fc.assert(
+    fc.asyncProperty(coursesOf('chat'), async (course) => {
       const body = { model: 'm', messages: [{ role: 'user', content: 'hi' }], n: course.numChoices, logprobs: course.logprobs, ...STREAM }
-      expectEqual(decode('/v1/chat/completions', body), course)
+      expectEqual(await decode('/v1/chat/completions', body), course)
     }),
     { seed: 20261122, numRuns: 300 },
   )
 })
 
-test('completions: the chunks of any course of events make the whole answer', () => {
-  fc.assert(
-    fc.property(coursesOf('raw'), (course) => {
+test('completions: the chunks of any course of events make the whole answer', async () => {
+  await fc.assert(
+    fc.asyncProperty(coursesOf('raw'), async (course) => {
       const body = { model: 'm', prompt: 'hi', n: course.numChoices, ...(course.logprobs ? { logprobs: 0 } : {}), ...STREAM }
-      expectEqual(decode('/v1/completions', body), course)
+      expectEqual(await decode('/v1/completions', body), course)
     }),
     { seed: 20261122, numRuns: 300 },
   )

@@ -55,7 +55,7 @@ test('90: the bytes of a chat stream, with line breaks and separators inside the
         { type: 'response-start', promptTokens: 2, cachedTokens: 1 },
         { type: 'text-delta', choice: 0, text, logprobs: null },
         { type: 'choice-end', choice: 0, finishReason: 'stop', stopString: null },
-        { type: 'response-end', usage: { promptTokens: 2, cachedTokens: 1, completionTokens: 3, reasoningTokens: 0 } },
+        { type: 'response-end', usage: { promptTokens: 2, cachedTokens: 1, cacheWriteTokens: 0, completionTokens: 3, reasoningTokens: 0 } },
       ]),
     }),
   })
@@ -83,7 +83,7 @@ test('87: an error behind the first word ends the stream with one error frame, n
         {
           type: 'response-error',
           error: { code: 'replica_lost', message: 'the worker died', param: null, retryAfterMs: null },
-          usage: { promptTokens: 2, cachedTokens: 1, completionTokens: 1, reasoningTokens: 0 },
+          usage: { promptTokens: 2, cachedTokens: 1, cacheWriteTokens: 0, completionTokens: 1, reasoningTokens: 0 },
         },
       ]),
     }),
@@ -102,7 +102,7 @@ test('94: an output without a word is one finish chunk, the usage and [DONE]', a
       script: play([
         { type: 'response-start', promptTokens: 2, cachedTokens: 0 },
         { type: 'choice-end', choice: 0, finishReason: 'stop', stopString: null },
-        { type: 'response-end', usage: { promptTokens: 2, cachedTokens: 0, completionTokens: 1, reasoningTokens: 0 } },
+        { type: 'response-end', usage: { promptTokens: 2, cachedTokens: 0, cacheWriteTokens: 0, completionTokens: 1, reasoningTokens: 0 } },
       ]),
     }),
   })
@@ -233,7 +233,7 @@ test('drain: new work is refused, running streams end by themselves within the g
       await delay(5)
     }
     yield { type: 'choice-end', choice: 0, finishReason: 'stop', stopString: null }
-    yield { type: 'response-end', usage: { promptTokens: 1, cachedTokens: 0, completionTokens: 1, reasoningTokens: 0 } }
+    yield { type: 'response-end', usage: { promptTokens: 1, cachedTokens: 0, cacheWriteTokens: 0, completionTokens: 1, reasoningTokens: 0 } }
   }
   const target = await start({ model: new FakeModel({ script }) })
   const client = await openStream(target)

@@ -1,8 +1,10 @@
 /** A server on a free loopback port with a silent, recording log and ids that count. */
 import { systemClock } from '#base/clock'
-import { type Authorize, createServer, type InferenceServer } from '#server/http/listener'
+import { type Authenticate, createServer, type InferenceServer } from '#server/http/listener'
 import type { ServerLog, ServerOptions } from '#server/http/server-options'
+import type { OnlineService } from '#platform/online/online-service'
 import type { ModelDirectory } from '#platform/registry/served-model'
+import type { ServerServices } from '#server/services'
 import { directoryOf, FakeModel } from './fake-model.ts'
 
 export interface LogLine {
@@ -23,14 +25,18 @@ export interface TestServerArguments {
   readonly model?: FakeModel
   readonly models?: ModelDirectory
   readonly options?: Partial<ServerOptions>
-  readonly authorize?: Authorize
+  readonly authenticate?: Authenticate
+  readonly online?: OnlineService
+  readonly services?: ServerServices
 }
 
 export async function startTestServer({
   model = new FakeModel(),
   models = directoryOf(model),
   options = {},
-  authorize,
+  authenticate,
+  online,
+  services,
 }: TestServerArguments = {}): Promise<TestServer> {
   const lines: LogLine[] = []
   const log: ServerLog = {
@@ -45,7 +51,9 @@ export async function startTestServer({
     log,
     clock: systemClock,
     newId: (prefix) => `${prefix}-${++numIds}`,
-    ...(authorize === undefined ? {} : { authorize }),
+    ...(authenticate === undefined ? {} : { authenticate }),
+    ...(online === undefined ? {} : { online }),
+    ...(services === undefined ? {} : { services }),
   })
   const { url, port } = await server.listen()
   return { url, port, model, server, lines }

@@ -9,7 +9,10 @@ import { ModelRegistry, type ReplicaModel } from './model-registry.ts'
 const FACTS = { architecture: 'llama' } as ModelFacts
 const REQUEST = { requestId: 'r', numChoices: 1 } as GenerateRequest
 const START: GenerateEvent = { type: 'response-start', promptTokens: 3, cachedTokens: 0 }
-const END: GenerateEvent = { type: 'response-end', usage: { promptTokens: 3, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 } }
+const END: GenerateEvent = {
+  type: 'response-end',
+  usage: { promptTokens: 3, cachedTokens: 0, cacheWriteTokens: 0, completionTokens: 0, reasoningTokens: 0 },
+}
 const NEVER = new AbortController().signal
 
 /** A model whose worker is played by the test. */
@@ -86,7 +89,7 @@ test('an embedding whose worker dies is asked for again', async () => {
   await played.crash()
   await played.clock.advance(100)
   await played.loaded()
-  const result = { vectors: [], usage: { promptTokens: 1, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 } }
+  const result = { vectors: [], usage: { promptTokens: 1, cachedTokens: 0, cacheWriteTokens: 0, completionTokens: 0, reasoningTokens: 0 } }
   played.worker.onMessage({ type: 'embedded', call: played.calls('embed')[1]!, result })
   expect(await answer).toBe(result)
 })

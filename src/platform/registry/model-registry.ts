@@ -1,7 +1,7 @@
 /** The models of this server by name, each behind one replica. */
 import type { Clock } from '#base/clock'
 import { InferdError } from '#contract/errors'
-import type { EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest } from '#contract/generate'
+import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest } from '#contract/generate'
 import { Replica, type ReplicaOptions } from '#platform/replicas/replica'
 import type { ModelDirectory, ModelLoad, ServedModel, ServedModelState } from './served-model.ts'
 
@@ -68,6 +68,11 @@ export class ReplicaModel implements ServedModel {
       await this.whenReady(signal)
       return this.replica.embed(request, signal)
     }
+  }
+
+  async countTokens(request: CountRequest, signal: AbortSignal): Promise<number> {
+    await this.whenReady(signal)
+    return this.replica.countTokens(request, signal)
   }
 
   probe(signal: AbortSignal): Promise<ModelLoad> {

@@ -1,6 +1,6 @@
 /** What the server sees of a model: a name it can call, whatever stands behind it. */
 import type { ErrorRecord } from '#contract/errors'
-import type { EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts } from '#contract/generate'
+import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts } from '#contract/generate'
 import type { EngineStats } from '#engine/engine'
 
 export type ServedModelState =
@@ -25,6 +25,8 @@ export interface ServedModel {
    */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>
   embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult>
+  /** Tokens of the prompt, as a generation would count them. Throws like generate. */
+  countTokens(request: CountRequest, signal: AbortSignal): Promise<number>
   /** An answer from the worker's step loop. */
   probe(signal: AbortSignal): Promise<ModelLoad>
 }

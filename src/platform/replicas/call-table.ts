@@ -2,7 +2,7 @@
 import { assert } from '#base/assert'
 import { BoundedQueue } from '#base/bounded-queue'
 import { InferdError, toErrorRecord } from '#contract/errors'
-import type { GenerateEvent, Usage } from '#contract/generate'
+import { type GenerateEvent, NO_USAGE, type Usage } from '#contract/generate'
 import type { CallId } from './messages.ts'
 
 /** How far the reader of a stream may fall behind its model, in entries: an event, a token's logprob and each alternative are one entry. */
@@ -57,7 +57,7 @@ export class CallTable {
       release,
       sendAbort,
       hasStarted: false,
-      usage: { promptTokens: 0, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 },
+      usage: NO_USAGE,
     })
     return { call, queue }
   }
@@ -84,8 +84,7 @@ export class CallTable {
     if (pending === undefined) return
     assert(pending.kind === 'stream', 'events belong to streams')
     pending.hasStarted = true
-    if (event.type === 'response-start')
-      pending.usage = { promptTokens: event.promptTokens, cachedTokens: event.cachedTokens, completionTokens: 0, reasoningTokens: 0 }
+    if (event.type === 'response-start') pending.usage = { ...NO_USAGE, promptTokens: event.promptTokens, cachedTokens: event.cachedTokens }
     if (!pending.queue.push(event)) {
       pending.queue.fail(new InferdError('overloaded', 'the reader of this stream fell too far behind'))
       return this.cancel(call, pending.sendAbort)

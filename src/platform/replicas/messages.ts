@@ -3,7 +3,7 @@
  * engine step, whichever calls they belong to, travel in one message.
  */
 import type { ErrorRecord } from '#contract/errors'
-import type { EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts } from '#contract/generate'
+import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts } from '#contract/generate'
 import type { EngineOptions, EngineStats } from '#engine/engine'
 
 export type CallId = number & { readonly __brand: 'CallId' }
@@ -12,6 +12,8 @@ export type ToWorker =
   | { readonly type: 'load'; readonly options: EngineOptions }
   | { readonly type: 'generate'; readonly call: CallId; readonly request: GenerateRequest }
   | { readonly type: 'embed'; readonly call: CallId; readonly request: EmbedRequest }
+  /** Answered with `counted`. */
+  | { readonly type: 'count'; readonly call: CallId; readonly request: CountRequest }
   /** Answered with `probed` once the step loop has turned. */
   | { readonly type: 'probe'; readonly call: CallId }
   | { readonly type: 'abort'; readonly call: CallId }
@@ -28,4 +30,5 @@ export type FromWorker =
   | { readonly type: 'events'; readonly calls: readonly CallId[]; readonly events: readonly GenerateEvent[] }
   | { readonly type: 'rejected'; readonly call: CallId; readonly error: ErrorRecord }
   | { readonly type: 'embedded'; readonly call: CallId; readonly result: EmbedResult }
+  | { readonly type: 'counted'; readonly call: CallId; readonly numTokens: number }
   | { readonly type: 'probed'; readonly call: CallId; readonly stats: EngineStats }

@@ -22,7 +22,10 @@ const ENGINE = { modelPath: 'none' } as EngineOptions
 const REQUEST = { requestId: 'r', numChoices: 1 } as GenerateRequest
 const START: GenerateEvent = { type: 'response-start', promptTokens: 3, cachedTokens: 0 }
 const DELTA: GenerateEvent = { type: 'text-delta', choice: 0, text: 'a', logprobs: null }
-const END: GenerateEvent = { type: 'response-end', usage: { promptTokens: 3, cachedTokens: 0, completionTokens: 1, reasoningTokens: 0 } }
+const END: GenerateEvent = {
+  type: 'response-end',
+  usage: { promptTokens: 3, cachedTokens: 0, cacheWriteTokens: 0, completionTokens: 1, reasoningTokens: 0 },
+}
 
 class FakeWorkers {
   readonly sent: ToWorker[][] = []

@@ -13,7 +13,7 @@
 import { assert } from '#base/assert'
 import type { Clock } from '#base/clock'
 import { fromErrorRecord, InferdError, toErrorRecord, type ErrorRecord } from '#contract/errors'
-import type { EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts } from '#contract/generate'
+import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts } from '#contract/generate'
 import type { EngineOptions, EngineStats } from '#engine/engine'
 import { CallTable } from './call-table.ts'
 import type { CallId, FromWorker } from './messages.ts'
@@ -104,6 +104,13 @@ export class Replica {
     return queue
   }
 
+  async countTokens(request: CountRequest, signal: AbortSignal): Promise<number> {
+    const worker = this.readyWorker()
+    const { call, answer } = this.calls.openCall<number>(signal, (aborted) => this.worker?.send({ type: 'abort', call: aborted }))
+    worker.send({ type: 'count', call, request })
+    return answer
+  }
+
   async embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult> {
     const worker = this.readyWorker()
     const { call, answer } = this.calls.openCall<EmbedResult>(signal, (aborted) => this.worker?.send({ type: 'abort', call: aborted }))
@@ -163,6 +170,9 @@ export class Replica {
         return
       case 'embedded':
         this.calls.answer(message.call, message.result)
+        return
+      case 'counted':
+        this.calls.answer(message.call, message.numTokens)
         return
       case 'probed':
         this.calls.answer(message.call, message.stats)

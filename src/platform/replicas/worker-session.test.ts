@@ -11,7 +11,10 @@ const FACTS = { architecture: 'llama' } as ModelFacts
 const REQUEST = { requestId: 'r', input: { kind: 'text', text: 'x' }, output: PLAIN_OUTPUT } as GenerateRequest
 const LONG_REQUEST = { requestId: 'l', input: { kind: 'text', text: 'x'.repeat(5000) }, output: PLAIN_OUTPUT } as GenerateRequest
 const START: GenerateEvent = { type: 'response-start', promptTokens: 1, cachedTokens: 0 }
-const END: GenerateEvent = { type: 'response-end', usage: { promptTokens: 1, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 } }
+const END: GenerateEvent = {
+  type: 'response-end',
+  usage: { promptTokens: 1, cachedTokens: 0, cacheWriteTokens: 0, completionTokens: 0, reasoningTokens: 0 },
+}
 
 class FakeEngine implements Engine {
   readonly facts = FACTS
@@ -28,6 +31,10 @@ class FakeEngine implements Engine {
 
   embed(): Promise<EmbedResult> {
     return Promise.reject(new InferdError('overloaded', 'full'))
+  }
+
+  countTokens(): number {
+    return 3
   }
 
   probe(): Promise<void> {

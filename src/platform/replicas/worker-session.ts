@@ -4,7 +4,7 @@
  */
 import { assert } from '#base/assert'
 import { InferdError, toErrorRecord } from '#contract/errors'
-import type { EmbedRequest, GenerateEvent, GenerateRequest } from '#contract/generate'
+import type { CountRequest, EmbedRequest, GenerateEvent, GenerateRequest } from '#contract/generate'
 import { promptLength, requestLength, type Engine, type EngineOptions } from '#engine/engine'
 import type { LoadHooks } from '#engine/load-engine'
 import { EncodeQueue, MAX_IMMEDIATE_LENGTH } from './encode-queue.ts'
@@ -51,6 +51,9 @@ export class WorkerSession {
           message.request.inputs.reduce((sum, input) => sum + promptLength(input), 0),
           () => void this.embed(message.call, message.request),
         )
+        return
+      case 'count':
+        this.inTurn(message.call, requestLength(message.request), () => this.count(message.call, message.request))
         return
       case 'probe':
         void this.probe(message.call)
@@ -113,6 +116,15 @@ export class WorkerSession {
       if (!controller.signal.aborted) this.reject(call, error)
     } finally {
       this.aborts.delete(call)
+    }
+  }
+
+  private count(call: CallId, request: CountRequest): void {
+    this.aborts.delete(call)
+    try {
+      this.ports.send({ type: 'counted', call, numTokens: this.loaded().countTokens(request) })
+    } catch (error) {
+      this.reject(call, error)
     }
   }
 

@@ -1,6 +1,12 @@
 /** The protocol families of this server: whose routes there are, and in whose shape an error is told to whom. */
 import { assert } from '#base/assert'
-import type { ProtocolFamily } from '#server/operation'
+import type { ProtocolFamily, ProtocolRoute } from '#server/operation'
+
+/** A route, and the name of its family. */
+export interface FamilyRoute {
+  readonly dialect: string
+  readonly route: ProtocolRoute
+}
 
 export class FamilyTable {
   readonly all: readonly ProtocolFamily[]
@@ -11,16 +17,36 @@ export class FamilyTable {
     this.all = families
   }
 
+  /** Routes with one method and path together, those that ask for a header before those that take everybody. */
+  routeGroups(): readonly (readonly [FamilyRoute, ...FamilyRoute[]])[] {
+    const groups = new Map<string, [FamilyRoute, ...FamilyRoute[]]>()
+    for (const { name, routes } of this.all) {
+      for (const route of routes) {
+        const key = `${route.method} ${route.path}`
+        const group = groups.get(key)
+        const row: FamilyRoute = { dialect: name, route }
+        if (group === undefined) groups.set(key, [row])
+        else if (route.matches === undefined) group.push(row)
+        else group.unshift(row)
+      }
+    }
+    return [...groups.values()]
+  }
+
   get fallback(): ProtocolFamily {
     return this.all[0]!
   }
 
   /** `path`: without query. */
-  of(path: string): ProtocolFamily {
-    let found: ProtocolFamily | null = null
+  of(path: string, headers: Readonly<Record<string, unknown>>): ProtocolFamily {
+    let found = this.fallback
+    let longest = 0
     for (const family of this.all) {
-      if (path.startsWith(family.pathPrefix) && family.pathPrefix.length > (found?.pathPrefix.length ?? 0)) found = family
+      const length = Math.max(0, ...family.pathPrefixes.filter((prefix) => path.startsWith(prefix)).map((prefix) => prefix.length))
+      const isMarked = length > 0 && family.headerMark !== undefined && headers[family.headerMark] !== undefined
+      if (isMarked) return family
+      if (length > longest) [found, longest] = [family, length]
     }
-    return found ?? this.fallback
+    return found
   }
 }

@@ -1,11 +1,11 @@
 /** Runs one generation call against its model and answers it, whole or as a stream. */
 import { assert } from '#base/assert'
 import { fromErrorRecord, InferdError, toErrorRecord } from '#contract/errors'
-import type { GenerateEvent } from '#contract/generate'
-import type { ServedModel } from '#platform/registry/served-model'
+import type { CallReport } from '#contract/call'
+import { type GenerateEvent, NO_USAGE } from '#contract/generate'
 import { type GenerateOutcome, OutcomeCollector } from '#server/generate-outcome'
 import type { EventStream, GenerateCall } from '#server/operation'
-import { generateAll } from './merge-events.ts'
+import { generateAll, type StartRequest } from './merge-events.ts'
 import { placeError } from './place-error.ts'
 import type { RequestScope } from './request-scope.ts'
 import type { MemoryBudget } from './memory-budget.ts'
@@ -13,14 +13,17 @@ import type { StreamWriter } from './stream-writer.ts'
 
 export interface GenerateExchange {
   readonly call: GenerateCall
-  readonly model: ServedModel
+  readonly start: StartRequest
   readonly scope: RequestScope
+  readonly report: CallReport
 }
 
 /** `logprobMemory` is counted in entries and shared by all answers that are held until they are whole. Throws InferdError. */
-export async function generateWhole({ call, model, scope }: GenerateExchange, logprobMemory: MemoryBudget): Promise<GenerateOutcome> {
+export async function generateWhole({ call, start, scope, report }: GenerateExchange, logprobMemory: MemoryBudget): Promise<GenerateOutcome> {
   try {
-    return await scope.race(collect(call, generateAll(model, call.requests, scope.signal), logprobMemory))
+    const outcome = await scope.race(collect(call, generateAll(start, call.requests, scope.signal), logprobMemory))
+    if (call.onComplete !== undefined) await scope.race(call.onComplete(outcome, report))
+    return outcome
   } catch (error) {
     throw placeError(error, call.placeOf)
   }
@@ -30,9 +33,9 @@ export async function generateWhole({ call, model, scope }: GenerateExchange, lo
  * Errors before the first byte are thrown, so that they get their own status; later ones end the stream with an error event.
  * `response-start` is held back until the first event behind it for the same reason. Returns the error the stream ended with.
  */
-export async function generateStream({ call, model, scope }: GenerateExchange, { encode, writer }: OpenStream): Promise<unknown> {
+export async function generateStream({ call, start, scope, report }: GenerateExchange, { encode, writer }: OpenStream): Promise<unknown> {
   try {
-    await scope.race(pump({ events: generateAll(model, call.requests, scope.signal), encode, writer, scope }))
+    await scope.race(pump({ events: observed(generateAll(start, call.requests, scope.signal), call, report), encode, writer, scope }))
     writer.end()
     return null
   } catch (cause) {
@@ -49,7 +52,7 @@ export async function generateStream({ call, model, scope }: GenerateExchange, {
         encode({
           type: 'response-error',
           error: toErrorRecord(error),
-          usage: { promptTokens: 0, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 },
+          usage: NO_USAGE,
         }),
       )
       writer.end()
@@ -64,8 +67,7 @@ export interface OpenStream {
 }
 
 async function collect(call: GenerateCall, events: AsyncIterable<GenerateEvent>, logprobMemory: MemoryBudget): Promise<GenerateOutcome> {
-  const numChoices = call.requests.reduce((sum, request) => sum + request.numChoices, 0)
-  const collector = new OutcomeCollector({ numChoices, logprobs: call.requests[0]?.numTopLogprobs != null })
+  const collector = newCollector(call)
   let numHeldEntries = 0
   try {
     for await (const event of events) {
@@ -80,6 +82,29 @@ async function collect(call: GenerateCall, events: AsyncIterable<GenerateEvent>,
   } finally {
     logprobMemory.release(numHeldEntries)
   }
+}
+
+/** Collects the answer of a stream whose call wants it whole at the end; the terminal event waits until the call has seen it. */
+function observed(events: AsyncIterable<GenerateEvent>, call: GenerateCall, report: CallReport): AsyncIterable<GenerateEvent> {
+  const { onComplete } = call
+  return onComplete === undefined ? events : collectBeside(events, newCollector(call), (outcome) => onComplete(outcome, report))
+}
+
+async function* collectBeside(
+  events: AsyncIterable<GenerateEvent>,
+  collector: OutcomeCollector,
+  onComplete: (outcome: GenerateOutcome) => Promise<void>,
+): AsyncGenerator<GenerateEvent> {
+  for await (const event of events) {
+    if (event.type !== 'response-error') collector.add(event)
+    if (event.type === 'response-end') await onComplete(collector.finish())
+    yield event
+  }
+}
+
+function newCollector({ requests }: GenerateCall): OutcomeCollector {
+  const numChoices = requests.reduce((sum, request) => sum + request.numChoices, 0)
+  return new OutcomeCollector({ numChoices, logprobs: requests[0]?.numTopLogprobs != null })
 }
 
 function countEntries(event: GenerateEvent): number {

@@ -8,23 +8,37 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { Clock } from '#base/clock'
 import { randomId } from '#base/random'
 import { type ErrorRecord, InferdError, toErrorRecord } from '#contract/errors'
+import { LOCAL_PRINCIPAL, type Principal } from '#contract/principal'
+import { directService, type OnlineService } from '#platform/online/online-service'
 import type { ModelDirectory } from '#platform/registry/served-model'
+import type { Incoming } from '#server/operation'
 import { openaiFamily } from '#server/protocols/openai/routes'
+import { NO_SERVICES, type ServerServices } from '#server/services'
 import { MemoryBudget } from './memory-budget.ts'
 import { ConnectionTable } from './connection-table.ts'
 import { checkDoor } from './door.ts'
 import { sendError } from './error-reply.ts'
-import { FamilyTable } from './family-table.ts'
+import { type FamilyRoute, FamilyTable } from './family-table.ts'
 import { checkReadiness } from './health.ts'
+import { IncomingBody } from './incoming-body.ts'
 import { createNodeServer } from './node-server.ts'
 import { RequestScope, RunningRequests } from './request-scope.ts'
 import { type HandlerContext, handleRoute, sendJson } from './route-handlers.ts'
 import { DEFAULT_SERVER_OPTIONS, type ServerLog, type ServerOptions } from './server-options.ts'
 
-/** Runs before any route is looked at, health routes excepted. Throws unauthenticated or forbidden. */
 const PROBE_ROUTES: readonly string[] = ['/healthz', '/readyz']
 
-export type Authorize = (request: { readonly method: string; readonly url: string; readonly headers: FastifyRequest['headers'] }) => Promise<void>
+export interface DoorRequest {
+  readonly method: string
+  /** Path and query, as sent. */
+  readonly url: string
+  readonly headers: FastifyRequest['headers']
+  /** For signatures over the body; throws like readBody. */
+  readBody(): Promise<Uint8Array>
+}
+
+/** Throws unauthenticated, invalid_credentials, one of the signature codes, or forbidden. */
+export type Authenticate = (request: DoorRequest) => Promise<Principal>
 
 export interface ServerArguments {
   readonly models: ModelDirectory
@@ -33,7 +47,11 @@ export interface ServerArguments {
   readonly clock: Clock
   /** Unguessable ids; tests give their own. */
   readonly newId?: (prefix: string) => string
-  readonly authorize?: Authorize
+  /** Runs before any route is looked at, health routes excepted; without it every caller is the local one. */
+  readonly authenticate?: Authenticate
+  /** null or absent: models are called directly. */
+  readonly online?: OnlineService
+  readonly services?: ServerServices
 }
 
 export interface ListenAddress {
@@ -63,6 +81,7 @@ const BIND_FAILURES: Readonly<Record<string, string>> = {
 /** Loading a model takes seconds; a probe more often learns nothing. */
 const NOT_READY_RETRY_AFTER_S = 5
 const HEALTH_PATHS = ['/healthz', '/readyz']
+const METHODS = ['GET', 'POST', 'PUT', 'DELETE'] as const
 const CLIENT_REQUEST_ID = /^[\w.:-]{1,64}$/
 
 export function createServer(args: ServerArguments): InferenceServer {
@@ -76,6 +95,7 @@ class HttpServer implements InferenceServer {
   private readonly newId: (prefix: string) => string
   private readonly connections: ConnectionTable
   private readonly running = new RunningRequests()
+  private readonly bodyMemory: MemoryBudget
   private readonly app: FastifyInstance
   /** One for each bound address. */
   private readonly nodeServers: Server[] = []
@@ -86,6 +106,7 @@ class HttpServer implements InferenceServer {
     this.args = args
     this.newId = args.newId ?? randomId
     this.options = { ...DEFAULT_SERVER_OPTIONS, ...args.options }
+    this.bodyMemory = new MemoryBudget(this.options.maxBufferedBodyBytes)
     this.connections = new ConnectionTable(this.options.maxConnections)
     this.app = this.createApp()
     this.addRoutes()
@@ -186,14 +207,21 @@ class HttpServer implements InferenceServer {
 
   private addRoutes(): void {
     const { args, options, running } = this
-    const bodyMemory = new MemoryBudget(options.maxBufferedBodyBytes)
     const logprobMemory = new MemoryBudget(options.maxHeldLogprobEntries)
-    const context: HandlerContext = { ...args, options, running, newId: this.newId, bodyMemory, logprobMemory }
-    for (const route of this.families.all.flatMap(({ routes }) => routes)) {
+    const context: HandlerContext = {
+      ...args,
+      online: args.online ?? directService(args.models),
+      services: args.services ?? NO_SERVICES,
+      options,
+      running,
+      newId: this.newId,
+      logprobMemory,
+    }
+    for (const [first, ...others] of this.families.routeGroups()) {
       this.app.route({
-        method: route.method,
-        url: route.path,
-        handler: (request, reply) => answered(reply, handleRoute(route, request, reply, context)),
+        method: first.route.method,
+        url: first.route.path,
+        handler: (request, reply) => answered(reply, handleRoute(routeFor([first, ...others], request), request, reply, context)),
       })
     }
     this.app.get('/healthz', (_request, reply) => sendJson(reply, JSON.stringify({ status: 'ok' })))
@@ -209,16 +237,19 @@ class HttpServer implements InferenceServer {
   private async enter(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const { args, options, running } = this
     void reply.header('x-request-id', request.id)
-    const scope = new RequestScope(request.id)
+    const body = new IncomingBody({ request: request.raw, limits: options, clock: args.clock, memory: this.bodyMemory })
+    const scope = new RequestScope({ id: request.id, arrivedMs: args.clock.nowMs(), body })
     running.open(request.raw, reply.raw, scope)
     this.logWhenDone(request, reply)
     const refusal = checkDoor(request.raw, options)
     if (refusal !== null) throw refusal
     if (HEALTH_PATHS.includes(request.url)) return
     if (this.draining) throw new InferdError('shutting_down', 'the server is shutting down')
-    await args.authorize?.({ method: request.method, url: request.url, headers: request.headers })
     scope.startDeadline(args.clock, options.requestTimeoutMs)
     scope.cutAfterAbort(reply.raw, args.clock, options.cutAfterAbortMs)
+    const { method, url, headers } = request
+    const principal = await args.authenticate?.({ method, url, headers, readBody: () => scope.body.read() })
+    scope.admit(principal ?? LOCAL_PRINCIPAL)
   }
 
   private logWhenDone(request: FastifyRequest, reply: FastifyReply): void {
@@ -237,7 +268,7 @@ class HttpServer implements InferenceServer {
   }
 
   private refuse(request: FastifyRequest, reply: FastifyReply, error: ErrorRecord): void {
-    const family = this.families.of(pathOf(request.url))
+    const family = this.families.of(pathOf(request.url), request.headers)
     sendError({ request, reply, family, error, clock: this.args.clock, lingerMs: this.options.lingerMs })
   }
 
@@ -253,7 +284,7 @@ class HttpServer implements InferenceServer {
 
   /** A known path with another method is 405 with `allow`; anything else is 404. */
   private routeRefusal(request: FastifyRequest, reply: FastifyReply): ErrorRecord {
-    const allowed = ['GET', 'POST'].filter((method) => this.app.findRoute({ method: method as 'GET' | 'POST', url: pathOf(request.url) }) !== null)
+    const allowed = METHODS.filter((method) => this.app.findRoute({ method, url: pathOf(request.url) }) !== null)
     if (allowed.length === 0) return notFound(request)
     void reply.header('allow', allowed.join(', '))
     return {
@@ -263,6 +294,12 @@ class HttpServer implements InferenceServer {
       retryAfterMs: null,
     }
   }
+}
+
+/** The first that matches the headers; the last one speaks for everybody else. */
+function routeFor(group: readonly [FamilyRoute, ...FamilyRoute[]], { headers }: FastifyRequest): FamilyRoute {
+  const texts = headers as Incoming['headers']
+  return group.find(({ route }) => route.matches?.(texts) ?? true) ?? group[0]
 }
 
 /** Tells the framework to wait for `work` and that the reply sends itself. */

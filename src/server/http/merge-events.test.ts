@@ -2,7 +2,6 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { InferdError } from '#contract/errors'
 import { PLAIN_OUTPUT, type GenerateEvent, type GenerateRequest } from '#contract/generate'
-import type { ServedModel } from '#platform/registry/served-model'
 import { generateAll } from './merge-events.ts'
 
 type Source = (signal: AbortSignal) => AsyncIterable<GenerateEvent>
@@ -29,21 +28,9 @@ function requestOf(index: number): GenerateRequest {
   }
 }
 
-function modelOf(sources: readonly Source[]): ServedModel {
-  return {
-    name: 'm',
-    createdSeconds: 0,
-    state: { kind: 'stopping' },
-    generate: (request, signal) => sources[Number(request.requestId)]!(signal),
-    embed: () => Promise.reject(new RangeError('not here')),
-    probe: () => Promise.reject(new RangeError('not here')),
-    whileLoading: () => Promise.resolve(),
-  }
-}
-
 function merge(sources: readonly Source[], signal = new AbortController().signal): AsyncIterable<GenerateEvent> {
   return generateAll(
-    modelOf(sources),
+    (request, _index, aborted) => sources[Number(request.requestId)]!(aborted),
     sources.map((_, index) => requestOf(index)),
     signal,
   )
@@ -64,7 +51,10 @@ function speaker(prompt: number, turns: readonly number[]): Source {
       yield { type: 'text-delta', choice: 1, text: `${prompt}.${index} `, logprobs: null }
     }
     for (let choice = 0; choice < NUM_CHOICES; choice++) yield { type: 'choice-end', choice, finishReason: 'stop', stopString: null }
-    yield { type: 'response-end', usage: { promptTokens: 1, cachedTokens: 1, completionTokens: turns.length, reasoningTokens: 2 } }
+    yield {
+      type: 'response-end',
+      usage: { promptTokens: 1, cachedTokens: 1, cacheWriteTokens: 0, completionTokens: turns.length, reasoningTokens: 2 },
+    }
   }
 }
 
@@ -82,7 +72,7 @@ test('in any interleaving every prompt keeps its order and its choices, and usag
       const ended = events.flatMap((event) => (event.type === 'choice-end' ? [event.choice] : []))
       expect(ended.toSorted((left, right) => left - right)).toEqual(Array.from({ length: turns.length * NUM_CHOICES }, (_, choice) => choice))
       const completionTokens = turns.reduce((sum, plan) => sum + plan.length, 0)
-      const usage = { promptTokens: turns.length, cachedTokens: turns.length, completionTokens, reasoningTokens: 2 * turns.length }
+      const usage = { ...NO_USAGE, promptTokens: turns.length, cachedTokens: turns.length, completionTokens, reasoningTokens: 2 * turns.length }
       expect(events.at(-1)).toEqual({ type: 'response-end', usage })
     }),
     { seed: 20261122, numRuns: 100 },
@@ -98,7 +88,7 @@ test('every event of a choice passes with the choice that it has in the whole', 
     { type: 'tool-call-end', choice: 1, toolCall: 0 },
     { type: 'choice-end', choice: 1, finishReason: 'tool-calls', stopString: null },
   ]
-  const usage = { promptTokens: 1, cachedTokens: 0, completionTokens: 1, reasoningTokens: 1 }
+  const usage = { promptTokens: 1, cachedTokens: 0, cacheWriteTokens: 0, completionTokens: 1, reasoningTokens: 1 }
   const speaking: Source = async function* () {
     yield { type: 'response-start', promptTokens: 1, cachedTokens: 0 }
     yield* own

@@ -3,10 +3,10 @@
  * ahead of the reader. Choice `c` of request `p` becomes choice `p * numChoices + c`.
  */
 import { type ErrorRecord, fromErrorRecord, InferdError, toErrorRecord } from '#contract/errors'
-import type { GenerateEvent, GenerateRequest, Usage } from '#contract/generate'
-import type { ServedModel } from '#platform/registry/served-model'
+import { type GenerateEvent, type GenerateRequest, NO_USAGE, type Usage } from '#contract/generate'
 
-const NO_USAGE: Usage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 }
+/** Starts request `index` of a call. */
+export type StartRequest = (request: GenerateRequest, index: number, signal: AbortSignal) => AsyncIterable<GenerateEvent>
 
 interface Arrival {
   readonly source: number
@@ -14,14 +14,14 @@ interface Arrival {
 }
 
 /** The counts of `response-start` are those of the request that starts first; the terminal event has the sums. */
-export function generateAll(model: ServedModel, requests: readonly GenerateRequest[], signal: AbortSignal): AsyncIterable<GenerateEvent> {
+export function generateAll(start: StartRequest, requests: readonly GenerateRequest[], signal: AbortSignal): AsyncIterable<GenerateEvent> {
   const [first] = requests
-  return requests.length === 1 && first !== undefined ? model.generate(first, signal) : mergeEvents(model, requests, signal)
+  return requests.length === 1 && first !== undefined ? start(first, 0, signal) : mergeEvents(start, requests, signal)
 }
 
-async function* mergeEvents(model: ServedModel, requests: readonly GenerateRequest[], signal: AbortSignal): AsyncGenerator<GenerateEvent> {
+async function* mergeEvents(start: StartRequest, requests: readonly GenerateRequest[], signal: AbortSignal): AsyncGenerator<GenerateEvent> {
   const all = new AbortController()
-  const sources = new SourceSet(requests.map((request) => lazily(() => model.generate(request, AbortSignal.any([signal, all.signal])))))
+  const sources = new SourceSet(requests.map((request, index) => lazily(() => start(request, index, AbortSignal.any([signal, all.signal])))))
   const numChoices = requests[0]?.numChoices ?? 1
   let usage = NO_USAGE
   let started = false
@@ -122,6 +122,7 @@ function addUsage(left: Usage, right: Usage): Usage {
   return {
     promptTokens: left.promptTokens + right.promptTokens,
     cachedTokens: left.cachedTokens + right.cachedTokens,
+    cacheWriteTokens: left.cacheWriteTokens + right.cacheWriteTokens,
     completionTokens: left.completionTokens + right.completionTokens,
     reasoningTokens: left.reasoningTokens + right.reasoningTokens,
   }

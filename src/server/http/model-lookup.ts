@@ -2,20 +2,21 @@
 import { createHash } from 'node:crypto'
 import { InferdError } from '#contract/errors'
 import type { ModelFacts } from '#contract/generate'
-import type { ModelDirectory, ServedModel } from '#platform/registry/served-model'
+import type { Principal } from '#contract/principal'
+import type { CallableModel, OnlineService } from '#platform/online/online-service'
 
 const LOADING_RETRY_AFTER_MS = 5000
 const STOPPING_RETRY_AFTER_MS = 1000
 
-/** Throws model_not_found. */
-export function findModel(models: ModelDirectory, name: string): ServedModel {
-  const model = models.find(name)
+/** Throws model_not_found, also for a model that this caller may not use. */
+export function findModel(online: OnlineService, principal: Principal, name: string): CallableModel {
+  const model = online.find(principal, name)
   if (model !== null) return model
   throw new InferdError('model_not_found', `the model ${JSON.stringify(name.slice(0, 128))} does not exist on this server`, { param: 'model' })
 }
 
 /** Throws model_loading, shutting_down, or model_not_found for a model that could not be loaded. */
-export function readyFacts({ name, state }: ServedModel): ModelFacts {
+export function readyFacts({ name, state }: CallableModel): ModelFacts {
   switch (state.kind) {
     case 'ready':
       return state.facts

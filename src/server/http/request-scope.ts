@@ -3,8 +3,11 @@
  * InferdError as reason, when the client goes away, when the deadline passes or when the server stops.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { assert } from '#base/assert'
 import type { Clock } from '#base/clock'
 import { InferdError } from '#contract/errors'
+import type { Principal } from '#contract/principal'
+import type { IncomingBody } from './incoming-body.ts'
 
 /** A reason of its own: the default one is an exception with a stack, made for each request. */
 const FINISHED = new InferdError('cancelled', 'the request has ended')
@@ -12,12 +15,28 @@ const FINISHED = new InferdError('cancelled', 'the request has ended')
 export class RequestScope {
   readonly id: string
   readonly signal: AbortSignal
+  /** Monotonic. */
+  readonly arrivedMs: number
+  readonly body: IncomingBody
+  private caller: Principal | null = null
   private readonly controller = new AbortController()
   private readonly finished = new AbortController()
 
-  constructor(id: string) {
+  constructor({ id, arrivedMs, body }: { readonly id: string; readonly arrivedMs: number; readonly body: IncomingBody }) {
     this.id = id
+    this.arrivedMs = arrivedMs
+    this.body = body
     this.signal = this.controller.signal
+  }
+
+  /** Who asks. Known once the door has let the request in. */
+  get principal(): Principal {
+    assert(this.caller !== null, 'a route is answered before its caller is known')
+    return this.caller
+  }
+
+  admit(principal: Principal): void {
+    this.caller = principal
   }
 
   abort(reason: InferdError): void {

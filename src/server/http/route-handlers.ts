@@ -2,16 +2,17 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { assert, unreachable } from '#base/assert'
 import type { Clock } from '#base/clock'
+import { type CallerContext, newCallReport, type OnlineCall } from '#contract/call'
 import { InferdError, toErrorRecord } from '#contract/errors'
-import type { ModelFacts } from '#contract/generate'
-import type { ModelDirectory, ServedModel } from '#platform/registry/served-model'
-import type { DecodeContext, JsonObject, ProtocolRoute } from '#server/operation'
+import type { Principal } from '#contract/principal'
+import type { CallableModel, OnlineService } from '#platform/online/online-service'
+import type { CountCall, DecodeContext, EmbedCall, GenerateCall, Incoming, ProtocolRoute, WireReply } from '#server/operation'
+import type { ServerServices } from '#server/services'
 import type { MemoryBudget } from './memory-budget.ts'
-import { readBody } from './body-reader.ts'
-import { checkJsonMediaType } from './door.ts'
 import { JSON_MEDIA_TYPE } from './error-reply.ts'
+import type { FamilyRoute } from './family-table.ts'
 import { generateStream, generateWhole } from './generate-exchange.ts'
-import { parseJsonObject } from './json-body.ts'
+import { readIncoming } from './incoming.ts'
 import { findModel, readyFacts, systemFingerprint } from './model-lookup.ts'
 import { placeError } from './place-error.ts'
 import type { RequestScope, RunningRequests } from './request-scope.ts'
@@ -19,85 +20,167 @@ import type { ServerLog, ServerOptions } from './server-options.ts'
 import { StreamWriter } from './stream-writer.ts'
 
 export interface HandlerContext {
-  readonly models: ModelDirectory
+  readonly online: OnlineService
+  readonly services: ServerServices
   readonly options: ServerOptions
   readonly clock: Clock
   readonly log: ServerLog
   readonly running: RunningRequests
   readonly newId: (prefix: string) => string
-  readonly bodyMemory: MemoryBudget
   readonly logprobMemory: MemoryBudget
 }
 
-type GenerateRoute = Extract<ProtocolRoute, { kind: 'generate' }>
-type EmbedRoute = Extract<ProtocolRoute, { kind: 'embed' }>
+/** One request with what every kind of route needs of it. */
+interface Exchange {
+  readonly incoming: Incoming
+  readonly dialect: string
+  readonly scope: RequestScope
+  readonly reply: FastifyReply
+  readonly context: HandlerContext
+}
+
+type RouteOf<Kind extends ProtocolRoute['kind']> = Extract<ProtocolRoute, { readonly kind: Kind }>
 
 /** Throws InferdError for everything that gets a status of its own. */
-export async function handleRoute(route: ProtocolRoute, request: FastifyRequest, reply: FastifyReply, context: HandlerContext): Promise<void> {
+export async function handleRoute(
+  { dialect, route }: FamilyRoute,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  context: HandlerContext,
+): Promise<void> {
+  const scope = scopeOf(request, context)
+  checkScope(route, scope.principal)
+  const incoming = await scope.race(readIncoming(route, request, scope.body))
+  return answer(route, { incoming, dialect, scope, reply, context })
+}
+
+async function answer(route: ProtocolRoute, exchange: Exchange): Promise<void> {
+  const { incoming, scope, reply, context } = exchange
   switch (route.kind) {
+    case 'dispatch':
+      return answer(route.choose(incoming), exchange)
     case 'generate':
-      return generate(route, request, reply, context)
+      return generate(route, exchange)
     case 'embed':
-      return embed(route, request, reply, context)
+      return embed(route, exchange)
+    case 'count':
+      return count(route, exchange)
     case 'list-models':
-      return sendJson(reply, route.encode(context.models.list()))
+      return sendReply(reply, route.encode(context.online.list(scope.principal), incoming))
     case 'get-model':
-      return sendJson(reply, route.encode(findModel(context.models, (request.params as { readonly '*': string })['*'])))
+      return sendReply(reply, route.encode(findModel(context.online, scope.principal, incoming.params['*'] ?? '')))
+    case 'service':
+      return sendReply(reply, await scope.race(route.handle(incoming, serviceContext(exchange))))
     default:
       return unreachable(route)
   }
 }
 
+/** In JSON, for routes that belong to no family. */
 export function sendJson(reply: FastifyReply, body: string, status = 200): void {
   void reply.code(status).type(JSON_MEDIA_TYPE).send(body)
 }
 
-async function generate(route: GenerateRoute, request: FastifyRequest, reply: FastifyReply, context: HandlerContext): Promise<void> {
-  const scope = scopeOf(request, context)
-  const body = await readJson(request, context)
-  const model = findModel(context.models, route.modelOf(body))
-  await scope.race(model.whileLoading(scope.signal))
-  const call = route.decode(body, decodeContext(route, model, context))
-  if (!call.stream) return sendJson(reply, call.encodeResponse(await generateWhole({ call, model, scope }, context.logprobMemory)))
+function sendReply(reply: FastifyReply, { status, headers, body }: WireReply): void {
+  void reply
+    .code(status)
+    .headers({ ...headers })
+    .send(typeof body === 'string' ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength))
+}
+
+async function generate(route: RouteOf<'generate'>, exchange: Exchange): Promise<void> {
+  const { incoming, scope, reply, context } = exchange
+  const model = await loadedModel(route.modelOf(incoming), exchange)
+  const call = await scope.race(Promise.resolve(route.decode(incoming, decodeContext(route, model, exchange))))
+  const caller = callerContext(model.name, call, exchange)
+  const start = (request: OnlineCall['request'], index: number, signal: AbortSignal): ReturnType<OnlineService['generate']> =>
+    context.online.generate(onlineCall({ caller, call, request, index }), signal)
+  if (!call.stream) {
+    const outcome = await generateWhole({ call, start, scope, report: caller.report }, context.logprobMemory)
+    return sendReply(reply, call.encodeResponse(outcome, caller.report))
+  }
   const takeOver = (): ReturnType<FastifyReply['getHeaders']> => {
     reply.hijack()
     return reply.getHeaders()
   }
-  const stream = call.startStream()
+  const stream = call.startStream(caller.report)
   const writer = new StreamWriter({ response: reply.raw, takeOver, stream, options: context.options, clock: context.clock })
-  const failure = await generateStream({ call, model, scope }, { encode: stream.encode, writer })
+  const failure = await generateStream({ call, start, scope, report: caller.report }, { encode: stream.encode, writer })
   if (failure === null) return
   const { code } = toErrorRecord(failure)
   // A client that leaves is no fault of ours; the line of the request says that it was not completed.
   if (code !== 'cancelled') context.log.warn({ requestId: scope.id, code }, 'stream ended with an error')
 }
 
-async function embed(route: EmbedRoute, request: FastifyRequest, reply: FastifyReply, context: HandlerContext): Promise<void> {
-  const scope = scopeOf(request, context)
-  const body = await readJson(request, context)
-  const model = findModel(context.models, route.modelOf(body))
-  await scope.race(model.whileLoading(scope.signal))
-  const call = route.decode(body, decodeContext(route, model, context))
-  const result = await scope.race(model.embed(call.request, scope.signal)).catch((error: unknown) => {
+async function embed(route: RouteOf<'embed'>, exchange: Exchange): Promise<void> {
+  const { incoming, scope, reply, context } = exchange
+  const model = await loadedModel(route.modelOf(incoming), exchange)
+  const call: EmbedCall = route.decode(incoming, decodeContext(route, model, exchange))
+  const caller = callerContext(model.name, call, exchange)
+  const work = context.online.embed({ ...caller, operation: 'embeddings', request: call.request }, scope.signal)
+  const result = await scope.race(work).catch((error: unknown) => {
     throw placeError(error, call.placeOf)
   })
-  sendJson(reply, call.encodeResponse(result))
+  sendReply(reply, call.encodeResponse(result, caller.report))
 }
 
-async function readJson(request: FastifyRequest, { options, clock, bodyMemory }: HandlerContext): Promise<JsonObject> {
-  checkJsonMediaType(request.raw)
-  return parseJsonObject(await readBody({ request: request.raw, limits: options, clock, memory: bodyMemory }))
+async function count(route: RouteOf<'count'>, exchange: Exchange): Promise<void> {
+  const { incoming, scope, reply, context } = exchange
+  const model = await loadedModel(route.modelOf(incoming), exchange)
+  const call: CountCall = route.decode(incoming, decodeContext(route, model, exchange))
+  const work = context.online.countTokens(scope.principal, model.name, call.request, scope.signal)
+  const numTokens = await scope.race(work).catch((error: unknown) => {
+    throw placeError(error, call.placeOf)
+  })
+  sendReply(reply, call.encodeResponse(numTokens))
 }
 
-function decodeContext(route: GenerateRoute | EmbedRoute, model: ServedModel, { options, clock, newId }: HandlerContext): DecodeContext {
-  const facts: ModelFacts = readyFacts(model)
+async function loadedModel(name: string, { scope, context }: Exchange): Promise<CallableModel> {
+  const model = findModel(context.online, scope.principal, name)
+  await scope.race(model.whileLoading(scope.signal))
+  return model
+}
+
+function decodeContext({ idPrefix }: { readonly idPrefix: string }, model: CallableModel, { scope, context }: Exchange): DecodeContext {
+  const { options, clock, newId, services } = context
+  const facts = readyFacts(model)
   return {
-    responseId: newId(route.idPrefix),
+    responseId: newId(idPrefix),
     createdSeconds: Math.floor(clock.wallMs() / 1000),
     systemFingerprint: systemFingerprint(options.version, facts),
     facts,
     limits: options.limits,
+    principal: scope.principal,
+    services,
   }
+}
+
+function callerContext(model: string, { options }: Pick<GenerateCall | EmbedCall, 'options'>, { dialect, scope }: Exchange): CallerContext {
+  const { id: requestId, principal, arrivedMs } = scope
+  return { requestId, principal, dialect, model, options, arrivedMs, report: newCallReport() }
+}
+
+interface OnlineCallParts {
+  readonly caller: CallerContext
+  readonly call: GenerateCall
+  readonly request: OnlineCall['request']
+  readonly index: number
+}
+
+function onlineCall({ caller, call, request, index }: OnlineCallParts): OnlineCall {
+  const requestId = call.requests.length === 1 ? caller.requestId : `${caller.requestId}/${index}`
+  return { ...caller, requestId, operation: call.operation, request, isBuffered: !call.stream }
+}
+
+function serviceContext({ scope, context }: Exchange): Parameters<RouteOf<'service'>['handle']>[1] {
+  const { services, options, clock, newId, online } = context
+  const { id: requestId, principal, signal } = scope
+  const nowSeconds = Math.floor(clock.wallMs() / 1000)
+  return { requestId, principal, services, limits: options.limits, models: online.list(principal), newId, nowSeconds, signal }
+}
+
+function checkScope({ scope = 'inference' }: ProtocolRoute, { scopes }: Principal): void {
+  if (!scopes.includes(scope)) throw new InferdError('forbidden', `this key may not do that: it lacks the scope ${scope}`)
 }
 
 function scopeOf(request: FastifyRequest, { running }: HandlerContext): RequestScope {

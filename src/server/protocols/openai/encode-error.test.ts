@@ -12,8 +12,10 @@ test('every error code has a status that fits its kind', () => {
   }
 })
 
-test('no two error codes share a wire code', () => {
-  expect(new Set(codes.map((code) => WIRE_ERRORS[code].code)).size).toBe(codes.length)
+test('no two error codes share a wire code, but for refused credentials', () => {
+  const others = codes.filter((code) => WIRE_ERRORS[code].status !== 401)
+  expect(new Set(others.map((code) => WIRE_ERRORS[code].code)).size).toBe(others.length)
+  expect(new Set(codes.filter((code) => !others.includes(code)).map((code) => WIRE_ERRORS[code].code))).toEqual(new Set(['invalid_api_key']))
 })
 
 test('the body has exactly the four fields of the OpenAI shape', () => {

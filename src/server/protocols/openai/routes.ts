@@ -1,7 +1,9 @@
 /** The OpenAI family: every operation as a row. */
+import { DEFAULT_CALL_OPTIONS } from '#contract/call'
 import type { GenerateEvent } from '#contract/generate'
 import type { ProtocolFamily } from '#server/operation'
 import { sseStream } from '#server/sse'
+import { jsonReply } from '#server/wire-reply'
 import { decodeChatRequest } from './chat/decode-request.ts'
 import { encodeChatResponse } from './chat/encode-response.ts'
 import { startChatStream, stepChatStream } from './chat/encode-stream.ts'
@@ -17,7 +19,7 @@ import { callerPlace, COMPLETION_WORDS, promptPaths } from './places.ts'
 
 export const openaiFamily: ProtocolFamily = {
   name: 'openai',
-  pathPrefix: '/v1/',
+  pathPrefixes: ['/v1/'],
   encodeError,
   routes: [
     {
@@ -25,14 +27,16 @@ export const openaiFamily: ProtocolFamily = {
       method: 'POST',
       path: '/v1/chat/completions',
       idPrefix: 'chatcmpl',
-      modelOf: readModelName,
-      decode: (body, context) => {
+      modelOf: ({ body }) => readModelName(body),
+      decode: ({ body }, context) => {
         const call = decodeChatRequest(body, context)
         return {
           stream: call.stream,
+          operation: 'chat',
           requests: [call.request],
+          options: DEFAULT_CALL_OPTIONS,
           placeOf: (place) => callerPlace(place, call.words),
-          encodeResponse: (outcome) => JSON.stringify(encodeChatResponse(call, outcome)),
+          encodeResponse: (outcome) => jsonReply(encodeChatResponse(call, outcome)),
           startStream: () => sseStream(holdState(startChatStream(call), stepChatStream)),
         }
       },
@@ -42,14 +46,16 @@ export const openaiFamily: ProtocolFamily = {
       method: 'POST',
       path: '/v1/completions',
       idPrefix: 'cmpl',
-      modelOf: readModelName,
-      decode: (body, context) => {
+      modelOf: ({ body }) => readModelName(body),
+      decode: ({ body }, context) => {
         const call = decodeCompletionRequest(body, context)
         return {
           stream: call.stream,
+          operation: 'text_completion',
           requests: call.requests,
+          options: DEFAULT_CALL_OPTIONS,
           placeOf: (place) => callerPlace(place, call.words),
-          encodeResponse: (outcome) => JSON.stringify(encodeCompletionResponse(call, outcome)),
+          encodeResponse: (outcome) => jsonReply(encodeCompletionResponse(call, outcome)),
           startStream: () => sseStream(holdState(startCompletionStream(call), stepCompletionStream)),
         }
       },
@@ -59,19 +65,20 @@ export const openaiFamily: ProtocolFamily = {
       method: 'POST',
       path: '/v1/embeddings',
       idPrefix: 'embd',
-      modelOf: readModelName,
-      decode: (body, context) => {
+      modelOf: ({ body }) => readModelName(body),
+      decode: ({ body }, context) => {
         const call = decodeEmbeddingRequest(body, context)
         return {
           request: call.request,
+          options: DEFAULT_CALL_OPTIONS,
           placeOf: (place) =>
             callerPlace(place, { ...COMPLETION_WORDS, promptPath: promptPaths('input', call.hasInputList ? call.request.inputs.length : null) }),
-          encodeResponse: (result) => JSON.stringify(encodeEmbeddingResponse(call, result)),
+          encodeResponse: (result) => jsonReply(encodeEmbeddingResponse(call, result)),
         }
       },
     },
-    { kind: 'list-models', method: 'GET', path: '/v1/models', encode: (cards) => JSON.stringify(encodeModelList(cards)) },
-    { kind: 'get-model', method: 'GET', path: '/v1/models/*', encode: (card) => JSON.stringify(encodeModel(card)) },
+    { kind: 'list-models', method: 'GET', path: '/v1/models', encode: (cards) => jsonReply(encodeModelList(cards)) },
+    { kind: 'get-model', method: 'GET', path: '/v1/models/*', encode: (card) => jsonReply(encodeModel(card)) },
   ],
 }
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { InferdError } from '#contract/errors'
-import { PLAIN_OUTPUT, type GenerateEvent, type GenerateRequest } from '#contract/generate'
+import { NO_USAGE, PLAIN_OUTPUT, type GenerateEvent, type GenerateRequest } from '#contract/generate'
 import { generateAll } from './merge-events.ts'
 
 type Source = (signal: AbortSignal) => AsyncIterable<GenerateEvent>

@@ -2,7 +2,7 @@
 import { systemClock } from '#base/clock'
 import { type Authenticate, createServer, type InferenceServer } from '#server/http/listener'
 import type { ServerLog, ServerOptions } from '#server/http/server-options'
-import type { OnlineService } from '#platform/online/online-service'
+import type { OnlineModels } from '#platform/online/online-models'
 import type { ModelDirectory } from '#platform/registry/served-model'
 import type { ServerServices } from '#server/services'
 import { directoryOf, FakeModel } from './fake-model.ts'
@@ -26,7 +26,7 @@ export interface TestServerArguments {
   readonly models?: ModelDirectory
   readonly options?: Partial<ServerOptions>
   readonly authenticate?: Authenticate
-  readonly online?: OnlineService
+  readonly online?: OnlineModels
   readonly services?: ServerServices
 }
 

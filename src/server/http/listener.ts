@@ -9,7 +9,7 @@ import type { Clock } from '#base/clock'
 import { randomId } from '#base/random'
 import { type ErrorRecord, InferdError, toErrorRecord } from '#contract/errors'
 import { LOCAL_PRINCIPAL, type Principal } from '#contract/principal'
-import { directService, type OnlineService } from '#platform/online/online-service'
+import { directModels, type OnlineModels } from '#platform/online/online-models'
 import type { ModelDirectory } from '#platform/registry/served-model'
 import type { Incoming } from '#server/operation'
 import { openaiFamily } from '#server/protocols/openai/routes'
@@ -50,7 +50,7 @@ export interface ServerArguments {
   /** Runs before any route is looked at, health routes excepted; without it every caller is the local one. */
   readonly authenticate?: Authenticate
   /** null or absent: models are called directly. */
-  readonly online?: OnlineService
+  readonly online?: OnlineModels
   readonly services?: ServerServices
 }
 
@@ -210,7 +210,7 @@ class HttpServer implements InferenceServer {
     const logprobMemory = new MemoryBudget(options.maxHeldLogprobEntries)
     const context: HandlerContext = {
       ...args,
-      online: args.online ?? directService(args.models),
+      online: args.online ?? directModels(args.models),
       services: args.services ?? NO_SERVICES,
       options,
       running,

@@ -3,13 +3,13 @@ import { createHash } from 'node:crypto'
 import { InferdError } from '#contract/errors'
 import type { ModelFacts } from '#contract/generate'
 import type { Principal } from '#contract/principal'
-import type { CallableModel, OnlineService } from '#platform/online/online-service'
+import type { CallableModel, OnlineModels } from '#platform/online/online-models'
 
 const LOADING_RETRY_AFTER_MS = 5000
 const STOPPING_RETRY_AFTER_MS = 1000
 
 /** Throws model_not_found, also for a model that this caller may not use. */
-export function findModel(online: OnlineService, principal: Principal, name: string): CallableModel {
+export function findModel(online: OnlineModels, principal: Principal, name: string): CallableModel {
   const model = online.find(principal, name)
   if (model !== null) return model
   throw new InferdError('model_not_found', `the model ${JSON.stringify(name.slice(0, 128))} does not exist on this server`, { param: 'model' })

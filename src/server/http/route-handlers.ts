@@ -5,7 +5,7 @@ import type { Clock } from '#base/clock'
 import { type CallerContext, newCallReport, type OnlineCall } from '#contract/call'
 import { InferdError, toErrorRecord } from '#contract/errors'
 import type { Principal } from '#contract/principal'
-import type { CallableModel, OnlineService } from '#platform/online/online-service'
+import type { CallableModel, OnlineModels } from '#platform/online/online-models'
 import type { CountCall, DecodeContext, EmbedCall, GenerateCall, Incoming, ProtocolRoute, WireReply } from '#server/operation'
 import type { ServerServices } from '#server/services'
 import type { MemoryBudget } from './memory-budget.ts'
@@ -20,7 +20,7 @@ import type { ServerLog, ServerOptions } from './server-options.ts'
 import { StreamWriter } from './stream-writer.ts'
 
 export interface HandlerContext {
-  readonly online: OnlineService
+  readonly online: OnlineModels
   readonly services: ServerServices
   readonly options: ServerOptions
   readonly clock: Clock
@@ -93,7 +93,7 @@ async function generate(route: RouteOf<'generate'>, exchange: Exchange): Promise
   const model = await loadedModel(route.modelOf(incoming), exchange)
   const call = await scope.race(Promise.resolve(route.decode(incoming, decodeContext(route, model, exchange))))
   const caller = callerContext(model.name, call, exchange)
-  const start = (request: OnlineCall['request'], index: number, signal: AbortSignal): ReturnType<OnlineService['generate']> =>
+  const start = (request: OnlineCall['request'], index: number, signal: AbortSignal): ReturnType<OnlineModels['generate']> =>
     context.online.generate(onlineCall({ caller, call, request, index }), signal)
   if (!call.stream) {
     const outcome = await generateWhole({ call, start, scope, report: caller.report }, context.logprobMemory)

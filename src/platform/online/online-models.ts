@@ -8,7 +8,7 @@ import type { ModelDirectory, ServedModel } from '#platform/registry/served-mode
 /** A name that can be called: a model, an alias, a route. */
 export type CallableModel = Pick<ServedModel, 'name' | 'createdSeconds' | 'state' | 'whileLoading'>
 
-export interface OnlineService {
+export interface OnlineModels {
   /** Only what this principal may call. */
   list(principal: Principal): readonly CallableModel[]
   find(principal: Principal, name: string): CallableModel | null
@@ -19,7 +19,7 @@ export interface OnlineService {
 }
 
 /** Models and nothing around them: no limits, no ledger, no safety. */
-export function directService(models: ModelDirectory): OnlineService {
+export function directModels(models: ModelDirectory): OnlineModels {
   const find = (principal: Principal, name: string): ServedModel | null => (mayCall(principal, name) ? models.find(name) : null)
   const need = (principal: Principal, name: string): ServedModel => {
     const model = find(principal, name)

@@ -1,0 +1,66 @@
+/**
+ * The thread that owns the SQLite file: statements arrive in order and are answered in order. WAL with synchronous FULL: what is
+ * answered is on the disk. Settings are read back, because a binding may have changed a default.
+ */
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { parentPort, workerData } from 'node:worker_threads'
+import { assert } from '#base/assert'
+import type { SqlValue, StoreAnswer, StoreQuery, StoreThreadData } from './store-messages.ts'
+
+const MAX_STATEMENTS = 256
+const SQLITE_CONSTRAINT = 19
+/** SQLITE_IOERR, CORRUPT, NOTADB: result codes of sqlite3.h. */
+const BROKEN_CODES: readonly number[] = [10, 11, 26]
+const FULL = 2
+
+const { file, busyTimeoutMs } = workerData as StoreThreadData
+const port = parentPort
+assert(port !== null, 'the store thread runs only as a thread')
+const database = new DatabaseSync(file ?? ':memory:', { timeout: busyTimeoutMs })
+database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on')
+assert(file === null || pragma('journal_mode') === 'wal', 'the store is not in WAL mode')
+assert(pragma('synchronous') === FULL, 'the store does not sync')
+
+/** In order of last use. */
+const statements = new Map<string, StatementSync>()
+
+port.on('message', (query: StoreQuery | 'close') => {
+  if (query === 'close') {
+    database.close()
+    port.close()
+    return
+  }
+  port.postMessage(answer(query))
+})
+
+function answer({ id, sql, parameters }: StoreQuery): StoreAnswer {
+  try {
+    // A transaction that reads first must not find another writer when it writes.
+    const statement = prepared(sql === 'begin' ? 'begin immediate' : sql)
+    if (statement.columns().length > 0) {
+      const rows = statement.all(...parameters) as Record<string, SqlValue>[]
+      return { id, rows, numChanges: rows.length }
+    }
+    return { id, rows: [], numChanges: Number(statement.run(...parameters).changes) }
+  } catch (error) {
+    const code = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0
+    const message = error instanceof Error ? error.message : String(error)
+    return { id, error: message, isConflict: code === SQLITE_CONSTRAINT, isBroken: BROKEN_CODES.includes(code) }
+  }
+}
+
+function prepared(sql: string): StatementSync {
+  const known = statements.get(sql)
+  const statement = known ?? database.prepare(sql)
+  statements.delete(sql)
+  statements.set(sql, statement)
+  if (statements.size > MAX_STATEMENTS) {
+    const [oldest] = statements.keys()
+    if (oldest !== undefined) statements.delete(oldest)
+  }
+  return statement
+}
+
+function pragma(name: string): unknown {
+  return Object.values(database.prepare(`pragma ${name}`).get() ?? {})[0]
+}

@@ -12,12 +12,14 @@ const SQLITE_CONSTRAINT = 19
 /** SQLITE_IOERR, CORRUPT, NOTADB: result codes of sqlite3.h. */
 const BROKEN_CODES: readonly number[] = [10, 11, 26]
 const FULL = 2
+const PAUSE_MS = 20
 
 const { file, busyTimeoutMs } = workerData as StoreThreadData
 const port = parentPort
 assert(port !== null, 'the store thread runs only as a thread')
 const database = new DatabaseSync(file ?? ':memory:', { timeout: busyTimeoutMs })
-database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on')
+useWal()
+database.exec('pragma synchronous = full; pragma foreign_keys = on')
 assert(file === null || pragma('journal_mode') === 'wal', 'the store is not in WAL mode')
 assert(pragma('synchronous') === FULL, 'the store does not sync')
 
@@ -46,6 +48,20 @@ function answer({ id, sql, parameters }: StoreQuery): StoreAnswer {
     const code = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0
     const message = error instanceof Error ? error.message : String(error)
     return { id, error: message, isConflict: code === SQLITE_CONSTRAINT, isBroken: BROKEN_CODES.includes(code) }
+  }
+}
+
+/** Two processes that make the file together: the change to WAL does not wait for the other's lock by itself. */
+function useWal(): void {
+  const pause = new Int32Array(new SharedArrayBuffer(4))
+  for (let waitedMs = 0; ; waitedMs += PAUSE_MS) {
+    try {
+      database.exec('pragma journal_mode = wal')
+      return
+    } catch (error) {
+      if (waitedMs >= busyTimeoutMs) throw error
+      Atomics.wait(pause, 0, 0, PAUSE_MS)
+    }
   }
 }
 

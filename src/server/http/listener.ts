@@ -12,7 +12,7 @@ import { LOCAL_PRINCIPAL, type Principal } from '#contract/principal'
 import { directModels, type OnlineModels } from '#platform/online/online-models'
 import type { ModelDirectory } from '#platform/registry/served-model'
 import type { Incoming } from '#server/operation'
-import { openaiFamily } from '#server/protocols/openai/routes'
+import { PROTOCOL_FAMILIES } from '#server/protocol-families'
 import { NO_SERVICES, type ServerServices } from '#server/services'
 import { MemoryBudget } from './memory-budget.ts'
 import { ConnectionTable } from './connection-table.ts'
@@ -24,6 +24,7 @@ import { IncomingBody } from './incoming-body.ts'
 import { createNodeServer } from './node-server.ts'
 import { RequestScope, RunningRequests } from './request-scope.ts'
 import { type HandlerContext, handleRoute, sendJson } from './route-handlers.ts'
+import { pathOf, recordOf, routeNotFound, routeRefusal } from './route-refusal.ts'
 import { DEFAULT_SERVER_OPTIONS, type ServerLog, type ServerOptions } from './server-options.ts'
 
 const PROBE_ROUTES: readonly string[] = ['/healthz', '/readyz']
@@ -81,7 +82,6 @@ const BIND_FAILURES: Readonly<Record<string, string>> = {
 /** Loading a model takes seconds; a probe more often learns nothing. */
 const NOT_READY_RETRY_AFTER_S = 5
 const HEALTH_PATHS = ['/healthz', '/readyz']
-const METHODS = ['GET', 'POST', 'PUT', 'DELETE'] as const
 const CLIENT_REQUEST_ID = /^[\w.:-]{1,64}$/
 
 export function createServer(args: ServerArguments): InferenceServer {
@@ -91,7 +91,7 @@ export function createServer(args: ServerArguments): InferenceServer {
 class HttpServer implements InferenceServer {
   private readonly args: ServerArguments
   private readonly options: ServerOptions
-  private readonly families = new FamilyTable([openaiFamily])
+  private readonly families = new FamilyTable(PROTOCOL_FAMILIES)
   private readonly newId: (prefix: string) => string
   private readonly connections: ConnectionTable
   private readonly running = new RunningRequests()
@@ -173,7 +173,7 @@ class HttpServer implements InferenceServer {
       clientErrorHandler: () => {},
       frameworkErrors: (_error, request, reply) => {
         this.enter(request, reply).then(
-          () => this.refuse(request, reply, notFound(request)),
+          () => this.refuse(request, reply, routeNotFound(request)),
           (error: unknown) => this.refuse(request, reply, toErrorRecord(error)),
         )
       },
@@ -182,8 +182,8 @@ class HttpServer implements InferenceServer {
     // Bodies are read by the handlers, after everything that can refuse a request without its body.
     app.addContentTypeParser('*', (_request, _payload, done) => done(null))
     app.addHook('onRequest', (request, reply) => this.enter(request, reply))
-    app.setErrorHandler((error, request, reply) => this.refuse(request, reply, this.recordOf(error, request)))
-    app.setNotFoundHandler((request, reply) => this.refuse(request, reply, this.routeRefusal(request, reply)))
+    app.setErrorHandler((error, request, reply) => this.refuse(request, reply, recordOf(error, request, this.args.log)))
+    app.setNotFoundHandler((request, reply) => this.refuse(request, reply, routeRefusal(app, request, reply)))
     return app
   }
 
@@ -271,29 +271,6 @@ class HttpServer implements InferenceServer {
     const family = this.families.of(pathOf(request.url), request.headers)
     sendError({ request, reply, family, error, clock: this.args.clock, lingerMs: this.options.lingerMs })
   }
-
-  private recordOf(error: unknown, request: FastifyRequest): ErrorRecord {
-    // The framework's own refusals: a media type or a method that it cannot make sense of.
-    const status = error instanceof Error && 'statusCode' in error ? error.statusCode : null
-    if (status === 415)
-      return { code: 'unsupported_media_type', message: 'content-type must be application/json (UTF-8)', param: null, retryAfterMs: null }
-    if (status === 400) return { code: 'malformed_request', message: 'the request is not valid', param: null, retryAfterMs: null }
-    if (!(error instanceof InferdError)) this.args.log.error({ requestId: request.id, err: error }, 'unexpected error')
-    return toErrorRecord(error)
-  }
-
-  /** A known path with another method is 405 with `allow`; anything else is 404. */
-  private routeRefusal(request: FastifyRequest, reply: FastifyReply): ErrorRecord {
-    const allowed = METHODS.filter((method) => this.app.findRoute({ method, url: pathOf(request.url) }) !== null)
-    if (allowed.length === 0) return notFound(request)
-    void reply.header('allow', allowed.join(', '))
-    return {
-      code: 'method_not_allowed',
-      message: `${request.method} is not allowed here; use ${allowed.join(' or ')}`,
-      param: null,
-      retryAfterMs: null,
-    }
-  }
 }
 
 /** The first that matches the headers; the last one speaks for everybody else. */
@@ -306,20 +283,6 @@ function routeFor(group: readonly [FamilyRoute, ...FamilyRoute[]], { headers }: 
 async function answered(reply: FastifyReply, work: Promise<void>): Promise<FastifyReply> {
   await work
   return reply
-}
-
-function notFound(request: FastifyRequest): ErrorRecord {
-  return {
-    code: 'route_not_found',
-    message: `no such route: ${request.method} ${pathOf(request.url).slice(0, 128)}`,
-    param: null,
-    retryAfterMs: null,
-  }
-}
-
-function pathOf(url: string): string {
-  const end = url.search(/[?#]/)
-  return end === -1 ? url : url.slice(0, end)
 }
 
 function requestIdOf(header: string | string[] | undefined, newId: (prefix: string) => string): string {

@@ -1,0 +1,5 @@
+/** Every dialect that this server speaks. The first one answers where no path tells: health routes, unknown paths, broken bytes. */
+import type { ProtocolFamily } from '#server/operation'
+import { openaiFamily } from '#server/protocols/openai/routes'
+
+export const PROTOCOL_FAMILIES: readonly ProtocolFamily[] = [openaiFamily]

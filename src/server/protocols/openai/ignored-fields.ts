@@ -2,7 +2,7 @@
  * Fields that OpenAI documents and that cannot change an answer here: labels of the caller, or features whose neutral value is
  * the only one offered. A value with a meaning of its own is refused, never dropped.
  */
-import { type FieldRules, isJsonObject } from './fields.ts'
+import { type FieldRules, isJsonObject } from '#server/fields'
 
 const isText = (value: unknown): boolean => typeof value === 'string' && value.length <= 1024
 

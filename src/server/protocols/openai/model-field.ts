@@ -1,6 +1,6 @@
 /** The `model` field, read first: the rest of a body is decoded against that model's facts. */
 import type { JsonObject } from '#server/operation'
-import { Fields } from './fields.ts'
+import { Fields } from '#server/fields'
 
 const MAX_MODEL_NAME_LENGTH = 256
 

@@ -4,8 +4,8 @@
  */
 import type { JsonRecord, JsonWhitespace, OutputFormat } from '#contract/generate'
 import type { DecodeContext } from '#server/operation'
-import { type FieldRules, type Fields, invalid, isJsonObject, typeMismatch, unsupported } from './fields.ts'
-import { parseJsonText } from './json-text.ts'
+import { type FieldRules, type Fields, invalid, isJsonObject, typeMismatch, unsupported } from '#server/fields'
+import { parseJsonText } from '#server/json-text'
 import { readResponseFormat } from './response-format.ts'
 
 export interface FormatChoice {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Fields } from './fields.ts'
+import { Fields } from '#server/fields'
 import { type PromptInputs, readPromptInputs } from './prompt-inputs.ts'
 
 const LIMITS = { maxPrompts: 4, vocabSize: 100, contextLength: 8 }

@@ -4,7 +4,7 @@
  */
 import { InferdError } from '#contract/errors'
 import type { PromptInput } from '#contract/generate'
-import { checkedInteger, checkItemCount, type Fields, invalid, typeMismatch } from './fields.ts'
+import { checkedInteger, checkItemCount, type Fields, invalid, typeMismatch } from '#server/fields'
 
 export interface PromptLimits {
   readonly maxPrompts: number

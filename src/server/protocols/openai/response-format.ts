@@ -3,7 +3,7 @@
  * `json_schema` as llama.cpp does; `regex` with `pattern` as Together does; `grammar` as Fireworks does.
  */
 import type { JsonRecord, OutputFormat } from '#contract/generate'
-import { type Fields, invalid } from './fields.ts'
+import { type Fields, invalid } from '#server/fields'
 
 const TYPES = ['text', 'json_object', 'json_schema', 'regex', 'grammar'] as const
 const NAME = /^[a-zA-Z0-9_-]+$/

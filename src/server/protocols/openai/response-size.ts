@@ -1,6 +1,6 @@
 /** Refuses answers with logprobs that are too large to be held whole: the one part of an answer that grows past the context. */
 import type { DecodeContext } from '#server/operation'
-import { invalid } from './fields.ts'
+import { invalid } from '#server/fields'
 
 export interface LogprobDemand {
   /** Of all prompts of the call. */

@@ -5,7 +5,7 @@
  */
 import { type GenerateRequest, MAX_PRIORITY, type SamplingOptions } from '#contract/generate'
 import type { DecodeContext } from '#server/operation'
-import { checkedInteger, checkedNumber, checkItemCount, type FieldRules, type Fields, invalid, typeMismatch } from './fields.ts'
+import { checkedInteger, checkedNumber, checkItemCount, type FieldRules, type Fields, invalid, typeMismatch } from '#server/fields'
 
 const INT32_MAX = 2 ** 31 - 1
 

@@ -1,6 +1,6 @@
 /** A chat body becomes a ChatCall, or an InferdError that names the field at fault. */
 import type { DecodeContext, JsonObject } from '#server/operation'
-import { type FieldRules, Fields, invalid } from '#server/protocols/openai/fields'
+import { type FieldRules, Fields, invalid } from '#server/fields'
 import { CHAT_NEUTRAL_RULES } from '#server/protocols/openai/ignored-fields'
 import { readModelName } from '#server/protocols/openai/model-field'
 import { FORMAT_RULES, readOutputFormat } from '#server/protocols/openai/output-format'

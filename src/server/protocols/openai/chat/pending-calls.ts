@@ -3,7 +3,7 @@
  * before any other message, and a tool message answers nothing else.
  */
 import type { ToolCall } from '#contract/generate'
-import { type Fields, invalid } from '#server/protocols/openai/fields'
+import { type Fields, invalid } from '#server/fields'
 import { MAX_CALL_ID_LENGTH } from './read-tool-calls.ts'
 
 export class PendingCalls {

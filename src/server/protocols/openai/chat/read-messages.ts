@@ -1,7 +1,7 @@
 /** `messages`: each message by itself, and that tool results answer the calls before them. */
 import type { ChatMessage } from '#contract/generate'
 import type { DecodeContext } from '#server/operation'
-import { checkItemCount, type FieldRules, Fields, invalid, isJsonObject, typeMismatch, unsupported } from '#server/protocols/openai/fields'
+import { checkItemCount, type FieldRules, Fields, invalid, isJsonObject, typeMismatch, unsupported } from '#server/fields'
 import { PendingCalls } from './pending-calls.ts'
 import { readToolCalls } from './read-tool-calls.ts'
 

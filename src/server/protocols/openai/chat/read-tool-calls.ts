@@ -1,7 +1,7 @@
 /** `tool_calls` of an assistant message that is sent back. */
 import type { ToolCall } from '#contract/generate'
 import type { DecodeContext } from '#server/operation'
-import { Fields, invalid, isJsonObject, typeMismatch, unsupported } from '#server/protocols/openai/fields'
+import { Fields, invalid, isJsonObject, typeMismatch, unsupported } from '#server/fields'
 import { readFunctionName } from './tool-fields.ts'
 
 export const MAX_CALL_ID_LENGTH = 256

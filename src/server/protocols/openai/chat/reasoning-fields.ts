@@ -5,7 +5,7 @@
 import type { InferdError } from '#contract/errors'
 import type { JsonRecord, ReasoningOptions } from '#contract/generate'
 import type { DecodeContext } from '#server/operation'
-import { checkItemCount, type FieldRules, type Fields, invalid } from '#server/protocols/openai/fields'
+import { checkItemCount, type FieldRules, type Fields, invalid } from '#server/fields'
 
 /** Rules of the fields read here. `include_reasoning` and `reasoning_format` say where the thoughts go: only the one place is offered. */
 export const REASONING_RULES = {

@@ -1,7 +1,7 @@
 /** `tools`, `tool_choice` and `parallel_tool_calls`; the deprecated `functions` and `function_call` are refused by name. */
 import type { ToolDefinition, ToolOptions } from '#contract/generate'
 import type { DecodeContext } from '#server/operation'
-import { checkItemCount, type FieldRules, Fields, invalid, isJsonObject, typeMismatch, unsupported } from '#server/protocols/openai/fields'
+import { checkItemCount, type FieldRules, Fields, invalid, isJsonObject, typeMismatch, unsupported } from '#server/fields'
 
 /** Rules of the fields read here. */
 export const TOOL_RULES = {

@@ -2,7 +2,7 @@
 import { InferdError } from '#contract/errors'
 import { PLAIN_OUTPUT } from '#contract/generate'
 import type { DecodeContext, JsonObject } from '#server/operation'
-import { type FieldRules, Fields, invalid } from '#server/protocols/openai/fields'
+import { type FieldRules, Fields, invalid } from '#server/fields'
 import { LABEL_RULES } from '#server/protocols/openai/ignored-fields'
 import { readModelName } from '#server/protocols/openai/model-field'
 import { FORMAT_RULES, readOutputFormat } from '#server/protocols/openai/output-format'

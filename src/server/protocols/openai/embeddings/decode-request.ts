@@ -1,7 +1,7 @@
 /** An embeddings body becomes an EmbeddingCall, or an InferdError that names the field at fault. */
 import { MAX_PRIORITY } from '#contract/generate'
 import type { DecodeContext, JsonObject } from '#server/operation'
-import { type FieldRules, Fields, invalid } from '#server/protocols/openai/fields'
+import { type FieldRules, Fields, invalid } from '#server/fields'
 import { LABEL_RULES } from '#server/protocols/openai/ignored-fields'
 import { readModelName } from '#server/protocols/openai/model-field'
 import { readPromptInputs } from '#server/protocols/openai/prompt-inputs'

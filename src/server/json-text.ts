@@ -1,6 +1,6 @@
 /** JSON that arrives as text inside a body: a schema. */
 import type { JsonValue } from '#contract/generate'
-import { invalid } from './fields.ts'
+import { invalid } from '#server/fields'
 
 /** As deep as a body may be. */
 const MAX_DEPTH = 64

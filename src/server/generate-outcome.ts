@@ -14,6 +14,8 @@ export interface ChoiceOutcome {
   /** Of reasoning and text, in order; null when the request asked for none. */
   readonly logprobs: readonly TokenLogprob[] | null
   readonly finishReason: FinishReason
+  /** The stop string that ended it; null = another reason. */
+  readonly stopString: string | null
 }
 
 export interface GenerateOutcome {
@@ -36,6 +38,7 @@ interface OpenChoice {
   readonly toolCalls: OpenCall[]
   readonly logprobs: TokenLogprob[] | null
   finishReason: FinishReason | null
+  stopString: string | null
 }
 
 export class OutcomeCollector {
@@ -49,6 +52,7 @@ export class OutcomeCollector {
       toolCalls: [],
       logprobs: logprobs ? [] : null,
       finishReason: null,
+      stopString: null,
     }))
   }
 
@@ -77,10 +81,10 @@ export class OutcomeCollector {
   finish(): GenerateOutcome {
     const { usage } = this
     assert(usage !== null, 'response without an end')
-    const choices = this.choices.map(({ text, reasoning, toolCalls, logprobs, finishReason }) => {
+    const choices = this.choices.map(({ text, reasoning, toolCalls, logprobs, finishReason, stopString }) => {
       assert(finishReason !== null, 'response ended before one of its choices')
       const calls = toolCalls.map((call) => ({ id: call.id, name: call.name, arguments: call.arguments }))
-      return { text, reasoning, toolCalls: calls, logprobs, finishReason }
+      return { text, reasoning, toolCalls: calls, logprobs, finishReason, stopString }
     })
     return { choices, usage }
   }
@@ -117,6 +121,7 @@ function addToChoice(choice: OpenChoice, event: Extract<GenerateEvent, { readonl
     case 'choice-end':
       assert(event.finishReason !== 'tool-calls' || lastCall?.isOpen === false, 'a choice that ended with tool calls has none, or an open one')
       choice.finishReason = event.finishReason
+      choice.stopString = event.stopString
       return
   }
 }

@@ -64,6 +64,8 @@ export interface ProtocolLimits {
 }
 
 export interface DecodeContext {
+  /** Of the HTTP exchange, as in `x-request-id`. */
+  readonly requestId: string
   readonly responseId: string
   readonly createdSeconds: number
   readonly systemFingerprint: string
@@ -186,5 +188,5 @@ export interface ProtocolFamily {
   /** A header that only this family's clients send: it decides before paths do. */
   readonly headerMark?: string
   readonly routes: readonly ProtocolRoute[]
-  encodeError(error: ErrorRecord): WireError
+  encodeError(error: ErrorRecord, requestId: string): WireError
 }

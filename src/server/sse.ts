@@ -18,6 +18,16 @@ export function sseFrame(json: string): string {
   return `data: ${json}\n\n`
 }
 
+/** A frame with a name, as Anthropic's clients tell them apart. */
+export function sseEvent(name: string, json: string): string {
+  return `event: ${name}\ndata: ${json}\n\n`
+}
+
+/** Frames with names; `headers` join those of every stream. */
+export function namedSseStream(encode: (event: GenerateEvent) => string, headers: Readonly<Record<string, string>>): EventStream {
+  return { headers: { ...SSE_HEADERS, ...headers }, heartbeat: sseEvent('ping', '{"type":"ping"}'), encode }
+}
+
 /** `encode` returns whole frames, or '' for an event that has none. */
 export function sseStream(encode: (event: GenerateEvent) => string): EventStream {
   return { headers: SSE_HEADERS, heartbeat: SSE_HEARTBEAT, encode }

@@ -7,6 +7,7 @@ import { NO_SERVICES } from '#server/services'
 import { FAKE_FACTS } from './fake-model.ts'
 
 export const DECODE_CONTEXT: DecodeContext = {
+  requestId: 'req-1',
   responseId: 'id-1',
   createdSeconds: 1_700_000_000,
   systemFingerprint: 'fp_test',

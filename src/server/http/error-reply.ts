@@ -16,7 +16,7 @@ export interface ErrorReplyArguments {
 }
 
 export function sendError({ request, reply, family, error, clock, lingerMs }: ErrorReplyArguments): void {
-  const { status, headers, body } = family.encodeError(error)
+  const { status, headers, body } = family.encodeError(error, request.id)
   if (reply.raw.destroyed) return
   if (!hasUnreadBody(request)) {
     void reply.code(status).headers(headers).type(JSON_MEDIA_TYPE).send(body)

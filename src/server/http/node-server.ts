@@ -77,7 +77,7 @@ interface RawRefusal {
 }
 
 function rawRefusal({ family, code, message, requestId }: RawRefusal): string {
-  const { status, headers, body } = family.encodeError({ code, message, param: null, retryAfterMs: null })
+  const { status, headers, body } = family.encodeError({ code, message, param: null, retryAfterMs: null }, requestId)
   const lines = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}`,
     ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),

@@ -145,6 +145,7 @@ function decodeContext({ idPrefix }: { readonly idPrefix: string }, model: Calla
   const { options, clock, newId, services } = context
   const facts = readyFacts(model)
   return {
+    requestId: scope.id,
     responseId: newId(idPrefix),
     createdSeconds: Math.floor(clock.wallMs() / 1000),
     systemFingerprint: systemFingerprint(options.version, facts),

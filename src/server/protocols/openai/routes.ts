@@ -1,6 +1,6 @@
 /** The OpenAI family: every operation as a row. */
 import { DEFAULT_CALL_OPTIONS } from '#contract/call'
-import type { GenerateEvent } from '#contract/generate'
+import { holdState } from '#server/hold-state'
 import type { ProtocolFamily } from '#server/operation'
 import { sseStream } from '#server/sse'
 import { jsonReply } from '#server/wire-reply'
@@ -80,14 +80,4 @@ export const openaiFamily: ProtocolFamily = {
     { kind: 'list-models', method: 'GET', path: '/v1/models', encode: (cards) => jsonReply(encodeModelList(cards)) },
     { kind: 'get-model', method: 'GET', path: '/v1/models/*', encode: (card) => jsonReply(encodeModel(card)) },
   ],
-}
-
-/** Keeps a stream's state record between the steps of its pure function. */
-function holdState<State>(start: State, step: (state: State, event: GenerateEvent) => readonly [State, string]): (event: GenerateEvent) => string {
-  let state = start
-  return (event) => {
-    const [next, frames] = step(state, event)
-    state = next
-    return frames
-  }
 }

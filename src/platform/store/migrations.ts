@@ -2,6 +2,7 @@
 import { sql, type Kysely } from 'kysely'
 import { InferdError } from '#contract/errors'
 import type { Schema } from './schema.ts'
+import { createUsageTables } from './usage-table.ts'
 
 export interface Migration {
   /** Says what it makes: `keys`. Checked against what the store remembers. */
@@ -9,7 +10,7 @@ export interface Migration {
   readonly apply: (db: Kysely<Schema>) => Promise<void>
 }
 
-export const MIGRATIONS: readonly Migration[] = []
+export const MIGRATIONS: readonly Migration[] = [{ name: 'usage', apply: createUsageTables }]
 
 /** Applies what is missing, each step in a transaction of its own. Throws store_failed for a store of a newer or another program. */
 export async function migrate(db: Kysely<Schema>, nowMs: number, migrations: readonly Migration[] = MIGRATIONS): Promise<void> {

@@ -3,8 +3,12 @@
  * PostgreSQL understand alike. Each row type stands beside the module that owns its SQL.
  */
 
+import type { ReservationRow, UsageRow } from './usage-table.ts'
+
 export interface Schema {
   readonly migration: MigrationRow
+  readonly usage: UsageRow
+  readonly reservation: ReservationRow
 }
 
 export interface MigrationRow {

@@ -1,0 +1,87 @@
+/** What a call costs, exactly: integers of 10^-12 dollars, rounded once at the end, halves up. */
+import { divideRounded } from '#base/decimal'
+import type { PriceEntries, PriceEntry } from '#config/platform-file/prices'
+import type { Picodollars, ServiceTier } from '#contract/call'
+import type { Usage } from '#contract/generate'
+
+export interface PricedUse {
+  readonly usage: Usage
+  readonly tier: ServiceTier
+  readonly isBatch: boolean
+  readonly responseCache: 'none' | 'exact' | 'semantic'
+  /** The call's share of its model's busy time, milliseconds: an hour of one call alone is 3,600,000. */
+  readonly busyMs: number
+}
+
+export interface Charge {
+  /** Name of the row; '' = free. */
+  readonly price: string
+  readonly cost: Picodollars
+}
+
+export interface WorstCase {
+  readonly promptTokens: number
+  /** Over all choices. */
+  readonly outputTokens: number
+  readonly tier: ServiceTier
+  readonly isBatch: boolean
+}
+
+const US_PER_HOUR = 3_600_000_000n
+/** Two factors in thousandths. */
+const FACTORS = 1_000_000n
+
+export class PriceTable {
+  private readonly rows: ReadonlyMap<string, PriceEntry>
+
+  constructor(entries: PriceEntries) {
+    this.rows = new Map(Object.entries(entries))
+  }
+
+  charge(model: string | null, { usage, tier, isBatch, responseCache, busyMs }: PricedUse): Charge {
+    const found = model === null ? null : this.find(model)
+    if (found === null) return { price: '', cost: 0n }
+    const { name, row } = found
+    const isHit = responseCache !== 'none'
+    const factors = row.tiers[tier] * (isHit ? row.responseCacheHit : isBatch ? row.batch : 1000n)
+    const byHour = isHit ? 0n : divideRounded(BigInt(Math.round(busyMs * 1000)) * row.perHour, US_PER_HOUR)
+    return { price: name, cost: divideRounded((tokensCost(row, usage) + row.perRequest) * factors, FACTORS) + byHour }
+  }
+
+  /** The most that tokens of a call may cost at the dearest of `models`. The share of hours is not known before and not in it. */
+  worstCase(models: readonly string[], { promptTokens, outputTokens, tier, isBatch }: WorstCase): Picodollars {
+    let most = 0n
+    for (const model of models) {
+      const row = this.find(model)?.row
+      if (row === undefined) continue
+      const { input, cachedInput = input, cacheWrite = input, output, reasoning = output } = row
+      const tokens = BigInt(promptTokens) * largest(input, cachedInput, cacheWrite) + BigInt(outputTokens) * largest(output, reasoning)
+      const cost = divideRounded((tokens + row.perRequest) * row.tiers[tier] * (isBatch ? row.batch : 1000n), FACTORS)
+      if (cost > most) most = cost
+    }
+    return most
+  }
+
+  private find(model: string): { readonly name: string; readonly row: PriceEntry } | null {
+    const own = this.rows.get(model)
+    if (own !== undefined) return { name: model, row: own }
+    const rest = this.rows.get('*')
+    return rest === undefined ? null : { name: '*', row: rest }
+  }
+}
+
+/** Cached and written tokens are parts of the prompt, reasoning is a part of the output. */
+function tokensCost({ input, cachedInput = input, cacheWrite = input, output, reasoning = output }: PriceEntry, usage: Usage): bigint {
+  const { promptTokens, cachedTokens, cacheWriteTokens, completionTokens, reasoningTokens } = usage
+  return (
+    BigInt(promptTokens - cachedTokens - cacheWriteTokens) * input +
+    BigInt(cachedTokens) * cachedInput +
+    BigInt(cacheWriteTokens) * cacheWrite +
+    BigInt(completionTokens - reasoningTokens) * output +
+    BigInt(reasoningTokens) * reasoning
+  )
+}
+
+function largest(...values: readonly bigint[]): bigint {
+  return values.reduce((most, value) => (value > most ? value : most), 0n)
+}

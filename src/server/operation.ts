@@ -26,15 +26,18 @@ export interface Incoming {
   readonly headers: Readonly<Record<string, string | undefined>>
   /** {} where the route takes none. */
   readonly body: JsonObject
-  /** The body as it was sent, decompressed. */
+  /** The body as it was sent, decompressed; empty where the route streams it. */
   readonly bytes: Uint8Array
+  /** The body of a route that streams it: read once, never kept. Throws like reading a whole body. */
+  readonly stream: AsyncIterable<Uint8Array> | null
 }
 
 export interface WireReply {
   readonly status: number
   /** With its content-type. */
   readonly headers: Readonly<Record<string, string>>
-  readonly body: string | Uint8Array
+  /** Pieces are sent as they come; the sending ends with the connection or the request's deadline. */
+  readonly body: string | Uint8Array | AsyncIterable<string | Uint8Array>
 }
 
 /** Bounds on what one call may ask for; each has a documented refusal. */
@@ -73,6 +76,8 @@ export interface DecodeContext {
   readonly limits: ProtocolLimits
   readonly principal: Principal
   readonly services: ServerServices
+  /** Whole milliseconds since the headers were read. */
+  readonly elapsedMs: () => number
 }
 
 /** Puts a place of the engine (a RequestPlace, `requests[i].` before it when the call has several requests) in the caller's words. */
@@ -91,6 +96,20 @@ export interface GenerateCall {
   startStream(report: CallReport): EventStream
   /** Runs when the answer is whole and before its end is sent: what is stored is there for the caller's next request. */
   readonly onComplete?: (outcome: GenerateOutcome, report: CallReport) => Promise<void>
+  /** The call outlives its connection: it is answered as soon as it is known, and `onComplete` keeps the answer. */
+  readonly background?: BackgroundCall
+}
+
+export interface BackgroundCall {
+  /** Of the response, for its run. */
+  readonly id: string
+  /** Makes the response known as one that waits. */
+  readonly accept: () => Promise<void>
+  readonly onStart: () => Promise<void>
+  /** `cancelled`: the caller has taken it back. */
+  readonly onFailure: (error: ErrorRecord) => Promise<void>
+  /** What the caller is told at once. */
+  readonly encodeAccepted: () => WireReply
 }
 
 /** One answer as a stream: its head, and the bytes of each event. */
@@ -143,8 +162,11 @@ interface RouteBase {
   readonly scope?: Scope
   /** Of several routes with one method and path the first that matches answers; without it always. */
   readonly matches?: (headers: Incoming['headers']) => boolean
-  /** bytes: any content type, nothing is parsed. json when not given; GET and DELETE have none. */
-  readonly bodyKind?: 'json' | 'bytes'
+  /**
+   * bytes: any content type, nothing is parsed; stream: the same, never held whole. blob-json: JSON that may also be labelled as bytes, or
+   * not at all. json when not given, none: it is not read; GET and DELETE have none.
+   */
+  readonly bodyKind?: 'json' | 'blob-json' | 'bytes' | 'stream' | 'none'
 }
 
 export type ProtocolRoute =
@@ -165,7 +187,7 @@ export type ProtocolRoute =
       readonly kind: 'count'
       readonly idPrefix: string
       modelOf(incoming: Incoming): string
-      decode(incoming: Incoming, context: DecodeContext): CountCall
+      decode(incoming: Incoming, context: DecodeContext): CountCall | Promise<CountCall>
     })
   /** One route for bodies of either kind: `choose` looks at the body and says which of the others it is. */
   | (RouteBase & { readonly kind: 'dispatch'; choose(incoming: Incoming): Exclude<ProtocolRoute, { readonly kind: 'dispatch' }> })

@@ -1,10 +1,15 @@
 /** What stands behind routes that are no model calls: ports that the platform implements; null = this server has none. */
 import type { GuardrailService } from '#contract/guardrail'
+import type { FileShelf } from '#contract/stored-file'
+import type { BackgroundRuns, ResponseArchive } from '#contract/stored-response'
 import type { UsageReports } from '#contract/usage-record'
 
 export interface ServerServices {
   readonly guardrails: GuardrailService | null
   readonly usage: UsageReports | null
+  readonly responses: ResponseArchive | null
+  readonly background: BackgroundRuns | null
+  readonly files: FileShelf | null
 }
 
-export const NO_SERVICES: ServerServices = { guardrails: null, usage: null }
+export const NO_SERVICES: ServerServices = { guardrails: null, usage: null, responses: null, background: null, files: null }

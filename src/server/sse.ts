@@ -23,6 +23,14 @@ export function sseEvent(name: string, json: string): string {
   return `event: ${name}\ndata: ${json}\n\n`
 }
 
+/** Whole frames, each with its end. */
+export function splitFrames(text: string): readonly string[] {
+  return text.match(/[^]+?\n\n/g) ?? []
+}
+
+/** A stream without the pings of `namedSseStream`: a comment keeps it alive. */
+export const SSE_REPLY_HEADERS: Readonly<Record<string, string>> = SSE_HEADERS
+
 /** Frames with names; `headers` join those of every stream. */
 export function namedSseStream(encode: (event: GenerateEvent) => string, headers: Readonly<Record<string, string>>): EventStream {
   return { headers: { ...SSE_HEADERS, ...headers }, heartbeat: sseEvent('ping', '{"type":"ping"}'), encode }

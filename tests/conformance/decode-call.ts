@@ -15,11 +15,12 @@ export const DECODE_CONTEXT: DecodeContext = {
   limits: DEFAULT_SERVER_OPTIONS.limits,
   principal: LOCAL_PRINCIPAL,
   services: NO_SERVICES,
+  elapsedMs: () => 0,
 }
 
 export function incomingOf(path: string, body: JsonObject, more: Partial<Incoming> = {}): Incoming {
   const bytes = Buffer.from(JSON.stringify(body))
-  return { method: 'POST', path, params: {}, query: new URLSearchParams(), headers: {}, body, bytes, ...more }
+  return { method: 'POST', path, params: {}, query: new URLSearchParams(), headers: {}, body, bytes, stream: null, ...more }
 }
 
 /** `path` is the route's own. */

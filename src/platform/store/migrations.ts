@@ -1,6 +1,8 @@
 /** The steps from an empty store to today's, in order. A step that has been released is never changed: a new one is appended. */
 import { sql, type Kysely } from 'kysely'
 import { InferdError } from '#contract/errors'
+import { createFileTable } from './file-rows.ts'
+import { createResponseTable } from './response-rows.ts'
 import type { Schema } from './schema.ts'
 import { createUsageTables } from './usage-table.ts'
 
@@ -10,7 +12,11 @@ export interface Migration {
   readonly apply: (db: Kysely<Schema>) => Promise<void>
 }
 
-export const MIGRATIONS: readonly Migration[] = [{ name: 'usage', apply: createUsageTables }]
+export const MIGRATIONS: readonly Migration[] = [
+  { name: 'usage', apply: createUsageTables },
+  { name: 'responses', apply: createResponseTable },
+  { name: 'files', apply: createFileTable },
+]
 
 /** Applies what is missing, each step in a transaction of its own. Throws store_failed for a store of a newer or another program. */
 export async function migrate(db: Kysely<Schema>, nowMs: number, migrations: readonly Migration[] = MIGRATIONS): Promise<void> {

@@ -4,8 +4,12 @@
  */
 
 import type { ReservationRow, UsageRow } from './usage-table.ts'
+import type { FileRow } from './file-rows.ts'
+import type { ResponseRow } from './response-rows.ts'
 
 export interface Schema {
+  readonly response: ResponseRow
+  readonly file: FileRow
   readonly migration: MigrationRow
   readonly usage: UsageRow
   readonly reservation: ReservationRow

@@ -156,7 +156,7 @@ interface RateArguments {
 }
 
 /** Never resolves; rejects when the body is too slow. Counts what the socket has received since the headers. */
-async function enforceRate({ request, limits, clock, signal }: RateArguments): Promise<never> {
+export async function enforceRate({ request, limits, clock, signal }: RateArguments): Promise<never> {
   const startMs = clock.nowMs()
   const startBytes = request.socket.bytesRead
   const intervalMs = Math.min(MAX_RATE_CHECK_INTERVAL_MS, limits.bodyTimeoutMs, limits.bodyRateGraceMs)

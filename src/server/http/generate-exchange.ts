@@ -102,7 +102,7 @@ async function* collectBeside(
   }
 }
 
-function newCollector({ requests }: GenerateCall): OutcomeCollector {
+export function newCollector({ requests }: GenerateCall): OutcomeCollector {
   const numChoices = requests.reduce((sum, request) => sum + request.numChoices, 0)
   return new OutcomeCollector({ numChoices, logprobs: requests[0]?.numTopLogprobs != null })
 }

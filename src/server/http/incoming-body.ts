@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Clock } from '#base/clock'
 import { type BodyLimits, readBody } from './body-reader.ts'
+import { streamBody } from './body-stream.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 
 export interface IncomingBodyArguments {
@@ -23,5 +24,11 @@ export class IncomingBody {
   read(): Promise<Uint8Array> {
     this.reading ??= readBody(this.args)
     return this.reading
+  }
+
+  /** In pieces; whole where somebody has read it before. Throws like streamBody. */
+  async *stream(): AsyncGenerator<Uint8Array> {
+    if (this.reading === null) yield* streamBody(this.args)
+    else yield await this.reading
   }
 }

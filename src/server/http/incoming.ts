@@ -18,11 +18,18 @@ export async function readIncoming(route: ProtocolRoute, request: FastifyRequest
     query: new URLSearchParams(queryStart < 0 ? '' : url.slice(queryStart + 1)),
     headers: textHeaders(request.headers),
   }
-  if (route.method === 'GET' || route.method === 'DELETE') return { ...head, body: {}, bytes: NO_BYTES }
-  if (route.bodyKind === 'bytes') return { ...head, body: {}, bytes: await incomingBody.read() }
-  checkJsonMediaType(request.raw)
+  const empty = { ...head, body: {}, bytes: NO_BYTES, stream: null }
+  if (route.method === 'GET' || route.method === 'DELETE' || route.bodyKind === 'none') return empty
+  if (route.bodyKind === 'stream') return { ...empty, stream: incomingBody.stream() }
+  if (route.bodyKind === 'bytes') return { ...empty, bytes: await incomingBody.read() }
+  if (route.bodyKind !== 'blob-json' || !isBlob(request.headers['content-type'])) checkJsonMediaType(request.raw)
   const bytes = await incomingBody.read()
-  return { ...head, body: parseJsonObject(bytes), bytes }
+  return { ...empty, body: parseJsonObject(bytes), bytes }
+}
+
+/** A web page of another origin cannot send such a body without asking. */
+function isBlob(contentType: string | undefined): boolean {
+  return contentType === undefined || contentType.toLowerCase() === 'application/octet-stream'
 }
 
 function textHeaders(headers: FastifyRequest['headers']): Incoming['headers'] {

@@ -1,4 +1,5 @@
 /** What happens on each kind of route, once the request is through the door. */
+import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { assert, unreachable } from '#base/assert'
 import type { Clock } from '#base/clock'
@@ -12,6 +13,7 @@ import type { MemoryBudget } from './memory-budget.ts'
 import { JSON_MEDIA_TYPE } from './error-reply.ts'
 import type { FamilyRoute } from './family-table.ts'
 import { generateStream, generateWhole } from './generate-exchange.ts'
+import { startInBackground } from './background-exchange.ts'
 import { readIncoming } from './incoming.ts'
 import { findModel, readyFacts, systemFingerprint } from './model-lookup.ts'
 import { placeError } from './place-error.ts'
@@ -85,7 +87,13 @@ function sendReply(reply: FastifyReply, { status, headers, body }: WireReply): v
   void reply
     .code(status)
     .headers({ ...headers })
-    .send(typeof body === 'string' ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength))
+    .send(payloadOf(body))
+}
+
+function payloadOf(body: WireReply['body']): string | Buffer | Readable {
+  if (typeof body === 'string') return body
+  if (body instanceof Uint8Array) return Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  return Readable.from(body, { objectMode: false })
 }
 
 async function generate(route: RouteOf<'generate'>, exchange: Exchange): Promise<void> {
@@ -93,19 +101,21 @@ async function generate(route: RouteOf<'generate'>, exchange: Exchange): Promise
   const model = await loadedModel(route.modelOf(incoming), exchange)
   const call = await scope.race(Promise.resolve(route.decode(incoming, decodeContext(route, model, exchange))))
   const caller = callerContext(model.name, call, exchange)
+  const { report } = caller
   const start = (request: OnlineCall['request'], index: number, signal: AbortSignal): ReturnType<OnlineModels['generate']> =>
     context.online.generate(onlineCall({ caller, call, request, index }), signal)
+  if (call.background !== undefined) return sendReply(reply, await startInBackground({ call, start, scope, report }, call.background, context))
   if (!call.stream) {
-    const outcome = await generateWhole({ call, start, scope, report: caller.report }, context.logprobMemory)
-    return sendReply(reply, call.encodeResponse(outcome, caller.report))
+    const outcome = await generateWhole({ call, start, scope, report }, context.logprobMemory)
+    return sendReply(reply, call.encodeResponse(outcome, report))
   }
   const takeOver = (): ReturnType<FastifyReply['getHeaders']> => {
     reply.hijack()
     return reply.getHeaders()
   }
-  const stream = call.startStream(caller.report)
+  const stream = call.startStream(report)
   const writer = new StreamWriter({ response: reply.raw, takeOver, stream, options: context.options, clock: context.clock })
-  const failure = await generateStream({ call, start, scope, report: caller.report }, { encode: stream.encode, writer })
+  const failure = await generateStream({ call, start, scope, report }, { encode: stream.encode, writer })
   if (failure === null) return
   const { code } = toErrorRecord(failure)
   // A client that leaves is no fault of ours; the line of the request says that it was not completed.
@@ -127,7 +137,7 @@ async function embed(route: RouteOf<'embed'>, exchange: Exchange): Promise<void>
 async function count(route: RouteOf<'count'>, exchange: Exchange): Promise<void> {
   const { incoming, scope, reply, context } = exchange
   const model = await loadedModel(route.modelOf(incoming), exchange)
-  const call: CountCall = route.decode(incoming, decodeContext(route, model, exchange))
+  const call: CountCall = await scope.race(Promise.resolve(route.decode(incoming, decodeContext(route, model, exchange))))
   const work = context.online.countTokens(scope.principal, model.name, call.request, scope.signal)
   const numTokens = await scope.race(work).catch((error: unknown) => {
     throw placeError(error, call.placeOf)
@@ -153,6 +163,7 @@ function decodeContext({ idPrefix }: { readonly idPrefix: string }, model: Calla
     limits: options.limits,
     principal: scope.principal,
     services,
+    elapsedMs: () => Math.round(clock.nowMs() - scope.arrivedMs),
   }
 }
 

@@ -67,6 +67,8 @@ export interface ProtocolLimits {
 }
 
 export interface DecodeContext {
+  /** The model that was asked for, by the name that found it. */
+  readonly model: string
   /** Of the HTTP exchange, as in `x-request-id`. */
   readonly requestId: string
   readonly responseId: string
@@ -154,6 +156,8 @@ export interface ModelCard {
   readonly createdSeconds: number
 }
 
+export type ListModels = () => readonly ModelCard[]
+
 interface RouteBase {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   /** Segments `:name` are parameters; `*` at the end takes the rest, slashes too. */
@@ -174,19 +178,20 @@ export type ProtocolRoute =
       readonly kind: 'generate'
       /** Of response ids. */
       readonly idPrefix: string
-      modelOf(incoming: Incoming): string
+      /** `listModels`: what the caller may use, in the server's order. */
+      modelOf(incoming: Incoming, listModels: ListModels): string
       decode(incoming: Incoming, context: DecodeContext): GenerateCall | Promise<GenerateCall>
     })
   | (RouteBase & {
       readonly kind: 'embed'
       readonly idPrefix: string
-      modelOf(incoming: Incoming): string
+      modelOf(incoming: Incoming, listModels: ListModels): string
       decode(incoming: Incoming, context: DecodeContext): EmbedCall
     })
   | (RouteBase & {
       readonly kind: 'count'
       readonly idPrefix: string
-      modelOf(incoming: Incoming): string
+      modelOf(incoming: Incoming, listModels: ListModels): string
       decode(incoming: Incoming, context: DecodeContext): CountCall | Promise<CountCall>
     })
   /** One route for bodies of either kind: `choose` looks at the body and says which of the others it is. */

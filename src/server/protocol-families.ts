@@ -1,6 +1,24 @@
 /** Every dialect that this server speaks. The first one answers where no path tells: health routes, unknown paths, broken bytes. */
-import type { ProtocolFamily } from '#server/operation'
+import { assert } from '#base/assert'
+import type { ProtocolFamily, ProtocolRoute } from '#server/operation'
 import { anthropicFamily } from '#server/protocols/anthropic/routes'
 import { openaiFamily } from '#server/protocols/openai/routes'
+import { sagemakerFamily } from '#server/protocols/sagemaker/routes'
 
-export const PROTOCOL_FAMILIES: readonly ProtocolFamily[] = [openaiFamily, anthropicFamily]
+/** Bodies inside SageMaker's envelope are another family's: it is given the routes that read them (docs/decisions/2026-12-01-protocol-seams.md). */
+const sagemaker = sagemakerFamily({
+  messages: routeOf(openaiFamily, 'generate', '/v1/chat/completions'),
+  input: routeOf(openaiFamily, 'embed', '/v1/embeddings'),
+})
+
+export const PROTOCOL_FAMILIES: readonly ProtocolFamily[] = [openaiFamily, anthropicFamily, sagemaker]
+
+function routeOf<Kind extends ProtocolRoute['kind']>(
+  { routes }: ProtocolFamily,
+  kind: Kind,
+  path: string,
+): Extract<ProtocolRoute, { readonly kind: Kind }> {
+  const found = routes.find((route): route is Extract<ProtocolRoute, { readonly kind: Kind }> => route.kind === kind && route.path === path)
+  assert(found !== undefined, `no route ${path}`)
+  return found
+}

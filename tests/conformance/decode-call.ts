@@ -7,6 +7,7 @@ import { NO_SERVICES } from '#server/services'
 import { FAKE_FACTS } from './fake-model.ts'
 
 export const DECODE_CONTEXT: DecodeContext = {
+  model: 'fake/model',
   requestId: 'req-1',
   responseId: 'id-1',
   createdSeconds: 1_700_000_000,

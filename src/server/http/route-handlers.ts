@@ -7,7 +7,7 @@ import { type CallerContext, newCallReport, type OnlineCall } from '#contract/ca
 import { InferdError, toErrorRecord } from '#contract/errors'
 import type { Principal } from '#contract/principal'
 import type { CallableModel, OnlineModels } from '#platform/online/online-models'
-import type { CountCall, DecodeContext, EmbedCall, GenerateCall, Incoming, ProtocolRoute, WireReply } from '#server/operation'
+import type { CountCall, DecodeContext, EmbedCall, GenerateCall, Incoming, ListModels, ProtocolRoute, WireReply } from '#server/operation'
 import type { ServerServices } from '#server/services'
 import type { MemoryBudget } from './memory-budget.ts'
 import { JSON_MEDIA_TYPE } from './error-reply.ts'
@@ -98,7 +98,7 @@ function payloadOf(body: WireReply['body']): string | Buffer | Readable {
 
 async function generate(route: RouteOf<'generate'>, exchange: Exchange): Promise<void> {
   const { incoming, scope, reply, context } = exchange
-  const model = await loadedModel(route.modelOf(incoming), exchange)
+  const model = await loadedModel(route.modelOf(incoming, listerOf(exchange)), exchange)
   const call = await scope.race(Promise.resolve(route.decode(incoming, decodeContext(route, model, exchange))))
   const caller = callerContext(model.name, call, exchange)
   const { report } = caller
@@ -124,7 +124,7 @@ async function generate(route: RouteOf<'generate'>, exchange: Exchange): Promise
 
 async function embed(route: RouteOf<'embed'>, exchange: Exchange): Promise<void> {
   const { incoming, scope, reply, context } = exchange
-  const model = await loadedModel(route.modelOf(incoming), exchange)
+  const model = await loadedModel(route.modelOf(incoming, listerOf(exchange)), exchange)
   const call: EmbedCall = route.decode(incoming, decodeContext(route, model, exchange))
   const caller = callerContext(model.name, call, exchange)
   const work = context.online.embed({ ...caller, operation: 'embeddings', request: call.request }, scope.signal)
@@ -136,13 +136,17 @@ async function embed(route: RouteOf<'embed'>, exchange: Exchange): Promise<void>
 
 async function count(route: RouteOf<'count'>, exchange: Exchange): Promise<void> {
   const { incoming, scope, reply, context } = exchange
-  const model = await loadedModel(route.modelOf(incoming), exchange)
+  const model = await loadedModel(route.modelOf(incoming, listerOf(exchange)), exchange)
   const call: CountCall = await scope.race(Promise.resolve(route.decode(incoming, decodeContext(route, model, exchange))))
   const work = context.online.countTokens(scope.principal, model.name, call.request, scope.signal)
   const numTokens = await scope.race(work).catch((error: unknown) => {
     throw placeError(error, call.placeOf)
   })
   sendReply(reply, call.encodeResponse(numTokens))
+}
+
+function listerOf({ scope, context }: Exchange): ListModels {
+  return () => context.online.list(scope.principal)
 }
 
 async function loadedModel(name: string, { scope, context }: Exchange): Promise<CallableModel> {
@@ -155,6 +159,7 @@ function decodeContext({ idPrefix }: { readonly idPrefix: string }, model: Calla
   const { options, clock, newId, services } = context
   const facts = readyFacts(model)
   return {
+    model: model.name,
     requestId: scope.id,
     responseId: newId(idPrefix),
     createdSeconds: Math.floor(clock.wallMs() / 1000),

@@ -65,7 +65,9 @@ test('text generation: the frames of any course make the text and the details of
     fc.asyncProperty(coursesOf('raw', 1), fc.boolean(), async (course, returnFullText) => {
       const parameters = { details: true, return_full_text: returnFullText, seed: 5 }
       const whole = await decode('/endpoints/:endpoint/invocations', { inputs: 'prompt', parameters })
-      const [answer] = JSON.parse(String(whole.encodeResponse(outcomeOf(course), EMPTY_REPORT).body)) as [{ generated_text: string; details: object }]
+      const [answer] = JSON.parse(whole.encodeResponse(outcomeOf(course), EMPTY_REPORT).body as string) as [
+        { generated_text: string; details: object },
+      ]
       const stream = await decode('/endpoints/:endpoint/invocations-response-stream', { inputs: 'prompt', parameters, stream: true })
       const frames = framesOf(streamed(stream.startStream(EMPTY_REPORT), course.events))
       const last = frames.at(-1)!
@@ -105,7 +107,7 @@ test('an answer that is whole is the same in parts, however large', async () => 
   })
   const bare = (await decode('/endpoints/:endpoint/invocations', body)).encodeResponse(outcome, EMPTY_REPORT)
   const parts = (await decode('/endpoints/:endpoint/invocations-response-stream', body)).encodeResponse(outcome, EMPTY_REPORT)
-  const text = Buffer.from(String(bare.body))
+  const text = Buffer.from(bare.body as string)
   let numParts = 0
   let joined = Buffer.alloc(0)
   for (let rest = parts.body as Uint8Array; rest.length > 0; numParts++) {

@@ -17,6 +17,7 @@ const USE: PricedUse = {
   isBatch: false,
   responseCache: 'none',
   busyMs: 0,
+  isAnswered: true,
 }
 const TOKENS = 50n * 150_000n + 30n * 15_000n + 20n * 187_500n + 30n * 600_000n + 10n * 900_000n
 

@@ -11,6 +11,8 @@ export interface PricedUse {
   readonly responseCache: 'none' | 'exact' | 'semantic'
   /** The call's share of its model's busy time, milliseconds: an hour of one call alone is 3,600,000. */
   readonly busyMs: number
+  /** False: it failed after it had begun; the price of the request itself is not due. */
+  readonly isAnswered: boolean
 }
 
 export interface Charge {
@@ -38,14 +40,14 @@ export class PriceTable {
     this.rows = new Map(Object.entries(entries))
   }
 
-  charge(model: string | null, { usage, tier, isBatch, responseCache, busyMs }: PricedUse): Charge {
+  charge(model: string | null, { usage, tier, isBatch, responseCache, busyMs, isAnswered }: PricedUse): Charge {
     const found = model === null ? null : this.find(model)
     if (found === null) return { price: '', cost: 0n }
     const { name, row } = found
     const isHit = responseCache !== 'none'
     const factors = row.tiers[tier] * (isHit ? row.responseCacheHit : isBatch ? row.batch : 1000n)
     const byHour = isHit ? 0n : divideRounded(BigInt(Math.round(busyMs * 1000)) * row.perHour, US_PER_HOUR)
-    return { price: name, cost: divideRounded((tokensCost(row, usage) + row.perRequest) * factors, FACTORS) + byHour }
+    return { price: name, cost: divideRounded((tokensCost(row, usage) + (isAnswered ? row.perRequest : 0n)) * factors, FACTORS) + byHour }
   }
 
   /** The most that tokens of a call may cost at the dearest of `models`. The share of hours is not known before and not in it. */

@@ -1,0 +1,234 @@
+/**
+ * Who may begin, and when: rates of key and team, money reserved, a place at the model. What a call holds is given back once, by `settle`,
+ * which the metering of the call owes for every call that it has seen, whatever became of it.
+ */
+import type { Clock } from '#base/clock'
+import { type Random, randomId } from '#base/random'
+import type { AdmissionConfig } from '#config/platform-file/admission'
+import type { OnlineCall, OnlineEmbedCall, Picodollars } from '#contract/call'
+import { InferdError } from '#contract/errors'
+import type { PriceTable } from '#platform/metering/price-table'
+import type { Settlement } from '#platform/metering/settlement'
+import type { BudgetBook, BudgetLine } from './budget-book.ts'
+import { CallerLimitTable, type CallerHold } from './caller-limits.ts'
+import { estimateCall, estimateEmbedding, type TokenEstimate } from './estimate-tokens.ts'
+import { type GateFigures, ModelGate, type Ticket } from './model-gate.ts'
+import type { ReservationLog } from './reservation-log.ts'
+
+export type AdmittedCall = OnlineCall | OnlineEmbedCall
+
+/** What the models say of themselves. */
+export interface ModelTerms {
+  /** Calls of names with one answer wait in one line: an alias may name the model behind it. */
+  queueOf(model: string): string
+  /** Every model that may answer for this name; the dearest bounds the reservation. */
+  candidates(model: string): readonly string[]
+  /** Of the largest candidate; null = not known. */
+  contextLength(model: string): number | null
+  /** Sequences that the model runs at a time, over all replicas; null = not known. */
+  maxSequences(queue: string): number | null
+}
+
+export interface AdmissionParts {
+  readonly config: AdmissionConfig
+  readonly terms: ModelTerms
+  readonly prices: PriceTable
+  readonly budgets: BudgetBook
+  /** null = reservations live in memory only. */
+  readonly reservations: ReservationLog | null
+  readonly requestTimeoutMs: number
+  readonly clock: Clock
+  readonly random: Random
+}
+
+interface Money {
+  readonly lines: readonly BudgetLine[]
+  readonly amount: Picodollars
+  /** null = not in the store. */
+  readonly reservationId: string | null
+}
+
+interface Hold {
+  readonly caller: CallerHold
+  readonly takenTokens: number
+  readonly money: Money | null
+  readonly gate: ModelGate
+  readonly ticket: Ticket
+}
+
+const NO_MONEY: Money = { lines: [], amount: 0n, reservationId: null }
+const UNKNOWN_CONTEXT_TOKENS = 8192
+const UNKNOWN_SEQUENCES = 64
+/** More than run at a time, so that the engine always has a next one; the line is ours. */
+const FEED = 1.25
+const MAX_GATES = 4096
+
+export class Admission implements Settlement {
+  private readonly parts: AdmissionParts
+  private readonly callers: CallerLimitTable
+  private readonly gates = new Map<string, ModelGate>()
+  private readonly holds = new Map<AdmittedCall, Hold>()
+
+  constructor(parts: AdmissionParts) {
+    this.parts = parts
+    this.callers = new CallerLimitTable(parts.random)
+  }
+
+  get figures(): readonly (GateFigures & { readonly model: string })[] {
+    return [...this.gates].map(([model, gate]) => ({ model, ...gate.figures }))
+  }
+
+  get numHolds(): number {
+    return this.holds.size
+  }
+
+  /** Throws rate_limited, budget_exceeded, overloaded, store_failed, and the signal's reason. null = it has begun at once. */
+  admit(call: AdmittedCall, signal: AbortSignal): Promise<void> | null {
+    const { clock, terms, budgets } = this.parts
+    const estimate = this.estimate(call, terms.contextLength(call.model) ?? UNKNOWN_CONTEXT_TOKENS)
+    const tokens = estimate.promptTokens + estimate.outputTokens
+    const caller = this.callers.take(call.principal, tokens, clock.nowMs())
+    const lines = budgets.linesOf(call.principal, clock.wallMs())
+    try {
+      if (lines.length > 0) return this.undoOnFailure(caller, tokens, this.admitWithMoney({ call, caller, tokens, estimate, lines }, signal))
+      const entered = this.enter(call, tokens, signal)
+      if (!(entered instanceof Promise)) {
+        this.keep(call, { caller, takenTokens: tokens, money: null, ...entered })
+        return null
+      }
+      const kept = entered.then((place) => this.keep(call, { caller, takenTokens: tokens, money: null, ...place }))
+      return this.undoOnFailure(caller, tokens, kept)
+    } catch (error) {
+      this.giveBack(caller, tokens)
+      throw error
+    }
+  }
+
+  /** As Settlement. */
+  settle(call: AdmittedCall, { cost, usedTokens, wasStarted }: Parameters<Settlement['settle']>[1]): string | null {
+    const hold = this.holds.get(call)
+    if (hold === undefined) return null
+    this.holds.delete(call)
+    const { clock, budgets } = this.parts
+    const { caller, takenTokens, money, gate, ticket } = hold
+    this.callers.release(caller, { takenTokens, usedTokens, wasStarted: true, nowMs: clock.nowMs() })
+    if (money !== null) budgets.settle(money.lines, { amount: money.amount, cost, wallMs: clock.wallMs() })
+    gate.leave(ticket, wasStarted ? usedTokens : null)
+    return money?.reservationId ?? null
+  }
+
+  checkInvariants(): void {
+    for (const gate of this.gates.values()) gate.checkInvariants()
+  }
+
+  private async admitWithMoney(
+    {
+      call,
+      caller,
+      tokens,
+      estimate,
+      lines,
+    }: {
+      readonly call: AdmittedCall
+      readonly caller: CallerHold
+      readonly tokens: number
+      readonly estimate: TokenEstimate
+      readonly lines: readonly BudgetLine[]
+    },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const money = await this.reserve(call, estimate, lines)
+    try {
+      const place = await this.enter(call, tokens, signal)
+      this.keep(call, { caller, takenTokens: tokens, money, ...place })
+    } catch (error) {
+      this.parts.budgets.settle(money.lines, { amount: money.amount, cost: 0n, wallMs: this.parts.clock.wallMs() })
+      if (money.reservationId !== null) this.parts.reservations?.forget(money.reservationId)
+      throw error
+    }
+  }
+
+  private async reserve(call: AdmittedCall, estimate: TokenEstimate, lines: readonly BudgetLine[]): Promise<Money> {
+    const { budgets, clock, config, prices, reservations, terms } = this.parts
+    const amount = prices.worstCase(terms.candidates(call.model), {
+      promptTokens: estimate.maxPromptTokens,
+      outputTokens: estimate.maxOutputTokens,
+      tier: call.options.tier,
+      isBatch: false,
+    })
+    await budgets.load(lines)
+    if (!budgets.reserve(lines, amount, clock.wallMs())) {
+      throw new InferdError('budget_exceeded', 'the budget of this key or team has no room for the most that this request may cost')
+    }
+    if (reservations === null || amount === 0n) return { ...NO_MONEY, lines, amount }
+    const { keyId, team } = call.principal
+    const id = randomId('hold')
+    try {
+      await reservations.add({ id, keyId, team, amount, expiresMs: clock.wallMs() + config.reservationS * 1000 })
+    } catch (error) {
+      budgets.settle(lines, { amount, cost: 0n, wallMs: clock.wallMs() })
+      throw error
+    }
+    return { lines, amount, reservationId: id }
+  }
+
+  private enter(call: AdmittedCall, tokens: number, signal: AbortSignal): EnteredPlace | Promise<EnteredPlace> {
+    const gate = this.gateOf(this.parts.terms.queueOf(call.model))
+    const { tier } = call.options
+    const numChoices = call.operation === 'embeddings' ? 1 : call.request.numChoices
+    const entered = gate.enter({ tenant: call.principal.team, tier, tokens, numChoices }, signal)
+    return entered instanceof Promise ? entered.then((ticket) => ({ gate, ticket })) : { gate, ticket: entered }
+  }
+
+  private keep(call: AdmittedCall, hold: Hold): void {
+    this.holds.set(call, hold)
+    call.report.tier = call.options.tier
+    call.report.queueMs = Math.max(0, this.parts.clock.nowMs() - call.arrivedMs)
+  }
+
+  private async undoOnFailure(caller: CallerHold, tokens: number, work: Promise<void>): Promise<void> {
+    try {
+      await work
+    } catch (error) {
+      this.giveBack(caller, tokens)
+      throw error
+    }
+  }
+
+  private giveBack(caller: CallerHold, takenTokens: number): void {
+    this.callers.release(caller, { takenTokens, usedTokens: 0, wasStarted: false, nowMs: this.parts.clock.nowMs() })
+  }
+
+  private estimate(call: AdmittedCall, contextLength: number): TokenEstimate {
+    return call.operation === 'embeddings' ? estimateEmbedding(call, contextLength) : estimateCall(call, contextLength)
+  }
+
+  private gateOf(queue: string): ModelGate {
+    const known = this.gates.get(queue)
+    if (known !== undefined) return known
+    if (this.gates.size >= MAX_GATES) for (const [name, gate] of this.gates) if (gate.isIdle) this.gates.delete(name)
+    const { config, clock, random, requestTimeoutMs, terms } = this.parts
+    const capacity = config.capacity[queue] ?? config.capacity['*'] ?? {}
+    const maxWaitMs = config.maxWaitS * 1000
+    const gate = new ModelGate({
+      options: {
+        maxRunning: capacity.maxRunning ?? Math.ceil((terms.maxSequences(queue) ?? UNKNOWN_SEQUENCES) * FEED),
+        maxRunningTokens: capacity.maxRunningTokens ?? null,
+        maxWaiting: config.maxWaiting,
+        maxWaitingTokens: config.maxWaitingTokens,
+        maxWaitMs: { priority: maxWaitMs, default: maxWaitMs, flex: config.flexMaxWaitS * 1000 },
+        ageingMs: config.ageingS * 1000,
+        deadlineMs: requestTimeoutMs,
+      },
+      clock,
+      random,
+    })
+    this.gates.set(queue, gate)
+    return gate
+  }
+}
+
+interface EnteredPlace {
+  readonly gate: ModelGate
+  readonly ticket: Ticket
+}

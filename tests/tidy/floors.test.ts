@@ -9,6 +9,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   server: 4,
   platform: 3,
   engine: 2,
+  upstreams: 2,
   config: 1,
   telemetry: 1,
   contract: 0,
@@ -73,6 +74,11 @@ test('the server never imports the engine, and the engine never imports config o
       (floorOf(edge.from) === 'server' && floorOf(edge.to) === 'engine') ||
       (floorOf(edge.from) === 'engine' && ['config', 'telemetry'].includes(floorOf(edge.to))),
   )
+  expect(report(bad)).toEqual([])
+})
+
+test('upstreams know the contract and the base, nothing else', () => {
+  const bad = edges.filter((edge) => floorOf(edge.from) === 'upstreams' && !['upstreams', 'contract', 'base'].includes(floorOf(edge.to)))
   expect(report(bad)).toEqual([])
 })
 

@@ -1,0 +1,41 @@
+/** A model that can be called, whatever stands behind it: a worker process, several of them, or a remote server. */
+import type { ErrorRecord } from '#contract/errors'
+import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts } from '#contract/generate'
+
+export type ServedModelState =
+  | { readonly kind: 'loading'; readonly loadedBytes: number; readonly totalBytes: number }
+  | { readonly kind: 'ready'; readonly facts: ModelFacts }
+  | { readonly kind: 'failed'; readonly error: ErrorRecord }
+  | { readonly kind: 'stopping' }
+
+/** What a probe brings back: how much runs and what it holds. Remote servers have no blocks: 0. */
+export interface ModelLoad {
+  readonly numRunning: number
+  readonly numWaiting: number
+  readonly numBlocks: number
+  readonly numFreeBlocks: number
+}
+
+export interface ServedModel {
+  readonly name: string
+  /** Wall clock at registration, seconds since the epoch. */
+  readonly createdSeconds: number
+  readonly state: ServedModelState
+  /** Waits while the model starts or restarts, for a bounded time; `state` then says what came of it. Rejects when the signal aborts. */
+  whileLoading(signal: AbortSignal): Promise<void>
+  /**
+   * Rejections known before the first event are thrown as InferdError; later failures arrive as the terminal event.
+   * Aborting the signal ends the iteration and frees everything behind it.
+   */
+  generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>
+  embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult>
+  /** Tokens of the prompt, as a generation would count them. Throws like generate. */
+  countTokens(request: CountRequest, signal: AbortSignal): Promise<number>
+  /** An answer from the worker's step loop. */
+  probe(signal: AbortSignal): Promise<ModelLoad>
+}
+
+export interface ModelDirectory {
+  list(): readonly ServedModel[]
+  find(name: string): ServedModel | null
+}

@@ -31,7 +31,9 @@ test('reasoning, text and calls are folded each by itself', () => {
           { id: 'call-1', name: 'go', arguments: '' },
         ],
         logprobs: null,
+        numReasoningLogprobs: 0,
         finishReason: 'tool-calls',
+        stopString: null,
       },
     ],
     usage: USAGE,
@@ -48,7 +50,8 @@ test('logprobs of reasoning and of text make one list, in order', () => {
   for (const event of [{ ...thought('a'), logprobs: [token('a')] }, { ...text('b'), logprobs: [token('b')] }, end('stop'), END]) {
     collector.add(event as GenerateEvent)
   }
-  expect(collector.finish().choices[0]?.logprobs?.map((one) => one.text)).toEqual(['a', 'b'])
+  const [choice] = collector.finish().choices
+  expect([choice?.logprobs?.map((one) => one.text), choice?.numReasoningLogprobs]).toEqual([['a', 'b'], 1])
 })
 
 const BROKEN: readonly (readonly [string, readonly GenerateEvent[], string])[] = [

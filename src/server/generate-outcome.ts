@@ -13,6 +13,8 @@ export interface ChoiceOutcome {
   readonly toolCalls: readonly ToolCall[]
   /** Of reasoning and text, in order; null when the request asked for none. */
   readonly logprobs: readonly TokenLogprob[] | null
+  /** Of `logprobs`, how many are of reasoning. They come first. */
+  readonly numReasoningLogprobs: number
   readonly finishReason: FinishReason
   /** The stop string that ended it; null = another reason. */
   readonly stopString: string | null
@@ -37,6 +39,7 @@ interface OpenChoice {
   reasoning: string
   readonly toolCalls: OpenCall[]
   readonly logprobs: TokenLogprob[] | null
+  numReasoningLogprobs: number
   finishReason: FinishReason | null
   stopString: string | null
 }
@@ -51,6 +54,7 @@ export class OutcomeCollector {
       reasoning: '',
       toolCalls: [],
       logprobs: logprobs ? [] : null,
+      numReasoningLogprobs: 0,
       finishReason: null,
       stopString: null,
     }))
@@ -81,10 +85,10 @@ export class OutcomeCollector {
   finish(): GenerateOutcome {
     const { usage } = this
     assert(usage !== null, 'response without an end')
-    const choices = this.choices.map(({ text, reasoning, toolCalls, logprobs, finishReason, stopString }) => {
+    const choices = this.choices.map(({ text, reasoning, toolCalls, logprobs, numReasoningLogprobs, finishReason, stopString }) => {
       assert(finishReason !== null, 'response ended before one of its choices')
       const calls = toolCalls.map((call) => ({ id: call.id, name: call.name, arguments: call.arguments }))
-      return { text, reasoning, toolCalls: calls, logprobs, finishReason, stopString }
+      return { text, reasoning, toolCalls: calls, logprobs, numReasoningLogprobs, finishReason, stopString }
     })
     return { choices, usage }
   }
@@ -105,7 +109,9 @@ function addToChoice(choice: OpenChoice, event: Extract<GenerateEvent, { readonl
       assert(event.text === '' || lastCall?.isOpen !== true, 'text inside a tool call')
       if (event.type === 'text-delta') choice.text += event.text
       else choice.reasoning += event.text
-      if (event.logprobs !== null) choice.logprobs?.push(...event.logprobs)
+      if (event.logprobs === null) return
+      choice.logprobs?.push(...event.logprobs)
+      if (event.type === 'reasoning-delta') choice.numReasoningLogprobs += event.logprobs.length
       return
     case 'tool-call-start':
       assert(lastCall?.isOpen !== true, 'a tool call inside another')

@@ -1,9 +1,11 @@
 /** The OpenAI family: every operation as a row. */
-import { DEFAULT_CALL_OPTIONS } from '#contract/call'
+import { readCallOptions } from '#server/call-option-headers'
+import { Fields } from '#server/fields'
 import { holdState } from '#server/hold-state'
 import type { ProtocolFamily } from '#server/operation'
 import { sseStream } from '#server/sse'
 import { jsonReply } from '#server/wire-reply'
+import { readOptionFields } from './call-options.ts'
 import { decodeChatRequest } from './chat/decode-request.ts'
 import { encodeChatResponse } from './chat/encode-response.ts'
 import { startChatStream, stepChatStream } from './chat/encode-stream.ts'
@@ -16,6 +18,7 @@ import { encodeError } from './encode-error.ts'
 import { readModelName } from './model-field.ts'
 import { encodeModel, encodeModelList } from './models/encode-response.ts'
 import { callerPlace, COMPLETION_WORDS, promptPaths } from './places.ts'
+import { responseRoutes } from './responses/routes.ts'
 
 export const openaiFamily: ProtocolFamily = {
   name: 'openai',
@@ -28,16 +31,16 @@ export const openaiFamily: ProtocolFamily = {
       path: '/v1/chat/completions',
       idPrefix: 'chatcmpl',
       modelOf: ({ body }) => readModelName(body),
-      decode: ({ body }, context) => {
+      decode: ({ body, headers }, context) => {
         const call = decodeChatRequest(body, context)
         return {
           stream: call.stream,
           operation: 'chat',
           requests: [call.request],
-          options: DEFAULT_CALL_OPTIONS,
+          options: readOptionFields(new Fields(body), headers),
           placeOf: (place) => callerPlace(place, call.words),
-          encodeResponse: (outcome) => jsonReply(encodeChatResponse(call, outcome)),
-          startStream: () => sseStream(holdState(startChatStream(call), stepChatStream)),
+          encodeResponse: (outcome, report) => jsonReply(encodeChatResponse(call, outcome, report)),
+          startStream: (report) => sseStream(holdState(startChatStream(call, report), stepChatStream)),
         }
       },
     },
@@ -47,16 +50,16 @@ export const openaiFamily: ProtocolFamily = {
       path: '/v1/completions',
       idPrefix: 'cmpl',
       modelOf: ({ body }) => readModelName(body),
-      decode: ({ body }, context) => {
+      decode: ({ body, headers }, context) => {
         const call = decodeCompletionRequest(body, context)
         return {
           stream: call.stream,
           operation: 'text_completion',
           requests: call.requests,
-          options: DEFAULT_CALL_OPTIONS,
+          options: readOptionFields(new Fields(body), headers),
           placeOf: (place) => callerPlace(place, call.words),
-          encodeResponse: (outcome) => jsonReply(encodeCompletionResponse(call, outcome)),
-          startStream: () => sseStream(holdState(startCompletionStream(call), stepCompletionStream)),
+          encodeResponse: (outcome, report) => jsonReply(encodeCompletionResponse(call, outcome, report)),
+          startStream: (report) => sseStream(holdState(startCompletionStream(call, report), stepCompletionStream)),
         }
       },
     },
@@ -66,17 +69,18 @@ export const openaiFamily: ProtocolFamily = {
       path: '/v1/embeddings',
       idPrefix: 'embd',
       modelOf: ({ body }) => readModelName(body),
-      decode: ({ body }, context) => {
+      decode: ({ body, headers }, context) => {
         const call = decodeEmbeddingRequest(body, context)
         return {
           request: call.request,
-          options: DEFAULT_CALL_OPTIONS,
+          options: readCallOptions(headers),
           placeOf: (place) =>
             callerPlace(place, { ...COMPLETION_WORDS, promptPath: promptPaths('input', call.hasInputList ? call.request.inputs.length : null) }),
           encodeResponse: (result) => jsonReply(encodeEmbeddingResponse(call, result)),
         }
       },
     },
+    ...responseRoutes,
     { kind: 'list-models', method: 'GET', path: '/v1/models', encode: (cards) => jsonReply(encodeModelList(cards)) },
     { kind: 'get-model', method: 'GET', path: '/v1/models/*', encode: (card) => jsonReply(encodeModel(card)) },
   ],

@@ -1,6 +1,7 @@
 /** A chat body becomes a ChatCall, or an InferdError that names the field at fault. */
 import type { DecodeContext, JsonObject } from '#server/operation'
 import { type FieldRules, Fields, invalid } from '#server/fields'
+import { OPTION_RULES } from '#server/protocols/openai/call-options'
 import { CHAT_NEUTRAL_RULES } from '#server/protocols/openai/ignored-fields'
 import { readModelName } from '#server/protocols/openai/model-field'
 import { FORMAT_RULES, readOutputFormat } from '#server/protocols/openai/output-format'
@@ -18,6 +19,7 @@ const CHAT_RULES: FieldRules = {
   ...FORMAT_RULES,
   ...TOOL_RULES,
   ...REASONING_RULES,
+  ...OPTION_RULES,
   model: 'read',
   messages: 'read',
   max_tokens: 'read',
@@ -42,6 +44,7 @@ export function decodeChatRequest(body: JsonObject, context: DecodeContext): Cha
     model: readModelName(body),
     systemFingerprint: context.systemFingerprint,
     ...streaming,
+    hasTier: fields.value('service_tier') !== undefined,
     words: { ...CHAT_WORDS, outputFormat: formatField, reasoning: reasoningField },
     request: {
       requestId: context.responseId,

@@ -1,12 +1,14 @@
 /** The body of a chat answer that was not streamed. */
+import type { CallReport } from '#contract/call'
 import type { ToolCall } from '#contract/generate'
 import type { ChoiceOutcome, GenerateOutcome } from '#server/generate-outcome'
+import { encodeReport } from '#server/protocols/openai/encode-report'
 import { encodeFinishReason } from '#server/protocols/openai/finish-reason'
 import { encodeUsage } from '#server/protocols/openai/wire-usage'
 import { encodeChatLogprobs } from './encode-logprobs.ts'
 import type { ChatCall, WireChatCompletion, WireMessage, WireToolCall } from './wire-types.ts'
 
-export function encodeChatResponse(call: ChatCall, outcome: GenerateOutcome): WireChatCompletion {
+export function encodeChatResponse(call: ChatCall, outcome: GenerateOutcome, report: CallReport): WireChatCompletion {
   return {
     id: call.responseId,
     object: 'chat.completion',
@@ -20,6 +22,8 @@ export function encodeChatResponse(call: ChatCall, outcome: GenerateOutcome): Wi
     })),
     usage: encodeUsage(outcome.usage),
     system_fingerprint: call.systemFingerprint,
+    ...(call.hasTier ? { service_tier: report.tier } : {}),
+    ...encodeReport(report),
   }
 }
 

@@ -4,8 +4,10 @@
  * ends with an error object and without `[DONE]`. The parts of a chunk that never change are written once, when the stream starts.
  */
 import { assert, unreachable } from '#base/assert'
+import type { CallReport } from '#contract/call'
 import type { GenerateEvent, TokenLogprob } from '#contract/generate'
 import { encodeErrorBody } from '#server/protocols/openai/encode-error'
+import { encodeReport } from '#server/protocols/openai/encode-report'
 import { encodeFinishReason } from '#server/protocols/openai/finish-reason'
 import { encodeUsage } from '#server/protocols/openai/wire-usage'
 import { sseFrame } from '#server/sse'
@@ -23,6 +25,8 @@ interface MessageProgress {
 
 export interface ChatStreamState {
   readonly call: ChatCall
+  /** Complete at the end; what it says is in the chunk of each choice's finish reason. */
+  readonly report: CallReport
   /** Up to and with the opening bracket of `choices`. */
   readonly head: string
   /** From the closing bracket of `choices`. */
@@ -32,7 +36,7 @@ export interface ChatStreamState {
   readonly ended: boolean
 }
 
-export function startChatStream(call: ChatCall): ChatStreamState {
+export function startChatStream(call: ChatCall, report: CallReport): ChatStreamState {
   const fixed = JSON.stringify({
     id: call.responseId,
     object: 'chat.completion.chunk',
@@ -42,6 +46,7 @@ export function startChatStream(call: ChatCall): ChatStreamState {
   })
   return {
     call,
+    report,
     head: `${fixed.slice(0, -1)},"choices":[`,
     tail: call.includeUsage ? '],"usage":null}' : ']}',
     progress: Array.from({ length: call.request.numChoices }, () => ({ hasRole: false, hasContent: false, hasOther: false })),
@@ -107,7 +112,13 @@ function endFrames(state: ChatStreamState, { choice, finishReason }: Extract<Gen
   const { hasRole, hasContent, hasOther } = progressOf(state, choice)
   const role = roleFrame(state, choice, '""')
   const delta = hasRole && !hasContent && !hasOther ? '{"content":""}' : '{}'
-  return role + choiceFrame(state, choice, delta, null, `"${encodeFinishReason(finishReason)}"`)
+  return role + choiceFrame(state, choice, delta, null, `"${encodeFinishReason(finishReason)}"`, reportTail(state))
+}
+
+/** Fields that go before the end of a chunk. */
+function reportTail({ call, report, tail }: ChatStreamState): string {
+  const fields = JSON.stringify({ ...(call.hasTier ? { service_tier: report.tier } : {}), ...encodeReport(report) })
+  return fields === '{}' ? tail : `${tail.slice(0, -1)},${fields.slice(1)}`
 }
 
 /** Once per choice, with its first event; '' after that. */
@@ -124,7 +135,14 @@ function progressOf({ progress }: ChatStreamState, choice: number): MessageProgr
   return one
 }
 
-function choiceFrame(state: ChatStreamState, choice: number, delta: string, logprobs: readonly TokenLogprob[] | null, finishReason: string): string {
+function choiceFrame(
+  state: ChatStreamState,
+  choice: number,
+  delta: string,
+  logprobs: readonly TokenLogprob[] | null,
+  finishReason: string,
+  tail = state.tail,
+): string {
   const encoded = logprobs === null ? 'null' : JSON.stringify(encodeChatLogprobs(logprobs))
-  return sseFrame(`${state.head}{"index":${choice},"delta":${delta},"logprobs":${encoded},"finish_reason":${finishReason}}${state.tail}`)
+  return sseFrame(`${state.head}{"index":${choice},"delta":${delta},"logprobs":${encoded},"finish_reason":${finishReason}}${tail}`)
 }

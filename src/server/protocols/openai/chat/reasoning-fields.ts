@@ -28,7 +28,7 @@ export interface ReasoningChoice {
 }
 
 /** Tokens of reasoning that an effort stands for; null = no limit. docs/reference/openai.md is the user's copy. */
-const EFFORT_BUDGETS = { minimal: 128, low: 512, medium: 2048, high: 8192, xhigh: null, max: null } as const
+export const EFFORT_BUDGETS = { minimal: 128, low: 512, medium: 2048, high: 8192, xhigh: null, max: null } as const
 const EFFORTS = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'] as const
 const BUDGET_FIELDS = ['thinking_token_budget', 'reasoning_budget_tokens', 'thinking_budget_tokens'] as const
 const INT32_MAX = 2 ** 31 - 1

@@ -1,5 +1,7 @@
 /** `POST /v1/chat/completions` as it looks on the wire. Source: the OpenAI API reference, chat completions. */
+import type { ServiceTier } from '#contract/call'
 import type { GenerateRequest } from '#contract/generate'
+import type { ReportField } from '#server/protocols/openai/encode-report'
 import type { WireFinishReason } from '#server/protocols/openai/finish-reason'
 import type { OperationWords } from '#server/protocols/openai/places'
 import type { WireUsage } from '#server/protocols/openai/wire-usage'
@@ -12,6 +14,8 @@ export interface ChatCall {
   readonly systemFingerprint: string
   readonly stream: boolean
   readonly includeUsage: boolean
+  /** The caller asked for a tier: the answer says which one it got. */
+  readonly hasTier: boolean
   readonly words: OperationWords
   readonly request: GenerateRequest
 }
@@ -48,7 +52,7 @@ export interface WireMessage {
   readonly tool_calls?: readonly WireToolCall[]
 }
 
-export interface WireChatCompletion {
+export interface WireChatCompletion extends ReportField {
   readonly id: string
   readonly object: 'chat.completion'
   readonly created: number
@@ -61,4 +65,5 @@ export interface WireChatCompletion {
   }[]
   readonly usage: WireUsage
   readonly system_fingerprint: string
+  readonly service_tier?: ServiceTier
 }

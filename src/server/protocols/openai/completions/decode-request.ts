@@ -3,6 +3,7 @@ import { InferdError } from '#contract/errors'
 import { PLAIN_OUTPUT } from '#contract/generate'
 import type { DecodeContext, JsonObject } from '#server/operation'
 import { type FieldRules, Fields, invalid } from '#server/fields'
+import { OPTION_RULES } from '#server/protocols/openai/call-options'
 import { LABEL_RULES } from '#server/protocols/openai/ignored-fields'
 import { readModelName } from '#server/protocols/openai/model-field'
 import { FORMAT_RULES, readOutputFormat } from '#server/protocols/openai/output-format'
@@ -16,6 +17,9 @@ const COMPLETION_RULES: FieldRules = {
   ...LABEL_RULES,
   ...SAMPLING_RULES,
   ...FORMAT_RULES,
+  ...OPTION_RULES,
+  // A raw prompt has no turns to leave out.
+  truncation: (value) => value === 'none',
   model: 'read',
   prompt: 'read',
   max_tokens: 'read',
@@ -59,6 +63,7 @@ export function decodeCompletionRequest(body: JsonObject, context: DecodeContext
     model: readModelName(body),
     systemFingerprint: context.systemFingerprint,
     ...streaming,
+    hasTier: fields.value('service_tier') !== undefined,
     words: { ...COMPLETION_WORDS, promptPath: promptPaths('prompt', isList ? inputs.length : null), outputFormat: formatField },
     requests: inputs.map((input, index) => ({ requestId: requestIdOf(context, index, inputs.length), input, ...request })),
   }

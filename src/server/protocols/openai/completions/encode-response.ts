@@ -1,12 +1,14 @@
 /** The body of a text completion that was not streamed. It has one text: reasoning, if the model is known to write it, comes first. */
 import { assert } from '#base/assert'
+import type { CallReport } from '#contract/call'
 import type { GenerateOutcome } from '#server/generate-outcome'
+import { encodeReport } from '#server/protocols/openai/encode-report'
 import { encodeFinishReason } from '#server/protocols/openai/finish-reason'
 import { encodeUsage } from '#server/protocols/openai/wire-usage'
 import { encodeCompletionLogprobs, TextOffsets } from './encode-logprobs.ts'
 import type { CompletionCall, WireCompletion } from './wire-types.ts'
 
-export function encodeCompletionResponse(call: CompletionCall, outcome: GenerateOutcome): WireCompletion {
+export function encodeCompletionResponse(call: CompletionCall, outcome: GenerateOutcome, report: CallReport): WireCompletion {
   return {
     id: call.responseId,
     object: 'text_completion',
@@ -23,5 +25,7 @@ export function encodeCompletionResponse(call: CompletionCall, outcome: Generate
     }),
     usage: encodeUsage(outcome.usage),
     system_fingerprint: call.systemFingerprint,
+    ...(call.hasTier ? { service_tier: report.tier } : {}),
+    ...encodeReport(report),
   }
 }

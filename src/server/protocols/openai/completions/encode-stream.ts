@@ -3,8 +3,10 @@
  * one chunk without choices, then `[DONE]`. A failed response ends with an error object and without `[DONE]`.
  */
 import { assert, unreachable } from '#base/assert'
+import type { CallReport } from '#contract/call'
 import type { GenerateEvent } from '#contract/generate'
 import { encodeErrorBody } from '#server/protocols/openai/encode-error'
+import { encodeReport } from '#server/protocols/openai/encode-report'
 import { encodeFinishReason } from '#server/protocols/openai/finish-reason'
 import { encodeUsage } from '#server/protocols/openai/wire-usage'
 import { sseFrame } from '#server/sse'
@@ -13,6 +15,8 @@ import type { CompletionCall } from './wire-types.ts'
 
 export interface CompletionStreamState {
   readonly call: CompletionCall
+  /** Complete at the end; what it says is in the chunk of each choice's finish reason. */
+  readonly report: CallReport
   /** Up to and with the opening bracket of `choices`. */
   readonly head: string
   /** From the closing bracket of `choices`. */
@@ -22,7 +26,7 @@ export interface CompletionStreamState {
   readonly ended: boolean
 }
 
-export function startCompletionStream(call: CompletionCall): CompletionStreamState {
+export function startCompletionStream(call: CompletionCall, report: CallReport): CompletionStreamState {
   const fixed = JSON.stringify({
     id: call.responseId,
     object: 'text_completion',
@@ -33,6 +37,7 @@ export function startCompletionStream(call: CompletionCall): CompletionStreamSta
   const numChoices = call.requests.reduce((sum, request) => sum + request.numChoices, 0)
   return {
     call,
+    report,
     head: `${fixed.slice(0, -1)},"choices":[`,
     tail: call.includeUsage ? '],"usage":null}' : ']}',
     offsets: Array.from({ length: numChoices }, () => new TextOffsets()),
@@ -59,7 +64,7 @@ export function stepCompletionStream(state: CompletionStreamState, event: Genera
     case 'tool-call-end':
       assert(false, 'a tool call in an answer to a raw prompt')
     case 'choice-end':
-      return [state, choiceFrame(state, event.choice, '""', 'null', `"${encodeFinishReason(event.finishReason)}"`)]
+      return [state, choiceFrame(state, event.choice, '""', 'null', `"${encodeFinishReason(event.finishReason)}"`, reportTail(state))]
     case 'response-end': {
       const usage = state.call.includeUsage ? sseFrame(`${state.head}],"usage":${JSON.stringify(encodeUsage(event.usage))}}`) : ''
       return [{ ...state, ended: true }, `${usage}${sseFrame('[DONE]')}`]
@@ -71,6 +76,12 @@ export function stepCompletionStream(state: CompletionStreamState, event: Genera
   }
 }
 
-function choiceFrame(state: CompletionStreamState, choice: number, text: string, logprobs: string, finishReason: string): string {
-  return sseFrame(`${state.head}{"text":${text},"index":${choice},"logprobs":${logprobs},"finish_reason":${finishReason}}${state.tail}`)
+/** Fields that go before the end of a chunk. */
+function reportTail({ call, report, tail }: CompletionStreamState): string {
+  const fields = JSON.stringify({ ...(call.hasTier ? { service_tier: report.tier } : {}), ...encodeReport(report) })
+  return fields === '{}' ? tail : `${tail.slice(0, -1)},${fields.slice(1)}`
+}
+
+function choiceFrame(state: CompletionStreamState, choice: number, text: string, logprobs: string, finishReason: string, tail = state.tail): string {
+  return sseFrame(`${state.head}{"text":${text},"index":${choice},"logprobs":${logprobs},"finish_reason":${finishReason}}${tail}`)
 }

@@ -1,5 +1,7 @@
 /** `POST /v1/completions` as it looks on the wire. Source: the OpenAI API reference, completions (legacy). */
+import type { ServiceTier } from '#contract/call'
 import type { GenerateRequest } from '#contract/generate'
+import type { ReportField } from '#server/protocols/openai/encode-report'
 import type { WireFinishReason } from '#server/protocols/openai/finish-reason'
 import type { OperationWords } from '#server/protocols/openai/places'
 import type { WireUsage } from '#server/protocols/openai/wire-usage'
@@ -12,6 +14,8 @@ export interface CompletionCall {
   readonly systemFingerprint: string
   readonly stream: boolean
   readonly includeUsage: boolean
+  /** The caller asked for a tier: the answer says which one it got. */
+  readonly hasTier: boolean
   readonly words: OperationWords
   readonly requests: readonly GenerateRequest[]
 }
@@ -26,7 +30,7 @@ export interface WireCompletionLogprobs {
   readonly text_offset: readonly number[]
 }
 
-export interface WireCompletion {
+export interface WireCompletion extends ReportField {
   readonly id: string
   readonly object: 'text_completion'
   readonly created: number
@@ -39,4 +43,5 @@ export interface WireCompletion {
   }[]
   readonly usage: WireUsage
   readonly system_fingerprint: string
+  readonly service_tier?: ServiceTier
 }

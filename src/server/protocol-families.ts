@@ -2,6 +2,7 @@
 import { assert } from '#base/assert'
 import type { ProtocolFamily, ProtocolRoute } from '#server/operation'
 import { anthropicFamily } from '#server/protocols/anthropic/routes'
+import { bedrockFamily } from '#server/protocols/bedrock/routes'
 import { openaiFamily } from '#server/protocols/openai/routes'
 import { sagemakerFamily } from '#server/protocols/sagemaker/routes'
 
@@ -11,7 +12,13 @@ const sagemaker = sagemakerFamily({
   input: routeOf(openaiFamily, 'embed', '/v1/embeddings'),
 })
 
-export const PROTOCOL_FAMILIES: readonly ProtocolFamily[] = [openaiFamily, anthropicFamily, sagemaker]
+/** InvokeModel carries the bodies of other families as they are. */
+const bedrock = bedrockFamily({
+  messages: routeOf(anthropicFamily, 'generate', '/v1/messages').decode,
+  chat: routeOf(openaiFamily, 'generate', '/v1/chat/completions').decode,
+})
+
+export const PROTOCOL_FAMILIES: readonly ProtocolFamily[] = [openaiFamily, anthropicFamily, bedrock, sagemaker]
 
 function routeOf<Kind extends ProtocolRoute['kind']>(
   { routes }: ProtocolFamily,

@@ -1,6 +1,6 @@
 /** The Responses API with the official OpenAI client: answers, chains, items, and what is kept of them. */
 import OpenAI, { BadRequestError, NotFoundError } from 'openai'
-import type { ResponseStreamEvent } from 'openai/resources/responses/responses'
+import type { ResponseInputItem, ResponseStreamEvent } from 'openai/resources/responses/responses'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { systemClock } from '#base/clock'
 import { LOCAL_PRINCIPAL } from '#contract/principal'
@@ -113,7 +113,11 @@ test('a tool loop runs over kept responses, over sent items and over references 
   const second = await client.responses.create({ model: MODEL, input: [output], tools: [TOOL], previous_response_id: first.id })
   expect(second.output_text).toBe('Seen.')
   expect(lastMessages()).toEqual(expected)
-  await client.responses.create({ model: MODEL, input: [{ role: 'user', content: 'look' }, ...first.output, output], tools: [TOOL] })
+  await client.responses.create({
+    model: MODEL,
+    input: [{ role: 'user', content: 'look' }, ...(first.output as ResponseInputItem[]), output],
+    tools: [TOOL],
+  })
   expect(lastMessages()).toEqual(expected)
   const references = first.output.map(({ id }) => ({ type: 'item_reference' as const, id: String(id) }))
   await client.responses.create({ model: MODEL, input: [{ role: 'user', content: 'look' }, ...references, output], tools: [TOOL] })
@@ -154,7 +158,7 @@ test('a kept response is read, listed and deleted by its team, and does not exis
 
 test('with store false nothing is kept', async () => {
   const made = await client.responses.create({ model: MODEL, input: 'x', store: false })
-  expect(made.store).toBe(false)
+  expect(made).toMatchObject({ store: false })
   expect(await rejection(client.responses.retrieve(made.id))).toMatchObject({ status: 404 })
 })
 

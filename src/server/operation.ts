@@ -212,8 +212,8 @@ export interface ProtocolFamily {
   readonly name: string
   /** Errors of paths under them have this family's shape, also where there is no route; of several families the longest prefix counts. */
   readonly pathPrefixes: readonly string[]
-  /** A header that only this family's clients send: it decides before paths do. */
-  readonly headerMark?: string
+  /** A header that only this family's clients send: under its prefix it decides before paths do. */
+  readonly headerMark?: { readonly name: string; readonly pathPrefix: string }
   readonly routes: readonly ProtocolRoute[]
   encodeError(error: ErrorRecord, requestId: string): WireError
 }

@@ -104,7 +104,6 @@ test.each([
   ['a folded header', post({ body: BODY, headers: ['A: b\r\n  c'] })],
   ['a space before the colon', post({ body: BODY, headers: ['A : b'] })],
   ['an unknown method', get('/v1/models', 'FOO')],
-  ['HTTP/2 by prior knowledge', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
 ])('5: %s is answered 400 and closed', async (_name, bytes) => {
   const client = await RawClient.open(target.port)
   client.send(bytes)

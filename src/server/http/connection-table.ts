@@ -2,7 +2,7 @@
  * Every open connection, idle ones in the order in which they fell idle. At the cap the oldest idle one makes room; when all
  * are busy the newcomer is closed, so work that runs is never cut for one that knocks.
  */
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 export class ConnectionTable {
@@ -18,11 +18,6 @@ export class ConnectionTable {
 
   get count(): number {
     return this.responses.size
-  }
-
-  watch(server: Server): void {
-    server.on('connection', (socket: Socket) => this.add(socket))
-    server.on('request', (request: IncomingMessage, response: ServerResponse) => this.track(request.socket, response))
   }
 
   /** True when bytes of an unfinished answer are already on the connection: nothing else may be written to it. */
@@ -42,12 +37,13 @@ export class ConnectionTable {
     for (const socket of this.responses.keys()) socket.destroy()
   }
 
-  private add(socket: Socket): void {
+  /** False: there was no room, and the newcomer is closed. */
+  add(socket: Socket): boolean {
     if (this.responses.size >= this.maxConnections) {
       const [oldestIdle] = this.idle
       if (oldestIdle === undefined) {
         socket.destroy()
-        return
+        return false
       }
       this.remove(oldestIdle)
       oldestIdle.destroy()
@@ -55,9 +51,11 @@ export class ConnectionTable {
     this.responses.set(socket, new Set())
     this.idle.add(socket)
     socket.once('close', () => this.remove(socket))
+    return true
   }
 
-  private track(socket: Socket, response: ServerResponse): void {
+  /** An answer on this connection has begun. */
+  track(socket: Socket, response: ServerResponse): void {
     const running = this.responses.get(socket)
     if (running === undefined) return
     running.add(response)

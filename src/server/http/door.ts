@@ -19,10 +19,12 @@ function checkHeaderCount(request: IncomingMessage, { maxHeaders }: ServerOption
   return new InferdError('headers_too_large', `the request has more than ${maxHeaders} headers`)
 }
 
-/** RFC 9112, section 3.2: exactly one Host, and a target in absolute form overrides it. */
+/** RFC 9112, section 3.2: exactly one Host, and a target in absolute form overrides it; in HTTP/2 it is `:authority` (RFC 9113, 8.3.1). */
 function targetHost({ url = '', headers, rawHeaders }: IncomingMessage): string | null {
   const numHosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length
   if (numHosts > 1) return null
+  const authority = headers[':authority']
+  if (typeof authority === 'string') return authority
   const absolute = /^https?:\/\/([^/?#]*)/i.exec(url)
   return absolute?.[1] ?? headers.host ?? null
 }
@@ -40,7 +42,8 @@ function checkHost(request: IncomingMessage, { host: bindHost, allowedHosts }: S
 
 /** No CORS headers are ever sent; a page of another origin may not change anything here either. */
 function checkOrigin(request: IncomingMessage): InferdError | null {
-  const { origin, host } = request.headers
+  const { origin } = request.headers
+  const host = targetHost(request) ?? undefined
   if (origin === undefined || SAFE_METHODS.includes(request.method ?? '')) return null
   if (host !== undefined && [`http://${host}`, `https://${host}`].includes(origin.toLowerCase())) return null
   return new InferdError('forbidden', 'requests from web pages of another origin are refused')

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock } from '#base/clock'
 import type { ErrorRecord } from '#contract/errors'
 import type { ProtocolFamily } from '#server/operation'
+import { answerStream, isHttp2 } from './answer-stream.ts'
 
 export const JSON_MEDIA_TYPE = 'application/json; charset=utf-8'
 
@@ -17,9 +18,12 @@ export interface ErrorReplyArguments {
 
 export function sendError({ request, reply, family, error, clock, lingerMs }: ErrorReplyArguments): void {
   const { status, headers, body } = family.encodeError(error, request.id)
-  if (reply.raw.destroyed) return
-  if (!hasUnreadBody(request)) {
+  if (answerStream(reply.raw).destroyed) return
+  const isUnread = hasUnreadBody(request)
+  if (!isUnread || isHttp2(reply.raw)) {
     void reply.code(status).headers(headers).type(JSON_MEDIA_TYPE).send(body)
+    // RFC 9113, section 8.1: the rest of a request that has its answer is not wanted.
+    if (isUnread) reply.raw.once('finish', () => request.raw.destroy())
     return
   }
   const collected = reply.getHeaders()

@@ -11,3 +11,14 @@ test('errors have the shape of the family with the longest matching prefix; the 
   const paths = ['/v1/nothing', '/v1/messages/count_tokens', '/api/chat', '/', '*', '/readyz']
   expect(paths.map((path) => families.of(path, {}).name)).toEqual(['/v1/', '/v1/messages', '/api/', '/v1/', '/v1/', '/v1/'])
 })
+
+test('a header that only one family sends decides under its prefix', () => {
+  const marked: ProtocolFamily = { ...familyAt('/v1/messages'), headerMark: { name: 'x-mark', pathPrefix: '/v1/' } }
+  const families = new FamilyTable([familyAt('/v1/'), marked])
+  const found = ['/v1/models', '/v1/messages', '/other'].map((path) => [families.of(path, {}).name, families.of(path, { 'x-mark': '1' }).name])
+  expect(found).toEqual([
+    ['/v1/', '/v1/messages'],
+    ['/v1/messages', '/v1/messages'],
+    ['/v1/', '/v1/'],
+  ])
+})

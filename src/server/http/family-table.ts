@@ -42,9 +42,9 @@ export class FamilyTable {
     let found = this.fallback
     let longest = 0
     for (const family of this.all) {
-      const length = Math.max(0, ...family.pathPrefixes.filter((prefix) => path.startsWith(prefix)).map((prefix) => prefix.length))
-      const isMarked = length > 0 && family.headerMark !== undefined && headers[family.headerMark] !== undefined
-      if (isMarked) return family
+      const { headerMark: mark, pathPrefixes } = family
+      if (mark !== undefined && headers[mark.name] !== undefined && path.startsWith(mark.pathPrefix)) return family
+      const length = Math.max(0, ...pathPrefixes.filter((prefix) => path.startsWith(prefix)).map((prefix) => prefix.length))
       if (length > longest) [found, longest] = [family, length]
     }
     return found

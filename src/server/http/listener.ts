@@ -3,7 +3,8 @@
  * (headers, host, origin), drain, authorization, then the route, so that no route error is seen by a caller who may not be here.
  */
 import { once } from 'node:events'
-import type { RequestListener, Server } from 'node:http'
+import type { RequestListener, Server as HttpServerOfNode } from 'node:http'
+import type { Server } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Clock } from '#base/clock'
 import { randomId } from '#base/random'
@@ -14,6 +15,7 @@ import type { ModelDirectory } from '#platform/registry/served-model'
 import type { Incoming } from '#server/operation'
 import { PROTOCOL_FAMILIES } from '#server/protocol-families'
 import { NO_SERVICES, type ServerServices } from '#server/services'
+import { isComplete } from './answer-stream.ts'
 import { MemoryBudget } from './memory-budget.ts'
 import { ConnectionTable } from './connection-table.ts'
 import { checkDoor } from './door.ts'
@@ -21,7 +23,7 @@ import { sendError } from './error-reply.ts'
 import { type FamilyRoute, FamilyTable } from './family-table.ts'
 import { checkReadiness } from './health.ts'
 import { IncomingBody } from './incoming-body.ts'
-import { createNodeServer } from './node-server.ts'
+import { createPortServer, type PortServer } from './port-server.ts'
 import { RequestScope, RunningRequests } from './request-scope.ts'
 import { type HandlerContext, handleRoute, sendJson } from './route-handlers.ts'
 import { pathOf, recordOf, routeNotFound, routeRefusal } from './route-refusal.ts'
@@ -98,7 +100,7 @@ class HttpServer implements InferenceServer {
   private readonly bodyMemory: MemoryBudget
   private readonly app: FastifyInstance
   /** One for each bound address. */
-  private readonly nodeServers: Server[] = []
+  private readonly portServers: PortServer[] = []
   private draining = false
   private closing: Promise<void> | null = null
 
@@ -142,7 +144,10 @@ class HttpServer implements InferenceServer {
 
   private async drain(graceMs: number): Promise<void> {
     this.draining = true
-    for (const server of this.nodeServers) if (server !== this.app.server) server.close()
+    for (const { listener, drain } of this.portServers) {
+      if (listener !== (this.app.server as Server)) listener.close()
+      drain()
+    }
     const closed = this.app.close()
     const waiting = new AbortController()
     const { clock, log } = this.args
@@ -169,7 +174,8 @@ class HttpServer implements InferenceServer {
       routerOptions: { maxParamLength: this.options.maxHeaderBytes },
       requestIdHeader: false,
       genReqId: (raw) => requestIdOf(raw.headers['x-request-id'], this.newId),
-      serverFactory: (handler) => this.addNodeServer(handler),
+      // Fastify asks of its server what every server of node:net has.
+      serverFactory: (handler) => this.addPortServer(handler) as HttpServerOfNode,
       clientErrorHandler: () => {},
       frameworkErrors: (_error, request, reply) => {
         this.enter(request, reply).then(
@@ -187,16 +193,16 @@ class HttpServer implements InferenceServer {
     return app
   }
 
-  private addNodeServer(handler: RequestListener): Server {
-    const { options, connections, families } = this
-    const server = createNodeServer({ handler, options, connections, family: families.fallback, newId: this.newId })
-    this.nodeServers.push(server)
-    return server
+  private addPortServer(handler: RequestListener): Server {
+    const { args, options, connections, families } = this
+    const server = createPortServer({ handler, options, connections, family: families.fallback, newId: this.newId, clock: args.clock })
+    this.portServers.push(server)
+    return server.listener
   }
 
   /** `localhost` is both addresses for clients, whatever the machine's hosts file says; a machine may lack IPv6. */
   private async listenOnIpv6Loopback(port: number): Promise<void> {
-    const server = this.addNodeServer((request, response) => this.app.routing(request, response))
+    const server = this.addPortServer((request, response) => this.app.routing(request, response))
     try {
       server.listen({ host: '::1', port })
       await once(server, 'listening')
@@ -261,7 +267,7 @@ class HttpServer implements InferenceServer {
       if (reply.raw.statusCode === 200 && PROBE_ROUTES.includes(route)) return
       const durationMs = Math.round(clock.nowMs() - startMs)
       log.info(
-        { requestId: request.id, method: request.method, route, status: reply.raw.statusCode, durationMs, complete: reply.raw.writableFinished },
+        { requestId: request.id, method: request.method, route, status: reply.raw.statusCode, durationMs, complete: isComplete(reply.raw) },
         'request',
       )
     })

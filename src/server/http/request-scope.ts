@@ -7,6 +7,7 @@ import { assert } from '#base/assert'
 import type { Clock } from '#base/clock'
 import { InferdError } from '#contract/errors'
 import type { Principal } from '#contract/principal'
+import { isComplete } from './answer-stream.ts'
 import type { IncomingBody } from './incoming-body.ts'
 
 /** A reason of its own: the default one is an exception with a stack, made for each request. */
@@ -90,7 +91,7 @@ export class RunningRequests {
   open(request: IncomingMessage, response: ServerResponse, scope: RequestScope): void {
     this.scopes.set(request, scope)
     response.once('close', () => {
-      if (!response.writableFinished) scope.abort(new InferdError('cancelled', 'the client closed the connection'))
+      if (!isComplete(response)) scope.abort(new InferdError('cancelled', 'the client closed the connection'))
       scope.finish()
       this.scopes.delete(request)
       if (this.scopes.size === 0) this.idle?.()

@@ -7,6 +7,7 @@ import type { ServerResponse } from 'node:http'
 import type { Clock } from '#base/clock'
 import { InferdError } from '#contract/errors'
 import type { EventStream } from '#server/operation'
+import { type AnswerStream, answerStream } from './answer-stream.ts'
 
 /** A reason of its own: the default one is an exception with a stack, made for each stream. */
 const ENDED = new InferdError('cancelled', 'the stream has ended')
@@ -31,6 +32,7 @@ export interface StreamWriterArguments {
 export class StreamWriter {
   private readonly args: StreamWriterArguments
   private readonly response: ServerResponse
+  private readonly stream: AnswerStream
   private readonly ended = new AbortController()
   /** Text of this turn of the event loop that is not yet in the response. */
   private pending = ''
@@ -44,6 +46,7 @@ export class StreamWriter {
   constructor(args: StreamWriterArguments) {
     this.args = args
     this.response = args.response
+    this.stream = answerStream(args.response)
     this.patienceMs = args.options.streamStallTimeoutMs
     this.lastWriteMs = args.clock.nowMs()
     this.response.once('close', () => this.ended.abort(ENDED))
@@ -52,8 +55,8 @@ export class StreamWriter {
 
   /** Hot: per event. null = go on; a promise = wait for it before the next event. Bytes after the end are dropped. */
   write(bytes: string | Uint8Array): Promise<void> | null {
-    const { response } = this
-    if (bytes.length === 0 || this.ended.signal.aborted || response.destroyed) return null
+    const { response, stream } = this
+    if (bytes.length === 0 || this.ended.signal.aborted || stream.destroyed) return null
     if (!this.opened) this.open()
     const { streamBufferBytes } = this.args.options
     if (typeof bytes === 'string') {
@@ -64,7 +67,7 @@ export class StreamWriter {
       this.flush()
       response.write(bytes)
     }
-    return response.writableNeedDrain && response.writableLength > streamBufferBytes ? this.drained() : null
+    return stream.writableNeedDrain && stream.writableLength > streamBufferBytes ? this.drained() : null
   }
 
   end(): void {
@@ -101,7 +104,7 @@ export class StreamWriter {
   /** Public to the tick only. */
   flush(): void {
     this.flushIsDue = false
-    if (this.pending === '' || this.ended.signal.aborted || this.response.destroyed) return
+    if (this.pending === '' || this.ended.signal.aborted || this.stream.destroyed) return
     this.lastWriteMs = this.args.clock.nowMs()
     this.response.write(this.pending)
     this.pending = ''
@@ -117,20 +120,21 @@ export class StreamWriter {
       if (dueMs() > 0) continue
       if (!this.opened) this.open()
       if (stream.heartbeat === null) this.response.flushHeaders()
-      else if (!this.response.writableNeedDrain) this.response.write(stream.heartbeat)
+      else if (!this.stream.writableNeedDrain) this.response.write(stream.heartbeat)
       this.lastWriteMs = clock.nowMs()
     }
   }
 
   /** Resolves when the reader has caught up or is gone; rejects when it stalls, or has been too slow for too long. */
   private async drained(): Promise<void> {
-    const { response, patienceMs } = this
+    const { stream, patienceMs } = this
     const { clock, options } = this.args
     const settled = new AbortController()
     const { promise: caughtUp, resolve } = Promise.withResolvers<void>()
-    response.once('drain', resolve).once('close', resolve)
+    stream.once('drain', resolve)
+    stream.once('close', resolve)
     const startMs = clock.nowMs()
-    const numUnsentBytes = response.writableLength
+    const numUnsentBytes = stream.writableLength
     const stalled = clock.sleep(patienceMs, settled.signal).then(() => {
       throw new InferdError('cancelled', 'the client stopped reading its stream')
     })
@@ -139,7 +143,8 @@ export class StreamWriter {
       const earnedMs = (numUnsentBytes * 1000) / options.minStreamBytesPerSecond
       this.patienceMs = Math.min(options.streamStallTimeoutMs, patienceMs - (clock.nowMs() - startMs) + earnedMs)
     } finally {
-      response.off('drain', resolve).off('close', resolve)
+      stream.off('drain', resolve)
+      stream.off('close', resolve)
       settled.abort(ENDED)
       stalled.catch(() => {})
     }

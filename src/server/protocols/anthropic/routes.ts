@@ -16,8 +16,8 @@ const isOurs = (headers: Incoming['headers']): boolean => headers[VERSION_HEADER
 
 export const anthropicFamily: ProtocolFamily = {
   name: 'anthropic',
-  pathPrefixes: ['/v1/messages', '/v1/models'],
-  headerMark: VERSION_HEADER,
+  pathPrefixes: ['/v1/messages'],
+  headerMark: { name: VERSION_HEADER, pathPrefix: '/v1/' },
   encodeError,
   routes: [
     {

@@ -1,5 +1,5 @@
 /**
- * The HTTP/1.1 server below the framework: parser limits and time-outs, and the answers to what never becomes a request.
+ * HTTP/1.1 below the framework: parser limits and time-outs, and the answers to what never becomes a request.
  * A client that closes its sending side is taken as gone: the answer it waits for would otherwise hold memory for nobody.
  */
 import { createServer, type RequestListener, type Server, STATUS_CODES } from 'node:http'
@@ -12,7 +12,7 @@ import type { ServerOptions } from './server-options.ts'
 const REQUEST_TIMEOUT_SLACK_MS = 5000
 const MIN_CHECK_INTERVAL_MS = 50
 
-export interface NodeServerArguments {
+export interface Http1ServerArguments {
   readonly handler: RequestListener
   readonly options: ServerOptions
   readonly connections: ConnectionTable
@@ -20,7 +20,8 @@ export interface NodeServerArguments {
   readonly newId: (prefix: string) => string
 }
 
-export function createNodeServer({ handler, options, connections, family, newId }: NodeServerArguments): Server {
+/** Never listens itself: `port-server.ts` gives it its connections. */
+export function createHttp1Server({ handler, options, connections, family, newId }: Http1ServerArguments): Server {
   const server = createServer({
     maxHeaderSize: options.maxHeaderBytes,
     headersTimeout: options.headersTimeoutMs,
@@ -35,7 +36,7 @@ export function createNodeServer({ handler, options, connections, family, newId 
   })
   // 0 = none dropped silently; the door refuses too many.
   server.maxHeadersCount = 0
-  connections.watch(server)
+  server.on('request', (request, response) => connections.track(request.socket, response))
   server.on('request', handler)
   // RFC 9110, section 10.1.1: an unknown expectation may be ignored.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response))
@@ -49,6 +50,8 @@ export function createNodeServer({ handler, options, connections, family, newId 
     else refuse(socket, refusal.code, refusal.message)
   })
   server.on('connect', (_request, socket: Socket) => refuse(socket, 'method_not_allowed', 'this server is not a proxy'))
+  // Starts the checks of the time-outs above, which a server that listens starts by itself.
+  server.emit('listening')
   return server
 }
 

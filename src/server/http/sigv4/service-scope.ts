@@ -1,0 +1,19 @@
+/** Which services a signature may be scoped to, by the path that it opens. */
+const BEDROCK = ['bedrock']
+const SAGEMAKER = ['sagemaker']
+const LAMBDA = ['lambda']
+/** Paths that are no AWS API: whatever a signing client has been told. */
+const ANY = ['bedrock', 'sagemaker', 'lambda', 'execute-api']
+
+const SERVICES: readonly (readonly [prefix: string, services: readonly string[]])[] = [
+  ['/model/', BEDROCK],
+  ['/guardrail', BEDROCK],
+  ['/foundation-models', BEDROCK],
+  ['/inference-profiles', BEDROCK],
+  ['/endpoints/', SAGEMAKER],
+  ['/2015-03-31/functions/', LAMBDA],
+]
+
+export function servicesOf(path: string): readonly string[] {
+  return SERVICES.find(([prefix]) => path.startsWith(prefix))?.[1] ?? ANY
+}

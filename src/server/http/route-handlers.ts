@@ -17,6 +17,7 @@ import { startInBackground } from './background-exchange.ts'
 import { readIncoming } from './incoming.ts'
 import { findModel, readyFacts, systemFingerprint } from './model-lookup.ts'
 import { placeError } from './place-error.ts'
+import { trailedStream, withReport } from './report-headers.ts'
 import type { RequestScope, RunningRequests } from './request-scope.ts'
 import type { ServerLog, ServerOptions } from './server-options.ts'
 import { StreamWriter } from './stream-writer.ts'
@@ -107,13 +108,13 @@ async function generate(route: RouteOf<'generate'>, exchange: Exchange): Promise
   if (call.background !== undefined) return sendReply(reply, await startInBackground({ call, start, scope, report }, call.background, context))
   if (!call.stream) {
     const outcome = await generateWhole({ call, start, scope, report }, context.logprobMemory)
-    return sendReply(reply, call.encodeResponse(outcome, report))
+    return sendReply(reply, withReport(call.encodeResponse(outcome, report), report))
   }
   const takeOver = (): ReturnType<FastifyReply['getHeaders']> => {
     reply.hijack()
     return reply.getHeaders()
   }
-  const stream = call.startStream(report)
+  const stream = trailedStream(call.startStream(report), report, reply.raw)
   const writer = new StreamWriter({ response: reply.raw, takeOver, stream, options: context.options, clock: context.clock })
   const failure = await generateStream({ call, start, scope, report }, { encode: stream.encode, writer })
   if (failure === null) return
@@ -131,7 +132,7 @@ async function embed(route: RouteOf<'embed'>, exchange: Exchange): Promise<void>
   const result = await scope.race(work).catch((error: unknown) => {
     throw placeError(error, call.placeOf)
   })
-  sendReply(reply, call.encodeResponse(result, caller.report))
+  sendReply(reply, withReport(call.encodeResponse(result, caller.report), caller.report))
 }
 
 async function count(route: RouteOf<'count'>, exchange: Exchange): Promise<void> {
@@ -172,9 +173,11 @@ function decodeContext({ idPrefix }: { readonly idPrefix: string }, model: Calla
   }
 }
 
-function callerContext(model: string, { options }: Pick<GenerateCall | EmbedCall, 'options'>, { dialect, scope }: Exchange): CallerContext {
+function callerContext(model: string, { options }: Pick<GenerateCall | EmbedCall, 'options'>, { dialect, scope, incoming }: Exchange): CallerContext {
   const { id: requestId, principal, arrivedMs } = scope
-  return { requestId, principal, dialect, model, options, arrivedMs, report: newCallReport() }
+  const { traceparent } = incoming.headers
+  const traced = traceparent === undefined ? {} : { traceparent }
+  return { requestId, principal, dialect, model, options, arrivedMs, report: newCallReport(), ...traced }
 }
 
 interface OnlineCallParts {

@@ -14,7 +14,7 @@ interface WireRow {
 const VALIDATION: WireRow = { status: 400, type: 'ValidationException' }
 const NOT_FOUND: WireRow = { status: 404, type: 'ResourceNotFoundException' }
 const UNKNOWN_ROUTE: WireRow = { status: 404, type: 'UnknownOperationException' }
-/** The clients set their clock by the answer's date and sign again. */
+/** Clients whose clock is off learn ours from the date of the answer and sign again. */
 const SIGNATURE: WireRow = { status: 403, type: 'InvalidSignatureException' }
 const MODEL_ERROR: WireRow = { status: 424, type: 'ModelErrorException' }
 const UNAVAILABLE: WireRow = { status: 503, type: 'ServiceUnavailableException' }

@@ -19,7 +19,8 @@ export interface InvokeCall {
 
 export function encodeInvoke(call: InvokeCall, outcome: GenerateOutcome, report: CallReport): WireReply {
   const body = withFields(call.native.encodeBody(outcome, report), guardrailFields(call, report))
-  return { status: 200, headers: replyHeaders(call, outcome.usage, report.tier), body }
+  // As bytes: of text the framework would name the charset, which the service does not.
+  return { status: 200, headers: replyHeaders(call, outcome.usage, report.tier), body: Buffer.from(body) }
 }
 
 export function replyHeaders(

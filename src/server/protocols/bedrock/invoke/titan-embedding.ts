@@ -30,7 +30,7 @@ export function decodeTitan(request: Incoming, context: DecodeContext): EmbedCal
     encodeResponse: (result, report) => ({
       status: 200,
       headers: replyHeaders({ requestId, terms, elapsedMs }, result.usage, report.tier),
-      body: JSON.stringify(encodeTitan(call, result)),
+      body: Buffer.from(JSON.stringify(encodeTitan(call, result))),
     }),
   }
 }

@@ -61,3 +61,8 @@ export function randomAlphanumerics(length: number): string {
   }
   return text
 }
+
+/** For keys and nonces. */
+export function secretBytes(length: number): Buffer {
+  return randomBytes(length)
+}

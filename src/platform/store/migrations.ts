@@ -1,7 +1,9 @@
 /** The steps from an empty store to today's, in order. A step that has been released is never changed: a new one is appended. */
 import { sql, type Kysely } from 'kysely'
 import { InferdError } from '#contract/errors'
+import { createAuditTable } from './audit-table.ts'
 import { createFileTable } from './file-rows.ts'
+import { createKeyTables } from './keys-table.ts'
 import { createResponseTable } from './response-rows.ts'
 import type { Schema } from './schema.ts'
 import { createUsageTables } from './usage-table.ts'
@@ -16,6 +18,8 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: 'usage', apply: createUsageTables },
   { name: 'responses', apply: createResponseTable },
   { name: 'files', apply: createFileTable },
+  { name: 'keys', apply: createKeyTables },
+  { name: 'audit', apply: createAuditTable },
 ]
 
 /** Applies what is missing, each step in a transaction of its own. Throws store_failed for a store of a newer or another program. */

@@ -4,6 +4,8 @@
  */
 
 import type { ReservationRow, UsageRow } from './usage-table.ts'
+import type { AuditHeadRow } from './audit-table.ts'
+import type { ApiKeyRow, TeamRow } from './keys-table.ts'
 import type { FileRow } from './file-rows.ts'
 import type { ResponseRow } from './response-rows.ts'
 
@@ -13,6 +15,9 @@ export interface Schema {
   readonly migration: MigrationRow
   readonly usage: UsageRow
   readonly reservation: ReservationRow
+  readonly api_key: ApiKeyRow
+  readonly team: TeamRow
+  readonly audit_head: AuditHeadRow
 }
 
 export interface MigrationRow {

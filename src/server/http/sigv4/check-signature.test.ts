@@ -3,7 +3,7 @@ import { Sha256 } from '@aws-crypto/sha256-js'
 import { SignatureV4 } from '@smithy/signature-v4'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { sha256Hex } from './canonical-request.ts'
+import { canonicalRequest, sha256Hex } from './canonical-request.ts'
 import { checkSignature, checkTerms, MAX_SKEW_MS } from './check-signature.ts'
 import { readHeaderSignature, readPresigned, type SignedRequest } from './read-signature.ts'
 
@@ -61,15 +61,7 @@ const VECTORS: readonly (readonly [string, string, string, readonly string[], st
     '',
     'b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500',
   ],
-  [
-    'get-vanilla-empty-query-key',
-    'GET',
-    '/?Param1=value1',
-    [],
-    '',
-    '',
-    'a67d582fa61cc504c4bae71f336f98b97f1ea3c7a6bfe1b6e45aec72011b9aeb',
-  ],
+  ['get-vanilla-empty-query-key', 'GET', '/?Param1=value1', [], '', '', 'a67d582fa61cc504c4bae71f336f98b97f1ea3c7a6bfe1b6e45aec72011b9aeb'],
   [
     'get-vanilla-query-unreserved',
     'GET',
@@ -143,7 +135,11 @@ const headerValue = fc.stringMatching(/^[!-~]( {0,3}[!-~]){0,12}$/)
 const requests: fc.Arbitrary<RandomRequest> = fc.record({
   path: fc.array(segment, { maxLength: 5 }).map((parts) => `/${parts.map(encodeURIComponent).join('/')}`),
   query: fc.dictionary(word, fc.oneof(word, fc.array(word, { minLength: 1, maxLength: 3 })), { maxKeys: 4, noNullPrototype: true }),
-  headers: fc.dictionary(fc.stringMatching(/^x-[a-z]{1,8}$/).filter((name) => name !== 'x-amz'), headerValue, { maxKeys: 3, noNullPrototype: true }),
+  headers: fc.dictionary(
+    fc.stringMatching(/^x-[a-z]{1,8}$/).filter((name) => name !== 'x-amz'),
+    headerValue,
+    { maxKeys: 3, noNullPrototype: true },
+  ),
   body: fc.string({ unit: 'grapheme', maxLength: 40 }),
   claimsHash: fc.boolean(),
 })
@@ -300,10 +296,8 @@ describe('the terms of a signature', () => {
     expect(await verdict({ ...good, url: good.url.replace('r=%2B', 'r=+') })).toBe('signature_mismatch')
   })
 
-  test('a header value in UTF-8 keeps its bytes, blanks of other alphabets too', async () => {
+  test('a header value in UTF-8 keeps its bytes, blanks of other alphabets too', () => {
     const value = latin1('voilà\u00a0 \u00a0x')
-    const authority = ['host', 'localhost', 'x-note', value, 'x-amz-date', DATE]
-    const { canonicalRequest } = await import('./canonical-request.ts')
     const canonical = canonicalRequest({
       method: 'GET',
       path: '/',
@@ -312,6 +306,5 @@ describe('the terms of a signature', () => {
       payloadHash: sha256Hex(''),
     })
     expect(canonical).toContain(`x-note:${value}\n`)
-    expect(authority).toHaveLength(6)
   })
 })

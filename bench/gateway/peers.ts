@@ -1,0 +1,150 @@
+/**
+ * Gateways in front of one mock model, interleaved in one run: inferd with the mock as an upstream, the LiteLLM proxy and Portkey's
+ * gateway, each pinned to one core, load and mock on the other. Closed loop over keep-alive connections; streams of 100 events sent at once,
+ * and whole answers. No gateway caches, logs or retries.
+ *
+ * Install the peers outside of the repository first: `python3 -m venv FOLDER/litellm && FOLDER/litellm/bin/pip install 'litellm[proxy]'`,
+ * `npm install --prefix FOLDER/portkey @portkey-ai/gateway`.
+ * Arguments: FOLDER [ROUNDS [SECONDS [CONNECTIONS]]].
+ */
+import { type ChildProcess, fork, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { LoadOrder, LoadResult } from './load-client.ts'
+
+const MOCK_PORT = 9101
+const ROOT = path.resolve(import.meta.dirname, '../..')
+const MASTER_KEY = 'sk-bench-0123456789abcdef0123456789abcdef0123456789abcdef'
+const GATEWAY_CORE = '0'
+const LOAD_CORE = '1'
+
+interface Subject {
+  readonly name: string
+  readonly port: number
+  readonly model: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly process: ChildProcess | null
+}
+
+type Mode = 'stream' | 'whole'
+
+const [folder, rounds = '5', seconds = '4', connections = '16'] = process.argv.slice(2)
+if (folder === undefined) throw new RangeError('FOLDER [ROUNDS [SECONDS [CONNECTIONS]]]')
+const temporary = mkdtempSync(path.join(tmpdir(), 'inferd-peers-'))
+
+function pinned(core: string, command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
+  const child = spawn('taskset', ['-c', core, command, ...args], { cwd: ROOT, stdio: 'ignore', env: { ...process.env, ...env } })
+  process.once('exit', () => child.kill('SIGKILL'))
+  return child
+}
+
+function startInferd(): Subject {
+  const file = path.join(temporary, 'inferd.yaml')
+  writeFileSync(
+    file,
+    `upstreams:\n  mock:\n    kind: openai\n    baseUrl: http://127.0.0.1:${MOCK_PORT}/v1\n    allowPrivate: true\n    models:\n      - name: mock\n        contextLength: 100000\n`,
+  )
+  const args = [
+    '--conditions=inferd-source',
+    'src/main.ts',
+    'serve',
+    '--config',
+    file,
+    '--port',
+    '9104',
+    '--data-dir',
+    path.join(temporary, 'data'),
+    '--log-level',
+    'error',
+  ]
+  return { name: 'inferd', port: 9104, model: 'mock', headers: {}, process: pinned(GATEWAY_CORE, process.execPath, args) }
+}
+
+function startLiteLlm(): Subject {
+  const file = path.join(temporary, 'litellm.yaml')
+  const model = `  - model_name: mock\n    litellm_params:\n      model: openai/mock\n      api_base: http://127.0.0.1:${MOCK_PORT}/v1\n      api_key: none\n`
+  writeFileSync(file, `model_list:\n${model}litellm_settings:\n  num_retries: 0\n  telemetry: false\ngeneral_settings:\n  disable_spend_logs: true\n`)
+  const args = ['--config', file, '--port', '9102', '--host', '127.0.0.1', '--num_workers', '1']
+  const child = pinned(GATEWAY_CORE, path.join(folder!, 'litellm/bin/litellm'), args, { LITELLM_MASTER_KEY: MASTER_KEY, LITELLM_LOG: 'ERROR' })
+  return { name: 'litellm', port: 9102, model: 'mock', headers: { authorization: `Bearer ${MASTER_KEY}` }, process: child }
+}
+
+function startPortkey(): Subject {
+  const entry = path.join(folder!, 'portkey/node_modules/@portkey-ai/gateway/build/start-server.js')
+  const headers = { authorization: 'Bearer none', 'x-portkey-provider': 'openai', 'x-portkey-custom-host': `http://127.0.0.1:${MOCK_PORT}/v1` }
+  const child = pinned(GATEWAY_CORE, process.execPath, [entry, '--headless', '--port=9103'])
+  return { name: 'portkey', port: 9103, model: 'mock', headers, process: child }
+}
+
+function bodyOf(subject: Subject, mode: Mode): string {
+  return JSON.stringify({ model: subject.model, stream: mode === 'stream', messages: [{ role: 'user', content: 'hi' }] })
+}
+
+async function untilAnswering(subject: Subject): Promise<void> {
+  for (let tries = 0; tries < 240; tries++) {
+    const response = await fetch(`http://127.0.0.1:${subject.port}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...subject.headers },
+      body: bodyOf(subject, 'whole'),
+    }).catch(() => null)
+    if (response?.ok === true) return
+    await delay(500)
+  }
+  throw new RangeError(`${subject.name} does not answer`)
+}
+
+async function measure(client: ChildProcess, order: LoadOrder): Promise<LoadResult> {
+  client.send(order)
+  const [result] = (await once(client, 'message')) as [LoadResult]
+  return result
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] ?? 0
+}
+
+async function main(): Promise<void> {
+  pinned(LOAD_CORE, process.execPath, [path.join(import.meta.dirname, 'mock-upstream.ts'), String(MOCK_PORT)])
+  await delay(500)
+  const direct: Subject = { name: 'mock itself', port: MOCK_PORT, model: 'mock', headers: {}, process: null }
+  const subjects = [direct, startInferd(), startPortkey(), startLiteLlm()]
+  for (const subject of subjects) await untilAnswering(subject)
+  const client = fork(path.join(import.meta.dirname, 'load-client.ts'), [], { execArgv: [] })
+  if (client.pid !== undefined) spawn('taskset', ['-cp', LOAD_CORE, String(client.pid)], { stdio: 'ignore' })
+  const results = new Map<string, LoadResult[]>()
+  for (let round = 0; round <= Number(rounds); round++) {
+    for (const mode of ['stream', 'whole'] as const) {
+      for (const subject of subjects) {
+        const order = { port: subject.port, path: '/v1/chat/completions', headers: subject.headers, body: bodyOf(subject, mode) }
+        const durationMs = round === 0 ? 1500 : Number(seconds) * 1000
+        const result = await measure(client, { ...order, numConnections: Number(connections), durationMs })
+        const key = `${mode} ${subject.name}`
+        // Round 0 warms everybody up.
+        if (round > 0) results.set(key, [...(results.get(key) ?? []), result])
+      }
+    }
+  }
+  for (const [key, runs] of results) {
+    const rates = runs.map(({ numAnswers, elapsedMs }) => (numAnswers * 1000) / elapsedMs)
+    const ours = results.get(`${key.split(' ')[0]} inferd`)!.map(({ numAnswers, elapsedMs }) => (numAnswers * 1000) / elapsedMs)
+    console.log(
+      JSON.stringify({
+        case: key,
+        answersPerSecond: Math.round(median(rates)),
+        spread: [Math.round(Math.min(...rates)), Math.round(Math.max(...rates))],
+        inferdIsTimesFaster: Number((median(ours) / median(rates)).toFixed(2)),
+        p50Ms: Number(median(runs.map(({ latencyMs }) => latencyMs.p50)).toFixed(2)),
+        p99Ms: Number(median(runs.map(({ latencyMs }) => latencyMs.p99)).toFixed(2)),
+        failures: runs.reduce((sum, { numFailures }) => sum + numFailures, 0),
+      }),
+    )
+  }
+  client.disconnect()
+  for (const subject of subjects) subject.process?.kill('SIGTERM')
+  process.exit(0)
+}
+
+await main()

@@ -1,8 +1,9 @@
-/** The models of this server by name, each behind one replica. */
+/** The models of this server by name: behind one worker, behind several, or elsewhere. */
 import type { Clock } from '#base/clock'
 import { InferdError } from '#contract/errors'
 import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest } from '#contract/generate'
 import { Replica, type ReplicaOptions } from '#platform/replicas/replica'
+import { ReplicaSet } from './replica-set.ts'
 import type { ModelDirectory, ModelLoad, ServedModel, ServedModelState } from './served-model.ts'
 
 /** A request that meets a model which starts or restarts is held this long, then told to come back. */
@@ -15,10 +16,13 @@ export class ReplicaModel implements ServedModel {
   readonly createdSeconds: number
   readonly replica: Replica
   private readonly clock: Clock
+  private readonly forgives: boolean
   private numHeld = 0
 
-  constructor(name: string, options: ReplicaOptions) {
+  /** `forgives`: whether a lost worker is waited for; a member of a set leaves that to the set. */
+  constructor(name: string, options: ReplicaOptions, { forgives = true }: { readonly forgives?: boolean } = {}) {
     this.name = name
+    this.forgives = forgives
     this.clock = options.clock
     this.createdSeconds = Math.floor(options.clock.wallMs() / 1000)
     this.replica = new Replica(options)
@@ -52,7 +56,7 @@ export class ReplicaModel implements ServedModel {
         yield event
       }
     } catch (error) {
-      if (hasStarted || !isReplicaLost(error)) throw error
+      if (hasStarted || !this.forgives || !isReplicaLost(error)) throw error
       await this.whenReady(signal)
       yield* this.replica.generate(request, signal)
     }
@@ -64,7 +68,7 @@ export class ReplicaModel implements ServedModel {
       await this.whenReady(signal)
       return await this.replica.embed(request, signal)
     } catch (error) {
-      if (!isReplicaLost(error)) throw error
+      if (!this.forgives || !isReplicaLost(error)) throw error
       await this.whenReady(signal)
       return this.replica.embed(request, signal)
     }
@@ -119,27 +123,58 @@ function isReplicaLost(error: unknown): boolean {
   return error instanceof InferdError && error.code === 'replica_lost'
 }
 
+/** A model of this machine with the workers behind it. */
+export interface LocalModel {
+  readonly served: ServedModel
+  readonly members: readonly ReplicaModel[]
+}
+
 export class ModelRegistry implements ModelDirectory {
-  private readonly models = new Map<string, ReplicaModel>()
+  private readonly models = new Map<string, LocalModel>()
+  /** Models that have no worker here. */
+  private readonly remote = new Map<string, ServedModel>()
 
   /** Registers the model and starts its worker. Throws InferdError('invalid_parameter') when the name is taken. */
   add(name: string, options: ReplicaOptions): ReplicaModel {
-    if (this.models.has(name)) throw new InferdError('invalid_parameter', `two models have the name '${name}'; name them: --model NAME=PATH`)
-    const model = new ReplicaModel(name, options)
+    return this.addReplicas(name, [options]).members[0]!
+  }
+
+  /** As add, with a worker for each of the options; one alone stands for itself, without a set around it. */
+  addReplicas(name: string, options: readonly ReplicaOptions[]): LocalModel {
+    this.checkFree(name)
+    const members = options.map((one) => new ReplicaModel(name, one, { forgives: options.length === 1 }))
+    const [only] = members
+    const model = { served: members.length === 1 && only !== undefined ? only : new ReplicaSet(name, members), members }
     this.models.set(name, model)
-    model.replica.start()
+    for (const member of members) member.replica.start()
     return model
   }
 
-  list(): readonly ReplicaModel[] {
+  /** A model that is served elsewhere. Throws as add. */
+  addRemote(model: ServedModel): void {
+    this.checkFree(model.name)
+    this.remote.set(model.name, model)
+  }
+
+  list(): readonly ServedModel[] {
+    return [...[...this.models.values()].map(({ served }) => served), ...this.remote.values()]
+  }
+
+  /** With the workers behind them, for the operator. */
+  listLocal(): readonly LocalModel[] {
     return [...this.models.values()]
   }
 
-  find(name: string): ReplicaModel | null {
-    return this.models.get(name) ?? null
+  find(name: string): ServedModel | null {
+    return this.models.get(name)?.served ?? this.remote.get(name) ?? null
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.list().map((model) => model.replica.stop()))
+    await Promise.all(this.listLocal().flatMap(({ members }) => members.map((member) => member.replica.stop())))
+  }
+
+  private checkFree(name: string): void {
+    if (this.find(name) === null) return
+    throw new InferdError('invalid_parameter', `two models have the name '${name}'; name them: --model NAME=PATH`)
   }
 }

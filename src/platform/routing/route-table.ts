@@ -1,0 +1,58 @@
+/** Names to routes. A model is a route of its own; an alias is another name of one. */
+import { InferdError } from '#contract/errors'
+import { targetsOf, type RouteDefinition } from './route-definition.ts'
+
+export const ROUTE_DEFAULTS = {
+  aliases: [],
+  variants: [],
+  byDifficulty: [],
+  fallbacks: [],
+  maxRetries: 0,
+  firstPieceTimeoutMs: null,
+  hedge: null,
+} as const
+
+/** Throws invalid_parameter for a route that names no model, a model twice as fallback, or a name that is taken. */
+export class RouteTable {
+  readonly routes: readonly RouteDefinition[]
+  private readonly byName = new Map<string, RouteDefinition>()
+
+  constructor(routes: readonly RouteDefinition[], hasModel: (name: string) => boolean) {
+    this.routes = routes
+    for (const route of routes) {
+      for (const name of [route.name, ...route.aliases]) this.add(name, route)
+      checkRoute(route, hasModel)
+    }
+  }
+
+  find(name: string): RouteDefinition | null {
+    return this.byName.get(name) ?? null
+  }
+
+  private add(name: string, route: RouteDefinition): void {
+    if (this.byName.has(name)) throw wrong(route, `the name '${name}' is given twice`)
+    this.byName.set(name, route)
+  }
+}
+
+/** The route of a model that is called by its own name. */
+export function directRoute(name: string): RouteDefinition {
+  return { ...ROUTE_DEFAULTS, name, variants: [{ model: name, weight: 1 }] }
+}
+
+function checkRoute(route: RouteDefinition, hasModel: (name: string) => boolean): void {
+  const { variants, byDifficulty, fallbacks } = route
+  if ((variants.length === 0) === (byDifficulty.length === 0)) throw wrong(route, 'give either models or byDifficulty')
+  if (variants.length > 0 && variants.every(({ weight }) => weight === 0)) throw wrong(route, 'one weight must be above 0')
+  if (byDifficulty.some((step, index) => index > 0 && step.maxDifficulty <= byDifficulty[index - 1]!.maxDifficulty))
+    throw wrong(route, 'maxDifficulty must rise from step to step')
+  if (byDifficulty.length > 0 && byDifficulty.at(-1)!.maxDifficulty < 1) throw wrong(route, 'the last step must have maxDifficulty 1')
+  for (const list of [variants, byDifficulty, fallbacks])
+    if (new Set(list.map(({ model }) => model)).size < list.length) throw wrong(route, 'a model stands twice in one list')
+  const unknown = targetsOf(route).find((model) => !hasModel(model))
+  if (unknown !== undefined) throw wrong(route, `there is no model '${unknown}'`)
+}
+
+function wrong({ name }: RouteDefinition, words: string): InferdError {
+  return new InferdError('invalid_parameter', `route '${name}': ${words}`, { param: '--config' })
+}

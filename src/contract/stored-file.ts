@@ -17,7 +17,7 @@ export interface StoredFile {
 export interface FileUpload {
   /** Throws payload_too_large. */
   write(chunk: Uint8Array): Promise<void>
-  /** The bytes are on the disk when it resolves. Throws rate_limited when the team keeps too much. */
+  /** The bytes are on the disk when it resolves. Throws payload_too_large when the team would keep too much. */
   commit(label: Pick<StoredFile, 'filename' | 'purpose'> & { readonly expiresAfterS: number | null }): Promise<StoredFile>
   abandon(): Promise<void>
 }

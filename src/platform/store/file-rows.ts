@@ -64,10 +64,9 @@ export async function selectFiles(db: Kysely<Schema>, { team, purpose, after, li
 }
 
 export async function sumFiles(db: Kysely<Schema>, team: string): Promise<{ readonly numFiles: number; readonly numBytes: number }> {
-  const { count, sum } = db.fn
   const row = await db
     .selectFrom('file')
-    .select([count<number>('id').as('numFiles'), sum<number | null>('num_bytes').as('numBytes')])
+    .select(({ fn }) => [fn.count<number>('id').as('numFiles'), fn.sum<number | null>('num_bytes').as('numBytes')])
     .where('team', '=', team)
     .executeTakeFirstOrThrow()
   return { numFiles: Number(row.numFiles), numBytes: Number(row.numBytes ?? 0) }
@@ -85,6 +84,10 @@ export async function deleteFile(
     const other = await step.selectFrom('file').select('id').where('sha256', '=', row.sha256).limit(1).executeTakeFirst()
     return { wasThere: true, orphan: other === undefined ? row.sha256 : null }
   })
+}
+
+export async function selectFileHashes(db: Kysely<Schema>): Promise<readonly string[]> {
+  return (await db.selectFrom('file').select('sha256').distinct().execute()).map(({ sha256 }) => sha256)
 }
 
 export async function selectExpiredFiles(db: Kysely<Schema>, nowMs: number, limit: number): Promise<readonly Pick<FileRow, 'team' | 'id'>[]> {

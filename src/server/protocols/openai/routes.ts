@@ -17,6 +17,7 @@ import { encodeEmbeddingResponse } from './embeddings/encode-response.ts'
 import { encodeError } from './encode-error.ts'
 import { readModelName } from './model-field.ts'
 import { encodeModel, encodeModelList } from './models/encode-response.ts'
+import { fileRoutes } from './files/routes.ts'
 import { callerPlace, COMPLETION_WORDS, promptPaths } from './places.ts'
 import { responseRoutes } from './responses/routes.ts'
 
@@ -81,6 +82,7 @@ export const openaiFamily: ProtocolFamily = {
       },
     },
     ...responseRoutes,
+    ...fileRoutes,
     { kind: 'list-models', method: 'GET', path: '/v1/models', encode: (cards) => jsonReply(encodeModelList(cards)) },
     { kind: 'get-model', method: 'GET', path: '/v1/models/*', encode: (card) => jsonReply(encodeModel(card)) },
   ],

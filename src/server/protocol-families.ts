@@ -3,6 +3,7 @@ import { assert } from '#base/assert'
 import type { ProtocolFamily, ProtocolRoute } from '#server/operation'
 import { anthropicFamily } from '#server/protocols/anthropic/routes'
 import { bedrockFamily } from '#server/protocols/bedrock/routes'
+import { managementFamily } from '#server/protocols/management/routes'
 import { openaiFamily } from '#server/protocols/openai/routes'
 import { sagemakerFamily } from '#server/protocols/sagemaker/routes'
 
@@ -18,7 +19,7 @@ const bedrock = bedrockFamily({
   chat: routeOf(openaiFamily, 'generate', '/v1/chat/completions').decode,
 })
 
-export const PROTOCOL_FAMILIES: readonly ProtocolFamily[] = [openaiFamily, anthropicFamily, bedrock, sagemaker]
+export const PROTOCOL_FAMILIES: readonly ProtocolFamily[] = [openaiFamily, anthropicFamily, bedrock, sagemaker, managementFamily]
 
 function routeOf<Kind extends ProtocolRoute['kind']>(
   { routes }: ProtocolFamily,

@@ -4,12 +4,19 @@ import type { FileShelf } from '#contract/stored-file'
 import type { BackgroundRuns, ResponseArchive } from '#contract/stored-response'
 import type { UsageReports } from '#contract/usage-record'
 
+/** In the text format of Prometheus. */
+export interface MetricsPage {
+  readonly contentType: string
+  text(): Promise<string>
+}
+
 export interface ServerServices {
   readonly guardrails: GuardrailService | null
   readonly usage: UsageReports | null
+  readonly metrics: MetricsPage | null
   readonly responses: ResponseArchive | null
   readonly background: BackgroundRuns | null
   readonly files: FileShelf | null
 }
 
-export const NO_SERVICES: ServerServices = { guardrails: null, usage: null, responses: null, background: null, files: null }
+export const NO_SERVICES: ServerServices = { guardrails: null, usage: null, metrics: null, responses: null, background: null, files: null }

@@ -92,6 +92,7 @@ export class Ledger {
     let backoffMs = 0
     while (this.waiting.length > 0 && !this.isClosed) {
       await this.rest(Math.max(backoffMs, this.isHurried ? 0 : this.options.groupMs))
+      if (this.isClosed) break
       const group = this.waiting.slice(0, this.options.maxGroup)
       try {
         await this.parts.write(group.map(({ entry }) => entry))

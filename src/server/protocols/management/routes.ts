@@ -1,0 +1,35 @@
+/** Routes that are inferd's own: what was used, and how the server is. */
+import { InferdError } from '#contract/errors'
+import type { ProtocolFamily } from '#server/operation'
+import { jsonReply } from '#server/wire-reply'
+import { encodeError } from './encode-error.ts'
+import { encodeUsageReport, readUsageQuery } from './usage-query.ts'
+
+export const managementFamily: ProtocolFamily = {
+  name: 'management',
+  pathPrefixes: ['/inferd/', '/metrics'],
+  encodeError,
+  routes: [
+    {
+      kind: 'service',
+      method: 'GET',
+      path: '/inferd/v1/usage',
+      scope: 'read',
+      handle: async ({ query }, { services, principal }) => {
+        if (services.usage === null) throw new InferdError('route_not_found', 'this server keeps no ledger')
+        const usageQuery = readUsageQuery(query, principal)
+        return jsonReply(encodeUsageReport(await services.usage.totals(usageQuery.filter, usageQuery.groupBy), usageQuery))
+      },
+    },
+    {
+      kind: 'service',
+      method: 'GET',
+      path: '/metrics',
+      scope: 'read',
+      handle: async (_incoming, { services }) => {
+        if (services.metrics === null) throw new InferdError('route_not_found', 'this server has no metrics')
+        return { status: 200, headers: { 'content-type': services.metrics.contentType }, body: await services.metrics.text() }
+      },
+    },
+  ],
+}

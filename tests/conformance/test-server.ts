@@ -1,6 +1,7 @@
 /** A server on a free loopback port with a silent, recording log and ids that count. */
 import { systemClock } from '#base/clock'
-import { type Authenticate, createServer, type InferenceServer } from '#server/http/listener'
+import type { Authenticate, ScopeRefusal } from '#server/http/door-request'
+import { createServer, type InferenceServer } from '#server/http/listener'
 import type { ServerLog, ServerOptions } from '#server/http/server-options'
 import type { OnlineModels } from '#platform/online/online-models'
 import type { ModelDirectory } from '#platform/registry/served-model'
@@ -26,6 +27,7 @@ export interface TestServerArguments {
   readonly models?: ModelDirectory
   readonly options?: Partial<ServerOptions>
   readonly authenticate?: Authenticate
+  readonly onScopeRefusal?: (refusal: ScopeRefusal) => void
   readonly online?: OnlineModels
   readonly services?: ServerServices
 }
@@ -35,6 +37,7 @@ export async function startTestServer({
   models = directoryOf(model),
   options = {},
   authenticate,
+  onScopeRefusal,
   online,
   services,
 }: TestServerArguments = {}): Promise<TestServer> {
@@ -52,6 +55,7 @@ export async function startTestServer({
     clock: systemClock,
     newId: (prefix) => `${prefix}-${++numIds}`,
     ...(authenticate === undefined ? {} : { authenticate }),
+    ...(onScopeRefusal === undefined ? {} : { onScopeRefusal }),
     ...(online === undefined ? {} : { online }),
     ...(services === undefined ? {} : { services }),
   })

@@ -9,7 +9,7 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { Clock } from '#base/clock'
 import { randomId } from '#base/random'
 import { type ErrorRecord, InferdError, toErrorRecord } from '#contract/errors'
-import { LOCAL_PRINCIPAL, type Principal } from '#contract/principal'
+import { LOCAL_PRINCIPAL } from '#contract/principal'
 import { directModels, type OnlineModels } from '#platform/online/online-models'
 import type { ModelDirectory } from '#platform/registry/served-model'
 import type { Incoming } from '#server/operation'
@@ -19,6 +19,7 @@ import { isComplete } from './answer-stream.ts'
 import { MemoryBudget } from './memory-budget.ts'
 import { ConnectionTable } from './connection-table.ts'
 import { checkDoor } from './door.ts'
+import type { Authenticate, ScopeRefusal } from './door-request.ts'
 import { sendError } from './error-reply.ts'
 import { type FamilyRoute, FamilyTable } from './family-table.ts'
 import { checkReadiness } from './health.ts'
@@ -31,18 +32,6 @@ import { DEFAULT_SERVER_OPTIONS, type ServerLog, type ServerOptions } from './se
 
 const PROBE_ROUTES: readonly string[] = ['/healthz', '/readyz']
 
-export interface DoorRequest {
-  readonly method: string
-  /** Path and query, as sent. */
-  readonly url: string
-  readonly headers: FastifyRequest['headers']
-  /** For signatures over the body; throws like readBody. */
-  readBody(): Promise<Uint8Array>
-}
-
-/** Throws unauthenticated, invalid_credentials, one of the signature codes, or forbidden. */
-export type Authenticate = (request: DoorRequest) => Promise<Principal>
-
 export interface ServerArguments {
   readonly models: ModelDirectory
   readonly options?: Partial<ServerOptions>
@@ -52,6 +41,8 @@ export interface ServerArguments {
   readonly newId?: (prefix: string) => string
   /** Runs before any route is looked at, health routes excepted; without it every caller is the local one. */
   readonly authenticate?: Authenticate
+  /** Told of each; must not throw. */
+  readonly onScopeRefusal?: (refusal: ScopeRefusal) => void
   /** null or absent: models are called directly. */
   readonly online?: OnlineModels
   readonly services?: ServerServices
@@ -253,8 +244,9 @@ class HttpServer implements InferenceServer {
     if (this.draining) throw new InferdError('shutting_down', 'the server is shutting down')
     scope.startDeadline(args.clock, options.requestTimeoutMs)
     scope.cutAfterAbort(reply.raw, args.clock, options.cutAfterAbortMs)
-    const { method, url, headers } = request
-    const principal = await args.authenticate?.({ method, url, headers, readBody: () => scope.body.read() })
+    const { method, url, headers, raw } = request
+    const door = { method, url, headers, rawHeaders: raw.rawHeaders, remoteAddress: request.ip, readBody: () => scope.body.read() }
+    const principal = await scope.race(Promise.resolve(args.authenticate?.(door)))
     scope.admit(principal ?? LOCAL_PRINCIPAL)
   }
 

@@ -9,6 +9,7 @@ import type { Principal } from '#contract/principal'
 import type { CallableModel, OnlineModels } from '#platform/online/online-models'
 import type { CountCall, DecodeContext, EmbedCall, GenerateCall, Incoming, ListModels, ProtocolRoute, WireReply } from '#server/operation'
 import type { ServerServices } from '#server/services'
+import type { ScopeRefusal } from './door-request.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import { JSON_MEDIA_TYPE } from './error-reply.ts'
 import type { FamilyRoute } from './family-table.ts'
@@ -31,6 +32,7 @@ export interface HandlerContext {
   readonly running: RunningRequests
   readonly newId: (prefix: string) => string
   readonly logprobMemory: MemoryBudget
+  readonly onScopeRefusal?: (refusal: ScopeRefusal) => void
 }
 
 /** One request with what every kind of route needs of it. */
@@ -52,7 +54,7 @@ export async function handleRoute(
   context: HandlerContext,
 ): Promise<void> {
   const scope = scopeOf(request, context)
-  checkScope(route, scope.principal)
+  checkScope(route, scope.principal, context)
   const incoming = await scope.race(readIncoming(route, request, scope.body))
   return answer(route, { incoming, dialect, scope, reply, context })
 }
@@ -199,8 +201,10 @@ function serviceContext({ scope, context }: Exchange): Parameters<RouteOf<'servi
   return { requestId, principal, services, limits: options.limits, models: online.list(principal), newId, nowSeconds, signal }
 }
 
-function checkScope({ scope = 'inference' }: ProtocolRoute, { scopes }: Principal): void {
-  if (!scopes.includes(scope)) throw new InferdError('forbidden', `this key may not do that: it lacks the scope ${scope}`)
+function checkScope({ scope = 'inference', method, path }: ProtocolRoute, { keyId, scopes }: Principal, { onScopeRefusal }: HandlerContext): void {
+  if (scopes.includes(scope)) return
+  onScopeRefusal?.({ keyId, method, route: path, scope })
+  throw new InferdError('forbidden', `this key may not do that: it lacks the scope ${scope}`)
 }
 
 function scopeOf(request: FastifyRequest, { running }: HandlerContext): RequestScope {

@@ -1,13 +1,15 @@
 /** The commands, their arguments and their settings as one table for commander. */
 import { Command, Option } from 'commander'
 import { readConfig } from '#config/read-config'
-import { ENGINE_SETTINGS, flagName, SERVER_SETTINGS, type SettingTable } from '#config/schema'
+import { DATA_SETTINGS, ENGINE_SETTINGS, flagName, SERVER_SETTINGS, type SettingTable } from '#config/schema'
 import { int } from '#config/setting'
 import { InferdError } from '#contract/errors'
 import { inspect } from './inspect.ts'
+import { addKeyCommands } from './key-commands.ts'
 import { quantize } from './quantize.ts'
 import { run } from './run.ts'
 import { serve } from './serve.ts'
+import { usage } from './usage.ts'
 
 type Flags = Readonly<Record<string, string | undefined>>
 
@@ -17,8 +19,10 @@ export function commandLine(version: string, signal: AbortSignal): Command {
     .description('Run trained models in production.')
     .version(version)
     .showHelpAfterError('(inferd COMMAND --help shows the options)')
-  addServe(program, signal)
+  addServe(program, signal, version)
   addRun(program, signal)
+  addKeyCommands(program)
+  addUsage(program, signal)
   program
     .command('inspect')
     .description('show what is in a model file')
@@ -35,17 +39,45 @@ export function commandLine(version: string, signal: AbortSignal): Command {
   return program
 }
 
-function addServe(program: Command, signal: AbortSignal): void {
+function addUsage(program: Command, signal: AbortSignal): void {
+  program
+    .command('usage')
+    .description('show what was used and what it cost')
+    .option('--store <FILE>', 'store of a server on this machine')
+    .option('--url <URL>', 'server to ask')
+    .option('--key <KEY>', 'key for the server; its scope must be read')
+    .option('--group-by <GROUPS>', 'key, team, model, day; separated by commas', 'team,model')
+    .option('--from <TIME>', 'from this day or moment on, UTC')
+    .option('--to <TIME>', 'before this day or moment')
+    .option('--json', 'as JSON')
+    .action(({ store, url, key, groupBy, from, to, json }: UsageFlags) =>
+      usage({ store: store ?? null, url: url ?? null, key: key ?? null, groupBy, from: from ?? null, to: to ?? null, json: json === true }, signal),
+    )
+}
+
+interface UsageFlags {
+  readonly store?: string
+  readonly url?: string
+  readonly key?: string
+  readonly groupBy: string
+  readonly from?: string
+  readonly to?: string
+  readonly json?: true
+}
+
+function addServe(program: Command, signal: AbortSignal, version: string): void {
   const command = program
     .command('serve')
     .description('serve models over HTTP')
     .addOption(
       new Option('--model <[NAME=]PATH...>', 'model to serve, a .gguf file or a folder; repeatable (default: the shipped chat model)').default([]),
     )
-  addSettings(addSettings(command, SERVER_SETTINGS), ENGINE_SETTINGS).action((flags: Flags & { readonly model: readonly string[] }) => {
-    const { model, ...settings } = flags
-    return serve(model, { server: readConfig(SERVER_SETTINGS, settings), engine: readConfig(ENGINE_SETTINGS, settings) }, signal)
-  })
+  addSettings(addSettings(addSettings(command, SERVER_SETTINGS), DATA_SETTINGS), ENGINE_SETTINGS).action(
+    (flags: Flags & { readonly model: readonly string[] }) => {
+      const { model, ...settings } = flags
+      return serve(model, { server: readConfig(SERVER_SETTINGS, settings), engine: readConfig(ENGINE_SETTINGS, settings) }, signal, version)
+    },
+  )
 }
 
 function addRun(program: Command, signal: AbortSignal): void {

@@ -1,0 +1,76 @@
+/** `inferd usage`: the ledger as a table or as JSON, from a store on this machine or from a server. */
+import { existsSync } from 'node:fs'
+import { InferdError } from '#contract/errors'
+import { LOCAL_PRINCIPAL } from '#contract/principal'
+import { usageReports } from '#platform/metering/usage-reports'
+import { openStore } from '#platform/store/open-store'
+import { encodeUsageReport, readUsageQuery } from '#server/protocols/management/usage-query'
+
+export interface UsageArguments {
+  /** One of the two. */
+  readonly store: string | null
+  readonly url: string | null
+  /** Sent to the server as a bearer key; null = none. */
+  readonly key: string | null
+  readonly groupBy: string
+  readonly from: string | null
+  readonly to: string | null
+  readonly json: boolean
+}
+
+interface UsageReport {
+  readonly data: readonly Readonly<Record<string, string | number>>[]
+}
+
+/** Throws InferdError. */
+export async function usage(args: UsageArguments, signal: AbortSignal): Promise<void> {
+  if ((args.store === null) === (args.url === null)) {
+    throw new InferdError('invalid_parameter', 'name either a store (--store FILE) or a server (--url URL)', { param: '--store' })
+  }
+  const query = new URLSearchParams({
+    group_by: args.groupBy,
+    ...(args.from === null ? {} : { from: args.from }),
+    ...(args.to === null ? {} : { to: args.to }),
+  })
+  const report = args.url === null ? await fromStore(args.store ?? '', query) : await fromServer(args.url, { query, key: args.key, signal })
+  process.stdout.write(args.json ? `${JSON.stringify(report, null, 2)}\n` : table(report))
+}
+
+async function fromStore(file: string, query: URLSearchParams): Promise<UsageReport> {
+  if (!existsSync(file)) throw new InferdError('resource_not_found', `there is no store at ${file}`)
+  const store = await openStore({ file })
+  try {
+    const usageQuery = readUsageQuery(query, LOCAL_PRINCIPAL)
+    const totals = await usageReports(store, () => Promise.resolve()).totals(usageQuery.filter, usageQuery.groupBy)
+    return encodeUsageReport(totals, usageQuery) as UsageReport
+  } finally {
+    await store.close()
+  }
+}
+
+async function fromServer(
+  url: string,
+  { query, key, signal }: { readonly query: URLSearchParams; readonly key: string | null; readonly signal: AbortSignal },
+): Promise<UsageReport> {
+  const headers: Record<string, string> = key === null ? {} : { authorization: `Bearer ${key}` }
+  const target = `${url.replace(/\/+$/, '')}/inferd/v1/usage?${query}`
+  const response = await fetch(target, { headers, signal }).catch((cause: unknown) => {
+    throw new InferdError('upstream_failed', `no server answers at ${url}`, { cause })
+  })
+  const body = (await response.json().catch(() => null)) as { readonly error?: { readonly message?: string } } & UsageReport
+  if (response.ok && Array.isArray(body?.data)) return body
+  throw new InferdError('upstream_failed', body?.error?.message ?? `the server answered with status ${response.status}`)
+}
+
+/** Texts to the left, numbers to the right. */
+function table({ data }: UsageReport): string {
+  const [first] = data
+  if (first === undefined) return 'nothing was used\n'
+  const columns = Object.keys(first)
+  const rows = [columns, ...data.map((row) => columns.map((column) => String(row[column] ?? '')))]
+  const widths = columns.map((_, index) => Math.max(...rows.map((row) => row[index]?.length ?? 0)))
+  const isNumber = columns.map((column) => typeof first[column] === 'number' || column === 'cost_usd')
+  const pad = (cell: string, index: number): string =>
+    isNumber[index] === true ? cell.padStart(widths[index] ?? 0) : cell.padEnd(widths[index] ?? 0)
+  return rows.map((row) => `${row.map(pad).join('  ').trimEnd()}\n`).join('')
+}

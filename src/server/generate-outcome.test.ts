@@ -31,7 +31,12 @@ test('reasoning, text and calls are folded each by itself', () => {
           { id: 'call-1', name: 'go', arguments: '' },
         ],
         logprobs: null,
-        numReasoningLogprobs: 0,
+        runs: [
+          { kind: 'reasoning', text: 'hm' },
+          { kind: 'text', text: 'Wait', logprobs: [] },
+          { kind: 'tool-call', toolCall: 0 },
+          { kind: 'tool-call', toolCall: 1 },
+        ],
         finishReason: 'tool-calls',
         stopString: null,
       },
@@ -51,7 +56,11 @@ test('logprobs of reasoning and of text make one list, in order', () => {
     collector.add(event as GenerateEvent)
   }
   const [choice] = collector.finish().choices
-  expect([choice?.logprobs?.map((one) => one.text), choice?.numReasoningLogprobs]).toEqual([['a', 'b'], 1])
+  expect(choice?.logprobs?.map((one) => one.text)).toEqual(['a', 'b'])
+  expect(choice?.runs).toEqual([
+    { kind: 'reasoning', text: 'a' },
+    { kind: 'text', text: 'b', logprobs: [token('b')] },
+  ])
 })
 
 const BROKEN: readonly (readonly [string, readonly GenerateEvent[], string])[] = [

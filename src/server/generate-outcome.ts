@@ -4,6 +4,7 @@
 import { assert } from '#base/assert'
 import { fromErrorRecord } from '#contract/errors'
 import type { FinishReason, GenerateEvent, TokenLogprob, ToolCall, Usage } from '#contract/generate'
+import { ChoiceRuns } from './choice-runs.ts'
 
 export interface ChoiceOutcome {
   readonly text: string
@@ -13,12 +14,19 @@ export interface ChoiceOutcome {
   readonly toolCalls: readonly ToolCall[]
   /** Of reasoning and text, in order; null when the request asked for none. */
   readonly logprobs: readonly TokenLogprob[] | null
-  /** Of `logprobs`, how many are of reasoning. They come first. */
-  readonly numReasoningLogprobs: number
+  /** What was said and done, in order: all of it joined is `reasoning`, `text` and `toolCalls`. No two of one kind of text follow each other. */
+  readonly runs: readonly ChoiceRun[]
   readonly finishReason: FinishReason
   /** The stop string that ended it; null = another reason. */
   readonly stopString: string | null
 }
+
+/** `logprobs` of text: [] when the request asked for none. Tokens without text belong to the text run that they are in or before. */
+export type ChoiceRun =
+  | { readonly kind: 'reasoning'; readonly text: string }
+  | { readonly kind: 'text'; readonly text: string; readonly logprobs: readonly TokenLogprob[] }
+  /** By index in `toolCalls`. */
+  | { readonly kind: 'tool-call'; readonly toolCall: number }
 
 export interface GenerateOutcome {
   /** In order of their index. */
@@ -39,7 +47,7 @@ interface OpenChoice {
   reasoning: string
   readonly toolCalls: OpenCall[]
   readonly logprobs: TokenLogprob[] | null
-  numReasoningLogprobs: number
+  readonly runs: ChoiceRuns
   finishReason: FinishReason | null
   stopString: string | null
 }
@@ -54,7 +62,7 @@ export class OutcomeCollector {
       reasoning: '',
       toolCalls: [],
       logprobs: logprobs ? [] : null,
-      numReasoningLogprobs: 0,
+      runs: new ChoiceRuns(),
       finishReason: null,
       stopString: null,
     }))
@@ -85,10 +93,10 @@ export class OutcomeCollector {
   finish(): GenerateOutcome {
     const { usage } = this
     assert(usage !== null, 'response without an end')
-    const choices = this.choices.map(({ text, reasoning, toolCalls, logprobs, numReasoningLogprobs, finishReason, stopString }) => {
+    const choices = this.choices.map(({ text, reasoning, toolCalls, logprobs, runs, finishReason, stopString }) => {
       assert(finishReason !== null, 'response ended before one of its choices')
       const calls = toolCalls.map((call) => ({ id: call.id, name: call.name, arguments: call.arguments }))
-      return { text, reasoning, toolCalls: calls, logprobs, numReasoningLogprobs, finishReason, stopString }
+      return { text, reasoning, toolCalls: calls, logprobs, runs: runs.finish(), finishReason, stopString }
     })
     return { choices, usage }
   }
@@ -109,13 +117,13 @@ function addToChoice(choice: OpenChoice, event: Extract<GenerateEvent, { readonl
       assert(event.text === '' || lastCall?.isOpen !== true, 'text inside a tool call')
       if (event.type === 'text-delta') choice.text += event.text
       else choice.reasoning += event.text
-      if (event.logprobs === null) return
-      choice.logprobs?.push(...event.logprobs)
-      if (event.type === 'reasoning-delta') choice.numReasoningLogprobs += event.logprobs.length
+      choice.runs.addText(event)
+      if (event.logprobs !== null) choice.logprobs?.push(...event.logprobs)
       return
     case 'tool-call-start':
       assert(lastCall?.isOpen !== true, 'a tool call inside another')
       assert(event.toolCall === choice.toolCalls.length, 'tool calls out of order')
+      choice.runs.addCall(event.toolCall)
       choice.toolCalls.push({ id: event.id, name: event.name, arguments: '', isOpen: true })
       return
     case 'tool-call-delta':

@@ -1,4 +1,5 @@
-/** The items of an answer: reasoning, then text, then calls; there is at least one. Only the last one can be cut. */
+/** The items of an answer, in the order in which they came; there is at least one. Only the last one can be cut. */
+import { assert } from '#base/assert'
 import type { TokenLogprob, ToolCall } from '#contract/generate'
 import type { ChoiceOutcome } from '#server/generate-outcome'
 import { encodeChatLogprobs } from '#server/protocols/openai/chat/encode-logprobs'
@@ -13,17 +14,22 @@ import type {
   WireReasoning,
 } from './wire-types.ts'
 
-export function encodeItems(call: ResponsesCall, choice: ChoiceOutcome): readonly WireOutputItem[] {
-  const { text, reasoning, toolCalls, logprobs, numReasoningLogprobs } = choice
-  const items: ((index: number, status: WireItemStatus) => WireOutputItem)[] = []
-  if (reasoning !== '') items.push((index, status) => reasoningItem(call, index, reasoning, status))
-  if (text !== '' || (reasoning === '' && toolCalls.length === 0)) {
-    const ofText = logprobs?.slice(numReasoningLogprobs) ?? []
-    items.push((index, status) => messageItem(call, index, [textPart(text, ofText)], status))
-  }
-  for (const toolCall of toolCalls) items.push((index, status) => callItem(call, index, toolCall, status))
-  const isCut = isCutBy(choice.finishReason)
-  return items.map((make, index) => make(index, isCut && index === items.length - 1 ? 'incomplete' : 'completed'))
+export function encodeItems(call: ResponsesCall, { runs, toolCalls, finishReason }: ChoiceOutcome): readonly WireOutputItem[] {
+  const isCut = isCutBy(finishReason)
+  return runs.map((run, index) => {
+    const status = isCut && index === runs.length - 1 ? 'incomplete' : 'completed'
+    switch (run.kind) {
+      case 'reasoning':
+        return reasoningItem(call, index, run.text, status)
+      case 'text':
+        return messageItem(call, index, [textPart(run.text, run.logprobs)], status)
+      case 'tool-call': {
+        const toolCall = toolCalls[run.toolCall]
+        assert(toolCall !== undefined, 'a run of a call that is not there')
+        return callItem(call, index, toolCall, status)
+      }
+    }
+  })
 }
 
 export function isCutBy(reason: ChoiceOutcome['finishReason']): boolean {

@@ -107,11 +107,8 @@ test('limits hold: body size, header size, foreign hosts', async () => {
   expect((await post({ ...CHAT, user: 'x'.repeat(20_000) })).status).toBe(413)
   expect((await ask({ ':path': '/v1/models', ':authority': 'evil.example' })).status).toBe(421)
   const refused = session.request({ ':path': '/v1/models', filler: 'x'.repeat(40_000) })
-  refused.on('error', () => {})
-  let status = 0
-  refused.on('response', (headers) => (status = Number(headers[':status'])))
-  await new Promise((resolve) => refused.once('close', resolve))
-  expect([0, 431]).toContain(status)
+  const [headers] = (await once(refused, 'response')) as [Record<string, unknown>]
+  expect(headers[':status']).toBe(431)
   // The server goes on.
   const other = connect(target.url)
   expect((await post(CHAT, other)).status).toBe(200)

@@ -34,9 +34,10 @@ export async function readBody({ request, limits, clock, memory }: BodyReadArgum
   const decoded = decodedStream(request)
   const reading = new AbortController()
   const buffer = new BodyBuffer(limits.bodyLimitBytes, memory)
+  const arrival: BodyArrival = { numBytes: 0 }
   try {
-    const received = collect({ request, decoded, buffer, limitBytes: limits.bodyLimitBytes, signal: reading.signal })
-    return await Promise.race([received, enforceRate({ request, limits, clock, signal: reading.signal })])
+    const received = collect({ request, decoded, buffer, arrival, limitBytes: limits.bodyLimitBytes, signal: reading.signal })
+    return await Promise.race([received, enforceRate({ arrival, limits, clock, signal: reading.signal })])
   } finally {
     reading.abort()
     buffer.release()
@@ -97,21 +98,31 @@ function decodedStream(request: IncomingMessage): Readable {
   throw new InferdError('unsupported_media_type', 'content-encoding must be gzip or absent')
 }
 
+/** How much of a body has come, as it was sent. Its reader counts: in HTTP/2 a connection carries other requests too. */
+export interface BodyArrival {
+  numBytes: number
+}
+
+/** Asked when nothing more comes. Of HTTP/2 a request that was reset looks complete. */
+export function isCutOff(request: IncomingMessage): boolean {
+  return !request.complete || request.aborted
+}
+
 interface CollectArguments {
   readonly request: IncomingMessage
   readonly decoded: Readable
   readonly buffer: BodyBuffer
+  readonly arrival: BodyArrival
   readonly limitBytes: number
   /** Aborted when nobody waits for the body any more: the rest of it is somebody else's to drop. */
   readonly signal: AbortSignal
 }
 
-function collect({ request, decoded, buffer, limitBytes, signal }: CollectArguments): Promise<Uint8Array> {
+function collect({ request, decoded, buffer, arrival, limitBytes, signal }: CollectArguments): Promise<Uint8Array> {
   const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>()
-  let numRawBytes = 0
   const onRaw = (chunk: Buffer): void => {
-    numRawBytes += chunk.length
-    if (numRawBytes > limitBytes) fail(tooLarge(limitBytes))
+    arrival.numBytes += chunk.length
+    if (arrival.numBytes > limitBytes) fail(tooLarge(limitBytes))
   }
   const onData = (chunk: Buffer): void => {
     try {
@@ -121,11 +132,12 @@ function collect({ request, decoded, buffer, limitBytes, signal }: CollectArgume
     }
   }
   const onEnd = (): void => {
+    if (request.aborted) return fail(cutOff())
     release()
     resolve(buffer.bytes())
   }
   const onClose = (): void => {
-    if (!request.complete) fail(new InferdError('cancelled', 'the client closed the connection while it sent its request'))
+    if (isCutOff(request)) fail(cutOff())
   }
   const onDecodeError = (): void => fail(new InferdError('malformed_body', 'the request body is not valid gzip'))
   const fail = (error: unknown): void => {
@@ -133,38 +145,34 @@ function collect({ request, decoded, buffer, limitBytes, signal }: CollectArgume
     reject(error as Error)
   }
   const release = (): void => {
-    if (decoded !== request) request.off('data', onRaw)
+    request.off('data', onRaw)
     decoded.off('data', onData).off('end', onEnd)
     request.off('close', onClose)
     signal.removeEventListener('abort', release)
   }
   signal.addEventListener('abort', release, { once: true })
-  if (decoded !== request) {
-    request.on('data', onRaw)
-    decoded.on('error', onDecodeError)
-  }
+  request.on('data', onRaw)
+  if (decoded !== request) decoded.on('error', onDecodeError)
   request.on('error', () => {}).on('close', onClose)
   decoded.on('data', onData).on('end', onEnd)
   return promise
 }
 
 interface RateArguments {
-  readonly request: IncomingMessage
+  readonly arrival: BodyArrival
   readonly limits: BodyLimits
   readonly clock: Clock
   readonly signal: AbortSignal
 }
 
-/** Never resolves; rejects when the body is too slow. Counts what the socket has received since the headers. */
-export async function enforceRate({ request, limits, clock, signal }: RateArguments): Promise<never> {
+/** Never resolves; rejects when the body is too slow. */
+export async function enforceRate({ arrival, limits, clock, signal }: RateArguments): Promise<never> {
   const startMs = clock.nowMs()
-  const startBytes = request.socket.bytesRead
   const intervalMs = Math.min(MAX_RATE_CHECK_INTERVAL_MS, limits.bodyTimeoutMs, limits.bodyRateGraceMs)
   for (;;) {
     await sleepQuietly(clock, intervalMs, signal)
     const elapsedMs = clock.nowMs() - startMs
-    const numBytes = request.socket.bytesRead - startBytes
-    const tooSlow = elapsedMs >= limits.bodyRateGraceMs && numBytes < (limits.minBodyBytesPerSecond * elapsedMs) / 1000
+    const tooSlow = elapsedMs >= limits.bodyRateGraceMs && arrival.numBytes < (limits.minBodyBytesPerSecond * elapsedMs) / 1000
     if (tooSlow || elapsedMs >= limits.bodyTimeoutMs) throw new InferdError('request_timeout', 'the request body arrived too slowly')
   }
 }
@@ -181,4 +189,8 @@ async function sleepQuietly(clock: Clock, durationMs: number, signal: AbortSigna
 
 function tooLarge(limitBytes: number): InferdError {
   return new InferdError('payload_too_large', `the request body is larger than ${limitBytes} bytes`)
+}
+
+export function cutOff(): InferdError {
+  return new InferdError('cancelled', 'the client closed the connection while it sent its request')
 }

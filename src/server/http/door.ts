@@ -10,13 +10,14 @@ const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '[::1]', '::1']
 const SAFE_METHODS = ['GET', 'HEAD']
 
 export function checkDoor(request: IncomingMessage, options: ServerOptions): InferdError | null {
-  return checkHeaderCount(request, options) ?? checkHost(request, options) ?? checkOrigin(request)
+  return checkHeaderSize(request, options) ?? checkHost(request, options) ?? checkOrigin(request)
 }
 
-/** The parser already refused more than `maxHeaderBytes`. */
-function checkHeaderCount(request: IncomingMessage, { maxHeaders }: ServerOptions): InferdError | null {
-  if (request.rawHeaders.length / 2 <= maxHeaders) return null
-  return new InferdError('headers_too_large', `the request has more than ${maxHeaders} headers`)
+/** Of HTTP/1.1 the parser has already refused more than `maxHeaderBytes`. */
+function checkHeaderSize({ rawHeaders }: IncomingMessage, { maxHeaders, maxHeaderBytes }: ServerOptions): InferdError | null {
+  if (rawHeaders.length / 2 > maxHeaders) return new InferdError('headers_too_large', `the request has more than ${maxHeaders} headers`)
+  const numCharacters = rawHeaders.reduce((sum, text) => sum + text.length, 0)
+  return numCharacters <= maxHeaderBytes ? null : new InferdError('headers_too_large', 'the request headers are too large')
 }
 
 /** RFC 9112, section 3.2: exactly one Host, and a target in absolute form overrides it; in HTTP/2 it is `:authority` (RFC 9113, 8.3.1). */
@@ -24,7 +25,7 @@ function targetHost({ url = '', headers, rawHeaders }: IncomingMessage): string 
   const numHosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length
   if (numHosts > 1) return null
   const authority = headers[':authority']
-  if (typeof authority === 'string') return authority
+  if (typeof authority === 'string') return headers.host === undefined || headers.host === authority ? authority : null
   const absolute = /^https?:\/\/([^/?#]*)/i.exec(url)
   return absolute?.[1] ?? headers.host ?? null
 }

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock } from '#base/clock'
 import type { ErrorRecord } from '#contract/errors'
 import type { ProtocolFamily } from '#server/operation'
-import { answerStream, isHttp2 } from './answer-stream.ts'
+import { answerStream, cutAnswer, dropRest, hasBody, isHttp2 } from './answer-stream.ts'
 
 export const JSON_MEDIA_TYPE = 'application/json; charset=utf-8'
 
@@ -19,11 +19,8 @@ export interface ErrorReplyArguments {
 export function sendError({ request, reply, family, error, clock, lingerMs }: ErrorReplyArguments): void {
   const { status, headers, body } = family.encodeError(error, request.id)
   if (answerStream(reply.raw).destroyed) return
-  const isUnread = hasUnreadBody(request)
-  if (!isUnread || isHttp2(reply.raw)) {
+  if (request.raw.readableEnded || !hasBody(request.raw, reply.raw)) {
     void reply.code(status).headers(headers).type(JSON_MEDIA_TYPE).send(body)
-    // RFC 9113, section 8.1: the rest of a request that has its answer is not wanted.
-    if (isUnread) reply.raw.once('finish', () => request.raw.destroy())
     return
   }
   const collected = reply.getHeaders()
@@ -32,9 +29,11 @@ export function sendError({ request, reply, family, error, clock, lingerMs }: Er
   for (const [name, value] of Object.entries({ ...collected, ...headers })) {
     if (value !== undefined) raw.setHeader(name, value)
   }
-  raw.writeHead(status, { 'content-type': JSON_MEDIA_TYPE, 'content-length': Buffer.byteLength(body), connection: 'close' })
-  raw.write(body)
-  lingerThenEnd(request, reply, { clock, lingerMs }).catch(() => raw.destroy())
+  const head = { 'content-type': JSON_MEDIA_TYPE, 'content-length': Buffer.byteLength(body) }
+  raw.writeHead(status, isHttp2(raw) ? head : { ...head, connection: 'close' })
+  if (isHttp2(raw)) raw.end(body)
+  else raw.write(body)
+  lingerThenEnd(request, reply, { clock, lingerMs }).catch(() => cutAnswer(raw))
 }
 
 /** The answer is complete on the wire; closing at once would reset the connection before a client that still sends can read it. */
@@ -51,10 +50,5 @@ async function lingerThenEnd(
   const timeout = clock.sleep(lingerMs, settled.signal).catch(() => {})
   await Promise.race([received, timeout])
   settled.abort()
-  reply.raw.end()
-}
-
-function hasUnreadBody({ raw }: FastifyRequest): boolean {
-  const hasBody = raw.headers['transfer-encoding'] !== undefined || Number(raw.headers['content-length'] ?? 0) > 0
-  return hasBody && !raw.readableEnded
+  dropRest(reply.raw)
 }

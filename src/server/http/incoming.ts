@@ -34,6 +34,7 @@ function isBlob(contentType: string | undefined): boolean {
 
 function textHeaders(headers: FastifyRequest['headers']): Incoming['headers'] {
   const texts: Record<string, string | undefined> = Object.create(null)
-  for (const [name, value] of Object.entries(headers)) texts[name] = Array.isArray(value) ? value.join(', ') : value
+  // Names with a colon are the request line of HTTP/2.
+  for (const [name, value] of Object.entries(headers)) if (!name.startsWith(':')) texts[name] = Array.isArray(value) ? value.join(', ') : value
   return texts
 }

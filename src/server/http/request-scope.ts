@@ -7,7 +7,7 @@ import { assert } from '#base/assert'
 import type { Clock } from '#base/clock'
 import { InferdError } from '#contract/errors'
 import type { Principal } from '#contract/principal'
-import { isComplete } from './answer-stream.ts'
+import { cutAnswer, isComplete } from './answer-stream.ts'
 import type { IncomingBody } from './incoming-body.ts'
 
 /** A reason of its own: the default one is an exception with a stack, made for each request. */
@@ -53,7 +53,7 @@ export class RequestScope {
   cutAfterAbort(response: ServerResponse, clock: Clock, timeoutMs: number): void {
     const cut = (): void => {
       clock.sleep(timeoutMs, this.finished.signal).then(
-        () => response.destroy(),
+        () => cutAnswer(response),
         () => {},
       )
     }

@@ -7,7 +7,7 @@ import type { ServerResponse } from 'node:http'
 import type { Clock } from '#base/clock'
 import { InferdError } from '#contract/errors'
 import type { EventStream } from '#server/operation'
-import { type AnswerStream, answerStream } from './answer-stream.ts'
+import { type AnswerStream, answerStream, cutAnswer } from './answer-stream.ts'
 
 /** A reason of its own: the default one is an exception with a stack, made for each stream. */
 const ENDED = new InferdError('cancelled', 'the stream has ended')
@@ -80,7 +80,7 @@ export class StreamWriter {
   /** Closes the connection without an ending. */
   cut(): void {
     this.ended.abort(ENDED)
-    this.response.destroy()
+    cutAnswer(this.response)
   }
 
   /** The response was never opened and is answered by somebody else. */

@@ -5,6 +5,7 @@ import { createAuditTable } from './audit-table.ts'
 import { createFileTable } from './file-rows.ts'
 import { createKeyTables } from './keys-table.ts'
 import { createResponseTable } from './response-rows.ts'
+import { createGuardrailTable } from './guardrails-table.ts'
 import type { Schema } from './schema.ts'
 import { createUsageTables } from './usage-table.ts'
 
@@ -20,6 +21,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: 'files', apply: createFileTable },
   { name: 'keys', apply: createKeyTables },
   { name: 'audit', apply: createAuditTable },
+  { name: 'guardrails', apply: createGuardrailTable },
 ]
 
 /** Applies what is missing, each step in a transaction of its own. Throws store_failed for a store of a newer or another program. */

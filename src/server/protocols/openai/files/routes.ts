@@ -76,7 +76,26 @@ function readLimit(text: string | null): number {
   return value
 }
 
-function encodeFile({ id, numBytes, createdMs, expiresMs, filename, purpose }: StoredFile): { readonly id: string } {
-  const expires = expiresMs === null ? {} : { expires_at: Math.floor(expiresMs / 1000) }
-  return { id, ...{ object: 'file', bytes: numBytes, created_at: Math.floor(createdMs / 1000), ...expires, filename, purpose, status: 'processed' } }
+interface WireFile {
+  readonly id: string
+  readonly object: 'file'
+  readonly bytes: number
+  readonly created_at: number
+  readonly expires_at?: number
+  readonly filename: string
+  readonly purpose: string
+  readonly status: 'processed'
+}
+
+function encodeFile({ id, numBytes, createdMs, expiresMs, filename, purpose }: StoredFile): WireFile {
+  return {
+    id,
+    object: 'file',
+    bytes: numBytes,
+    created_at: Math.floor(createdMs / 1000),
+    ...(expiresMs === null ? {} : { expires_at: Math.floor(expiresMs / 1000) }),
+    filename,
+    purpose,
+    status: 'processed',
+  }
 }

@@ -6,13 +6,19 @@ import { readFileSync } from 'node:fs'
 import { parse as parseYaml, YAMLParseError } from 'yaml'
 import { z } from 'zod'
 import { InferdError } from '#contract/errors'
+import { admissionSection } from './platform-file/admission.ts'
 import { modelsSection } from './platform-file/models.ts'
+import { pricesSection } from './platform-file/prices.ts'
+import { telemetrySection } from './platform-file/telemetry.ts'
 
 const MAX_FILE_BYTES = 4 * 2 ** 20
 const MAX_REPORTED_ISSUES = 8
 
 export const platformFileSchema = z.strictObject({
   models: modelsSection,
+  prices: pricesSection,
+  admission: admissionSection,
+  telemetry: telemetrySection,
 })
 
 export type PlatformFile = z.infer<typeof platformFileSchema>

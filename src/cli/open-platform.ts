@@ -1,0 +1,166 @@
+/** Everything that stands between the server and the models, opened in order and closed in order. */
+import path from 'node:path'
+import type { Clock } from '#base/clock'
+import type { Random } from '#base/random'
+import type { PlatformFile } from '#config/platform-file'
+import { Admission, type ModelTerms } from '#platform/admission/admission'
+import { BudgetBook } from '#platform/admission/budget-book'
+import { ReservationLog } from '#platform/admission/reservation-log'
+import { DEFAULT_BACKGROUND_RUN_OPTIONS, DetachedRuns } from '#platform/context/background-runs'
+import { StoredResponses } from '#platform/context/response-archive'
+import { truncationStage } from '#platform/context/truncation-stage'
+import { DEFAULT_FILE_LIMITS, DiskFileShelf } from '#platform/files/file-shelf'
+import { CallTracer } from '#platform/metering/call-tracer'
+import { Ledger } from '#platform/metering/ledger'
+import { Metering, type CallObserver } from '#platform/metering/metering'
+import { PriceTable } from '#platform/metering/price-table'
+import { StageMarks } from '#platform/metering/stage-marks'
+import { usageReports } from '#platform/metering/usage-reports'
+import { onlinePath, type NamedStage } from '#platform/online/online-path'
+import type { OnlineModels } from '#platform/online/online-models'
+import type { ModelRegistry } from '#platform/registry/model-registry'
+import { routingHandler, type RoutingHandler } from '#platform/routing/routing-handler'
+import type { Store } from '#platform/store/open-store'
+import { forgetReservations, insertEntries, insertReservations, sumOfCosts, takeOpenReservations } from '#platform/store/usage-table'
+import type { ServerServices } from '#server/services'
+import type { Log } from '#telemetry/log'
+import { Metrics } from '#telemetry/metrics'
+import { SpanExport } from '#telemetry/span-export'
+
+const LEDGER_CLOSE_MS = 5000
+const DAY_MS = 86_400_000
+
+export interface PlatformParts {
+  readonly store: Store
+  /** null = a server that keeps no files of callers. */
+  readonly dataDir: string | null
+  readonly file: PlatformFile
+  readonly models: ModelRegistry
+  /** Sequences that one replica runs at a time. */
+  readonly maxSequences: number
+  readonly requestTimeoutMs: number
+  readonly responseRetentionDays: number
+  readonly version: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+export interface Platform {
+  readonly online: OnlineModels
+  readonly services: ServerServices
+  readonly metrics: Metrics
+  /** After the server is closed: writes what is settled. The store stays open. */
+  close(): Promise<void>
+}
+
+/** Throws store_failed, and invalid_parameter for a file that cannot be. */
+export async function openPlatform(parts: PlatformParts): Promise<Platform> {
+  const { store, file, clock, log, random } = parts
+  const closing = new AbortController()
+  const onFailure = (err: unknown): void => log.error({ err }, 'the store could not be swept')
+  const prices = new PriceTable(file.prices)
+  const ledger = new Ledger({ write: (entries) => insertEntries(store.db, entries), clock, log })
+  const routing = routingHandler({ models: parts.models, routes: [], clock, random })
+  const admission = await openAdmission(parts, { prices, routing, ledger })
+  const metrics = new Metrics({
+    version: parts.version,
+    maxLabelValues: file.telemetry.maxLabelValues,
+    figures: () => ({ queues: admission.figures, ledger }),
+  })
+  const tracing = openTracing(parts)
+  const observers: CallObserver[] = [metrics, ...(tracing === null ? [] : [tracing.tracer])]
+  const metering = new Metering({ prices, ledger, settlement: admission, observers, clock })
+  const stages: NamedStage[] = [{ name: 'context', stage: truncationStage(truncationPorts(routing)) }]
+  const online = onlinePath({ metering, admission, stages, guardEmbedding: null, routing, marks: tracing?.marks ?? null })
+  const background = new DetachedRuns({ ...DEFAULT_BACKGROUND_RUN_OPTIONS, clock })
+  const responses = new StoredResponses({ store, clock, retentionMs: parts.responseRetentionDays * DAY_MS })
+  await responses.failUnfinished()
+  void responses.sweep(closing.signal, onFailure)
+  const files = await openFiles(parts, closing.signal, onFailure)
+  const services = { guardrails: null, usage: usageReports(store, () => ledger.flush()), metrics, responses, background, files }
+  const close = async (): Promise<void> => {
+    closing.abort()
+    await background.close()
+    await ledger.close(LEDGER_CLOSE_MS)
+    await tracing?.spans.close()
+  }
+  return { online, services, metrics, close }
+}
+
+interface AdmissionNeeds {
+  readonly prices: PriceTable
+  readonly routing: RoutingHandler
+  readonly ledger: Ledger
+}
+
+async function openAdmission(parts: PlatformParts, { prices, routing, ledger }: AdmissionNeeds): Promise<Admission> {
+  const { store, file, clock, random, requestTimeoutMs } = parts
+  const budgets = new BudgetBook({
+    spentSince: async (subject, fromMs) => {
+      await ledger.flush()
+      return sumOfCosts(store.db, subject, fromMs)
+    },
+  })
+  budgets.adopt(await takeOpenReservations(store.db, clock.wallMs()))
+  const reservations = new ReservationLog({
+    insert: (group) => insertReservations(store.db, group),
+    forget: (ids) => forgetReservations(store.db, ids),
+  })
+  return new Admission({ config: file.admission, terms: modelTerms(parts, routing), prices, budgets, reservations, requestTimeoutMs, clock, random })
+}
+
+/** What the models say of themselves, through the routes to them. */
+function modelTerms({ models, maxSequences }: PlatformParts, routing: RoutingHandler): ModelTerms {
+  const contextOf = (name: string): number => {
+    const state = models.find(name)?.state
+    return state?.kind === 'ready' ? state.facts.contextLength : 0
+  }
+  return {
+    queueOf: (name) => {
+      const targets = routing.targetsOf(name)
+      return targets.length === 1 ? targets[0]! : name
+    },
+    candidates: (name) => routing.targetsOf(name),
+    contextLength: (name) => Math.max(0, ...routing.targetsOf(name).map(contextOf)) || null,
+    maxSequences: (queue) => {
+      const local = models.listLocal().find(({ served }) => served.name === queue)
+      return local === undefined ? null : local.members.length * maxSequences
+    },
+  }
+}
+
+function truncationPorts(routing: RoutingHandler): Parameters<typeof truncationStage>[0] {
+  return {
+    countTokens: (call, request, signal) => routing.countTokens(call.principal, call.model, request, signal),
+    contextLengthOf: (call) => {
+      const state = routing.find(call.principal, call.model)?.state
+      return state?.kind === 'ready' ? state.facts.contextLength : null
+    },
+  }
+}
+
+interface Tracing {
+  readonly spans: SpanExport
+  readonly marks: StageMarks
+  readonly tracer: CallTracer
+}
+
+function openTracing({ file, version, clock }: PlatformParts): Tracing | null {
+  const { traces } = file.telemetry
+  if (traces === null) return null
+  const spans = new SpanExport(traces, version)
+  const marks = new StageMarks(clock)
+  return { spans, marks, tracer: new CallTracer({ spans, marks, clock }) }
+}
+
+async function openFiles(
+  { store, clock, dataDir }: PlatformParts,
+  signal: AbortSignal,
+  onFailure: (err: unknown) => void,
+): Promise<DiskFileShelf | null> {
+  if (dataDir === null) return null
+  const shelf = await DiskFileShelf.open({ ...DEFAULT_FILE_LIMITS, store, clock, folder: path.join(dataDir, 'files') })
+  void shelf.sweep(signal, onFailure)
+  return shelf
+}

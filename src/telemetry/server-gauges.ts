@@ -86,11 +86,10 @@ function addEventLoopLag(registry: Registry): void {
   const gauge: Gauge = new Gauge({
     name: 'inferd_event_loop_lag_seconds',
     help: 'Delay of the event loop since the last scrape.',
-    labelNames: ['quantile'],
+    labelNames: ['percentile'],
     registers: [registry],
     collect: () => {
-      for (const quantile of [0.5, 0.99]) gauge.set({ quantile: String(quantile) }, delay.percentile(quantile * 100) / NS_PER_S)
-      gauge.set({ quantile: '1' }, delay.max / NS_PER_S)
+      for (const percentile of [50, 99, 100]) gauge.set({ percentile: String(percentile) }, delay.percentile(percentile) / NS_PER_S)
       delay.reset()
     },
   })

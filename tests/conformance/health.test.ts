@@ -74,3 +74,22 @@ test('a server that is not ready says when to ask again', async () => {
   model.state = { kind: 'ready', facts: FAKE_FACTS }
   expect((await fetch(`${target.url}/readyz`)).headers.get('retry-after')).toBeNull()
 })
+
+test('ping says in its status alone whether every model answers, and asks nobody who is there', async () => {
+  const model = new FakeModel({ state: { kind: 'loading', loadedBytes: 1, totalBytes: 4 } })
+  const target = await start({
+    model,
+    authenticate: async () => {
+      throw new InferdError('unauthenticated', 'no key')
+    },
+  })
+  const ping = async (): Promise<unknown> => {
+    const response = await fetch(`${target.url}/ping`)
+    return [response.status, await response.text()]
+  }
+  expect(await ping()).toEqual([503, ''])
+  model.state = { kind: 'ready', facts: FAKE_FACTS }
+  expect(await ping()).toEqual([200, ''])
+  model.probe = () => new Promise(() => {})
+  expect(await ping()).toEqual([503, ''])
+})

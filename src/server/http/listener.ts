@@ -22,15 +22,13 @@ import { checkDoor } from './door.ts'
 import type { Authenticate, ScopeRefusal } from './door-request.ts'
 import { sendError } from './error-reply.ts'
 import { type FamilyRoute, FamilyTable } from './family-table.ts'
-import { checkReadiness } from './health.ts'
 import { IncomingBody } from './incoming-body.ts'
 import { createPortServer, type PortServer } from './port-server.ts'
+import { addProbeRoutes, PROBE_PATHS } from './probe-routes.ts'
 import { RequestScope, RunningRequests } from './request-scope.ts'
-import { type HandlerContext, handleRoute, sendJson } from './route-handlers.ts'
+import { type HandlerContext, handleRoute } from './route-handlers.ts'
 import { pathOf, recordOf, routeNotFound, routeRefusal } from './route-refusal.ts'
 import { DEFAULT_SERVER_OPTIONS, type ServerLog, type ServerOptions } from './server-options.ts'
-
-const PROBE_ROUTES: readonly string[] = ['/healthz', '/readyz']
 
 export interface ServerArguments {
   readonly models: ModelDirectory
@@ -72,9 +70,6 @@ const BIND_FAILURES: Readonly<Record<string, string>> = {
   EACCES: 'this user may not use that port',
   ENOTFOUND: 'no such host name',
 }
-/** Loading a model takes seconds; a probe more often learns nothing. */
-const NOT_READY_RETRY_AFTER_S = 5
-const HEALTH_PATHS = ['/healthz', '/readyz']
 const CLIENT_REQUEST_ID = /^[\w.:-]{1,64}$/
 
 export function createServer(args: ServerArguments): InferenceServer {
@@ -221,14 +216,7 @@ class HttpServer implements InferenceServer {
         handler: (request, reply) => answered(reply, handleRoute(routeFor([first, ...others], request), request, reply, context)),
       })
     }
-    this.app.get('/healthz', (_request, reply) => sendJson(reply, JSON.stringify({ status: 'ok' })))
-    this.app.get('/readyz', async (_request, reply) => {
-      const readiness = await checkReadiness({ ...args, probeTimeoutMs: options.probeTimeoutMs, draining: this.draining })
-      const isReady = readiness.status === 'ready'
-      if (!isReady) void reply.header('retry-after', String(NOT_READY_RETRY_AFTER_S))
-      sendJson(reply, JSON.stringify(readiness), isReady ? 200 : 503)
-      return reply
-    })
+    addProbeRoutes(this.app, { ...args, probeTimeoutMs: options.probeTimeoutMs, isDraining: () => this.draining })
   }
 
   private async enter(request: FastifyRequest, reply: FastifyReply): Promise<void> {
@@ -240,7 +228,7 @@ class HttpServer implements InferenceServer {
     this.logWhenDone(request, reply)
     const refusal = checkDoor(request.raw, options)
     if (refusal !== null) throw refusal
-    if (HEALTH_PATHS.includes(request.url)) return
+    if (PROBE_PATHS.includes(request.url)) return
     if (this.draining) throw new InferdError('shutting_down', 'the server is shutting down')
     scope.startDeadline(args.clock, options.requestTimeoutMs)
     scope.cutAfterAbort(reply.raw, args.clock, options.cutAfterAbortMs)
@@ -256,7 +244,7 @@ class HttpServer implements InferenceServer {
     reply.raw.once('close', () => {
       const route = request.routeOptions?.url ?? 'unknown'
       // Probes come every few seconds and would bury what matters.
-      if (reply.raw.statusCode === 200 && PROBE_ROUTES.includes(route)) return
+      if (reply.raw.statusCode === 200 && PROBE_PATHS.includes(route)) return
       const durationMs = Math.round(clock.nowMs() - startMs)
       log.info(
         { requestId: request.id, method: request.method, route, status: reply.raw.statusCode, durationMs, complete: isComplete(reply.raw) },

@@ -27,7 +27,7 @@ export interface PortServer {
   /** What listens. */
   readonly listener: Server
   /** Idle connections are closed, sessions take no new streams. */
-  drain(): void
+  readonly drain: () => void
 }
 
 export function createPortServer(args: PortServerArguments): PortServer {

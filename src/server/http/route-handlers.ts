@@ -11,7 +11,6 @@ import type { CountCall, DecodeContext, EmbedCall, GenerateCall, Incoming, ListM
 import type { ServerServices } from '#server/services'
 import type { ScopeRefusal } from './door-request.ts'
 import type { MemoryBudget } from './memory-budget.ts'
-import { JSON_MEDIA_TYPE } from './error-reply.ts'
 import type { FamilyRoute } from './family-table.ts'
 import { generateStream, generateWhole } from './generate-exchange.ts'
 import { startInBackground } from './background-exchange.ts'
@@ -79,11 +78,6 @@ async function answer(route: ProtocolRoute, exchange: Exchange): Promise<void> {
     default:
       return unreachable(route)
   }
-}
-
-/** In JSON, for routes that belong to no family. */
-export function sendJson(reply: FastifyReply, body: string, status = 200): void {
-  void reply.code(status).type(JSON_MEDIA_TYPE).send(body)
 }
 
 function sendReply(reply: FastifyReply, { status, headers, body }: WireReply): void {

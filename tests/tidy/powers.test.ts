@@ -10,7 +10,9 @@ interface Power {
 
 const POWERS: readonly Power[] = [
   { name: 'the environment', pattern: /process\.env\b/, owners: /^src\/config\// },
-  { name: 'node:http', pattern: /from 'node:(http|https|http2|net)'|from 'fastify'/, owners: /^src\/server\/http\// },
+  // egress judges addresses with node:net; it opens no socket.
+  { name: 'node:http', pattern: /from 'node:(http|https|http2|net)'|from 'fastify'/, owners: /^src\/(server\/http\/|upstreams\/egress\.ts)/ },
+  { name: 'connections to other servers', pattern: /from 'undici'/, owners: /^src\/upstreams\/upstream-client\.ts/ },
   { name: 'the native addon', pattern: /\.node['"`]|createRequire/, owners: /^src\/engine\/kernels\/native\// },
   {
     name: 'the clock',

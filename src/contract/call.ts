@@ -83,7 +83,8 @@ export type Picodollars = bigint
 export interface TruncationReport {
   readonly strategy: TruncationStrategy
   readonly numDroppedMessages: number
-  readonly promptTokensBefore: number
+  /** null = more than the context; not counted to its end. */
+  readonly promptTokensBefore: number | null
   readonly promptTokensAfter: number
 }
 

@@ -8,34 +8,35 @@ export interface FitArguments {
   readonly strategy: TruncationStrategy
   /** Most tokens of the prompt. */
   readonly maxPromptTokens: number
-  /** Of the prompt that these messages make; fewer turns never count more. */
-  readonly countTokens: (messages: readonly ChatMessage[]) => Promise<number>
+  /** Of the prompt that these messages make; fewer turns never count more. null = more than the context, certainly more than may be. */
+  readonly countTokens: (messages: readonly ChatMessage[]) => Promise<number | null>
 }
 
 export interface FittedMessages {
   readonly messages: readonly ChatMessage[]
   readonly numDroppedMessages: number
-  readonly promptTokensBefore: number
-  /** Above `maxPromptTokens` when even what must stay does not fit. */
-  readonly promptTokensAfter: number
+  readonly promptTokensBefore: number | null
+  /** null or above `maxPromptTokens` when even what must stay does not fit. */
+  readonly promptTokensAfter: number | null
 }
 
 /** At most 2 + log2(turns) counts. */
 export async function fitMessages({ messages, strategy, maxPromptTokens, countTokens }: FitArguments): Promise<FittedMessages> {
   const promptTokensBefore = await countTokens(messages)
   const order = dropOrder(messages, strategy)
-  if (promptTokensBefore <= maxPromptTokens || order.length === 0) {
+  const fits = (numTokens: number | null): boolean => numTokens !== null && numTokens <= maxPromptTokens
+  if (fits(promptTokensBefore) || order.length === 0) {
     return { messages, numDroppedMessages: 0, promptTokensBefore, promptTokensAfter: promptTokensBefore }
   }
   const without = (numTurns: number): readonly ChatMessage[] => withoutTurns(messages, order.slice(0, numTurns))
   let numTurns = order.length
   let promptTokensAfter = await countTokens(without(numTurns))
-  let tooFew = promptTokensAfter <= maxPromptTokens ? 0 : numTurns - 1
+  let tooFew = fits(promptTokensAfter) ? 0 : numTurns - 1
   while (numTurns - tooFew > 1) {
     const middle = Math.floor((tooFew + numTurns) / 2)
     const numTokens = await countTokens(without(middle))
-    if (numTokens > maxPromptTokens) tooFew = middle
-    else [numTurns, promptTokensAfter] = [middle, numTokens]
+    if (fits(numTokens)) [numTurns, promptTokensAfter] = [middle, numTokens]
+    else tooFew = middle
   }
   const fitted = without(numTurns)
   return { messages: fitted, numDroppedMessages: messages.length - fitted.length, promptTokensBefore, promptTokensAfter }

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { DEFAULT_CALL_OPTIONS, newCallReport, type OnlineCall, type TruncationStrategy } from '#contract/call'
 import { type ChatMessage, type GenerateEvent, type GenerateRequest, NO_USAGE, PLAIN_OUTPUT } from '#contract/generate'
+import { InferdError } from '#contract/errors'
 import { LOCAL_PRINCIPAL } from '#contract/principal'
 import { fitMessages } from './fit-messages.ts'
 import { truncationStage } from './truncation-stage.ts'
@@ -105,7 +106,7 @@ describe('fitting', () => {
       maxPromptTokens,
       countTokens: async (candidate) => {
         onCount()
-        return count(candidate)
+        return count(candidate) > 2 * maxPromptTokens ? null : count(candidate)
       },
     })
 
@@ -116,11 +117,11 @@ describe('fitting', () => {
         const fitted = await fit(messages, strategy, maxPromptTokens, () => void numCounts++)
         const order = dropOrder(messages, strategy)
         expect(numCounts).toBeLessThanOrEqual(2 + Math.ceil(Math.log2(Math.max(1, order.length))))
-        expect(fitted.promptTokensBefore).toBe(count(messages))
-        expect(fitted.promptTokensAfter).toBe(count(fitted.messages))
+        expect([count(messages), null]).toContain(fitted.promptTokensBefore)
+        expect([count(fitted.messages), null]).toContain(fitted.promptTokensAfter)
         expect(fitted.numDroppedMessages).toBe(messages.length - fitted.messages.length)
         const least = withoutTurns(messages, order)
-        if (fitted.promptTokensAfter > maxPromptTokens) expect(fitted.messages).toEqual(least)
+        if (fitted.promptTokensAfter === null || fitted.promptTokensAfter > maxPromptTokens) expect(fitted.messages).toEqual(least)
         const systems = (all: readonly ChatMessage[]): unknown[] => all.filter(({ role }) => role === 'system')
         expect(systems(fitted.messages)).toEqual(systems(messages))
         const lastUser = messages.findLastIndex(({ role }) => role === 'user')
@@ -264,6 +265,29 @@ describe('the stage', () => {
   ] as const)('room for the answer: %s', async (_name, change, contextLength, numMessages) => {
     expect(await run(callOf('oldest-turns', change), contextLength)).toHaveLength(numMessages)
     expect((await run(callOf('oldest-turns', change), contextLength - 1))?.length).toBeLessThan(numMessages)
+  })
+
+  test('a prompt that the model does not count to its end is cut all the same; another fault of counting is that of the call', async () => {
+    const failing = (code: 'context_length_exceeded' | 'replica_lost', limit: number): ReturnType<typeof truncationStage> =>
+      truncationStage({
+        countTokens: async (_call, { input }) => {
+          const numTokens = input.kind === 'messages' ? count(input.messages) : 0
+          if (numTokens > limit) throw new InferdError(code, 'no')
+          return numTokens
+        },
+        contextLengthOf: () => 24,
+      })
+    const call = callOf('oldest-turns', { maxTokens: 4 })
+    const { signal } = new AbortController()
+    const next = async function* (): AsyncGenerator<GenerateEvent> {
+      yield end
+    }
+    expect(await Array.fromAsync(failing('context_length_exceeded', 24)(next)(call, signal))).toEqual([end])
+    expect(call.report.truncation).toMatchObject({ promptTokensBefore: null, promptTokensAfter: 18 })
+    await expect(Array.fromAsync(failing('replica_lost', 24)(next)(callOf('oldest-turns'), signal))).rejects.toMatchObject({ code: 'replica_lost' })
+    const hopeless = callOf('oldest-turns')
+    expect(await Array.fromAsync(failing('context_length_exceeded', 2)(next)(hopeless, signal))).toEqual([end])
+    expect(hopeless.report.truncation).toBe(null)
   })
 
   test('what must stay goes to the model even when it is too long: the refusal is the model’s own', async () => {

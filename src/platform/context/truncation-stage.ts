@@ -3,6 +3,7 @@
  * report. Everybody else keeps the model's own refusal, which names both numbers.
  */
 import type { OnlineCall } from '#contract/call'
+import { InferdError } from '#contract/errors'
 import type { ChatMessage, CountRequest, GenerateEvent, GenerateRequest } from '#contract/generate'
 import type { CallHandler, Stage } from '#platform/online/stage'
 import { fitMessages } from './fit-messages.ts'
@@ -44,12 +45,23 @@ async function* generateFitted({ call, signal, next, ports, contextLength, messa
     messages,
     strategy: options.truncation,
     maxPromptTokens: contextLength - answerTokens(request, contextLength),
-    countTokens: (candidate) => ports.countTokens(call, { input: { ...input, kind: 'messages', messages: candidate }, output }, signal),
+    countTokens: (candidate) => countOrNull(ports.countTokens(call, { input: { ...input, kind: 'messages', messages: candidate }, output }, signal)),
   })
   if (fitted.numDroppedMessages === 0) return yield* next(call, signal)
-  const { messages: kept, ...numbers } = fitted
-  report.truncation = { strategy: options.truncation, ...numbers }
+  const { messages: kept, numDroppedMessages, promptTokensBefore, promptTokensAfter } = fitted
+  // Without a count the model refuses what is left, in its own words.
+  if (promptTokensAfter !== null) report.truncation = { strategy: options.truncation, numDroppedMessages, promptTokensBefore, promptTokensAfter }
   yield* next({ ...call, request: { ...request, input: { ...input, kind: 'messages', messages: kept } } }, signal)
+}
+
+/** A model does not count on when it is certain that the prompt is too long: then null. */
+async function countOrNull(counting: Promise<number>): Promise<number | null> {
+  try {
+    return await counting
+  } catch (error) {
+    if (error instanceof InferdError && error.code === 'context_length_exceeded') return null
+    throw error
+  }
 }
 
 /** How much room the answer needs. */

@@ -7,7 +7,8 @@ export interface WireReport {
   readonly truncation?: {
     readonly strategy: string
     readonly dropped_messages: number
-    readonly prompt_tokens_before: number
+    /** null = more than the context. */
+    readonly prompt_tokens_before: number | null
     readonly prompt_tokens_after: number
   }
   readonly guardrail?: {

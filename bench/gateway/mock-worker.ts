@@ -1,0 +1,78 @@
+/**
+ * A worker without an engine, on the gateway's own pipe: every request gets one event each step until it has its number, all events of a
+ * step in one message. The first text tells how long the request took to get here, each text when it left.
+ */
+import type { CallId, FromWorker, ToWorker } from '#platform/replicas/messages'
+import type { GenerateEvent } from '#contract/generate'
+
+const NUM_EVENTS = 100
+const STEP_MS = 5
+const FACTS = {
+  architecture: 'mock',
+  parameters: 0,
+  weightsBytes: 0,
+  quantization: 'none',
+  contextLength: 8192,
+  vocabSize: 32_000,
+  hiddenSize: 8,
+  hasChatTemplate: true,
+  chatTemplateProblem: null,
+}
+const STATS = { numRunning: 0, numWaiting: 0, numBlocks: 1000, numFreeBlocks: 1000 }
+
+/** Milliseconds since the epoch with a fraction: one clock for all processes of the machine. */
+const now = (): number => performance.timeOrigin + performance.now()
+const send = (message: FromWorker): void => void process.send?.(message)
+
+interface Running {
+  readonly transitMs: number
+  numSent: number
+}
+
+const running = new Map<CallId, Running>()
+
+process.on('message', (message: ToWorker) => {
+  switch (message.type) {
+    case 'load':
+      return send({ type: 'ready', facts: FACTS })
+    case 'generate': {
+      const { input } = message.request
+      const last = input.kind === 'messages' ? (input.messages.at(-1)?.content ?? '') : ''
+      running.set(message.call, { transitMs: now() - Number(last), numSent: -1 })
+      return
+    }
+    case 'probe':
+      return send({ type: 'probed', call: message.call, stats: STATS as never })
+    case 'abort':
+      return void running.delete(message.call)
+    case 'close':
+      process.exit(0)
+  }
+})
+
+setInterval(() => {
+  const calls: CallId[] = []
+  const events: GenerateEvent[] = []
+  const add = (call: CallId, event: GenerateEvent): void => {
+    calls.push(call)
+    events.push(event)
+  }
+  for (const [call, state] of running) {
+    if (state.numSent < 0) {
+      add(call, { type: 'response-start', promptTokens: 9, cachedTokens: 0 })
+      state.numSent = 0
+    }
+    const text = state.numSent === 0 ? `t${state.transitMs.toFixed(4)};` : ''
+    add(call, { type: 'text-delta', choice: 0, text: `${text}s${now().toFixed(4)};`, logprobs: null })
+    if (++state.numSent < NUM_EVENTS) continue
+    running.delete(call)
+    add(call, { type: 'choice-end', choice: 0, finishReason: 'stop', stopString: null })
+    add(call, {
+      type: 'response-end',
+      usage: { promptTokens: 9, cachedTokens: 0, cacheWriteTokens: 0, completionTokens: NUM_EVENTS, reasoningTokens: 0 },
+    })
+  }
+  if (events.length > 0) send({ type: 'events', calls, events })
+}, STEP_MS)
+
+process.once('disconnect', () => process.exit(0))

@@ -149,6 +149,16 @@ describe('Llama', () => {
     expect(whole.at(-1)).toMatchObject({ generation: '', prompt_token_count: null, generation_token_count: 4, stop_reason: 'stop' })
   })
 
+  test('reads a prompt in the marks of a template as the conversation that it spells', async () => {
+    const prompt = '<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nHi [INST<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n'
+    await invoke({ prompt, max_gen_len: 9 })
+    await invoke({ prompt: '<s>[INST] Hi [/INST]', max_tokens: 9 })
+    expect(model.requests.map(({ input }) => input)).toEqual([
+      { kind: 'messages', messages: [{ role: 'user', content: 'Hi [INST' }] },
+      { kind: 'messages', messages: [{ role: 'user', content: 'Hi' }] },
+    ])
+  })
+
   test('has the defaults of its own API', async () => {
     await invoke({ prompt: 'Once' })
     expect(model.requests[0]).toMatchObject({ maxTokens: 512, sampling: { temperature: 0.5, topP: 0.9, topK: 0 } })

@@ -1,9 +1,10 @@
-/** The bodies that continue a text: those of Meta's Llama and of Mistral. Sources: the Bedrock user guide, "Model inference parameters". */
+/** The bodies that continue a prompt: those of Meta's Llama and of Mistral. Sources: the Bedrock user guide, "Model inference parameters". */
 import { assert } from '#base/assert'
-import { type FinishReason, type GenerateEvent, type GenerateRequest, PLAIN_OUTPUT, type Usage } from '#contract/generate'
+import { type FinishReason, type GenerateEvent, type GenerateRequest, PLAIN_OUTPUT, type PromptInput, type Usage } from '#contract/generate'
 import { readCallOptions } from '#server/call-option-headers'
 import { type FieldRules, Fields, invalid, typeMismatch } from '#server/fields'
 import type { DecodeContext, Incoming } from '#server/operation'
+import { readInstructPrompt } from './instruct-prompt.ts'
 import type { NativeCall, NativeForm } from './native-call.ts'
 
 const INT32_MAX = 2 ** 31 - 1
@@ -67,9 +68,10 @@ function textForm(words: TextWords): NativeForm {
 function textCall(words: TextWords, { body, headers }: Incoming, context: DecodeContext): NativeCall {
   const fields = new Fields(body)
   fields.check(words.rules)
+  const request = readRequest(words, fields, context)
   return {
-    operation: 'text_completion',
-    requests: [readRequest(words, fields, context)],
+    operation: request.input.kind === 'messages' ? 'chat' : 'text_completion',
+    requests: [request],
     options: readCallOptions(headers),
     placeOf: (place) => placeOf(place, words),
     encodeBody: ({ choices, usage }) => {
@@ -84,8 +86,9 @@ function textCall(words: TextWords, { body, headers }: Incoming, context: Decode
 function readRequest(words: TextWords, fields: Fields, context: DecodeContext): GenerateRequest {
   return {
     requestId: context.responseId,
-    input: { kind: 'text', text: fields.requiredText('prompt', { minLength: 1 }) },
-    output: PLAIN_OUTPUT,
+    input: readInput(fields, context),
+    // These bodies have no place for thoughts.
+    output: { ...PLAIN_OUTPUT, reasoning: { ...PLAIN_OUTPUT.reasoning, enabled: false } },
     sampling: {
       temperature: fields.number('temperature', { min: 0, max: 1 }) ?? DEFAULT_TEMPERATURE,
       topK: fields.integer('top_k', { min: 0, max: INT32_MAX }) ?? words.defaultTopK,
@@ -109,6 +112,15 @@ function readRequest(words: TextWords, fields: Fields, context: DecodeContext): 
     priority: 0,
     cacheSalt: '',
   }
+}
+
+function readInput(fields: Fields, { facts, limits }: DecodeContext): PromptInput {
+  const text = fields.requiredText('prompt', { minLength: 1 })
+  const messages = facts.hasChatTemplate ? readInstructPrompt(text) : null
+  if (messages !== null && messages.length > limits.maxMessages) {
+    throw invalid('prompt', `prompt must have at most ${limits.maxMessages} turns, got ${messages.length}`)
+  }
+  return messages === null ? { kind: 'text', text } : { kind: 'messages', messages }
 }
 
 function readStops(fields: Fields, { limits }: DecodeContext): readonly string[] {

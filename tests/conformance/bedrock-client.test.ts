@@ -9,8 +9,8 @@ import {
 } from '@aws-sdk/client-bedrock-runtime'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { ChatMessage } from '#contract/generate'
-import { doActs, type FakeModel, sayWords } from './fake-model.ts'
+import { type ChatMessage, NO_USAGE } from '#contract/generate'
+import { doActs, type FakeModel, play, sayWords } from './fake-model.ts'
 import { startTestServer, type TestServer } from './test-server.ts'
 
 const TEXT = 'Hello wörld 🦊'
@@ -87,6 +87,27 @@ describe('Converse', () => {
       sampling: { temperature: 0.25, topP: 0.5, topK: 7, seed: 42, minP: 0.1 },
       output: { reasoning: { enabled: true, budgetTokens: 2, effort: null } },
     })
+  })
+
+  test.each([
+    ['stop', null, 'end_turn'],
+    ['stop', 'END', 'stop_sequence'],
+    ['length', null, 'max_tokens'],
+    ['content-filter', null, 'guardrail_intervened'],
+    ['degenerate', null, 'malformed_model_output'],
+  ] as const)('says of %s with the stop string %j: %s', async (finishReason, stopString, stopReason) => {
+    model.script = play([
+      { type: 'response-start', promptTokens: 7, cachedTokens: 0 },
+      { type: 'text-delta', choice: 0, text: 'x', logprobs: null },
+      { type: 'choice-end', choice: 0, finishReason, stopString },
+      { type: 'response-end', usage: NO_USAGE },
+    ])
+    const additionalModelResponseFieldPaths = ['/stop_sequence']
+    const whole = await client.send(new ConverseCommand({ ...ASK, additionalModelResponseFieldPaths }))
+    const events = await streamOf({ additionalModelResponseFieldPaths })
+    const ending = { stopReason, additionalModelResponseFields: { stop_sequence: stopString } }
+    expect(whole).toMatchObject(ending)
+    expect(events.at(-2)!.messageStop).toEqual(ending)
   })
 
   test('ends with max_tokens when it was cut', async () => {

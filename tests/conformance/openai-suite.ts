@@ -21,6 +21,7 @@ export function runOpenAiSuite(suite: OpenAiSuiteArguments): void {
   runModelTests(suite)
   runChatTests(suite)
   runCompletionTests(suite)
+  runResponseTests(suite)
   runRefusalTests(suite)
   if (suite.hasEmbeddings ?? true) runEmbeddingTests(suite)
 }
@@ -151,6 +152,28 @@ function runCompletionTests({ baseUrl, model }: OpenAiSuiteArguments): void {
       numTokens,
       numTokens,
     ])
+  })
+}
+
+function runResponseTests({ baseUrl, model }: OpenAiSuiteArguments): void {
+  const request = { model, input: 'What is the capital of France?', temperature: 0, max_output_tokens: 32, store: false }
+
+  test('a response says the same whole, as a stream and as chat', async () => {
+    const client = openAiClient(baseUrl())
+    const whole = await client.responses.create(request)
+    const streamed = await client.responses.stream(request).finalResponse()
+    const messages = [{ role: 'user' as const, content: request.input }]
+    const chat = await client.chat.completions.create({ model, messages, temperature: 0, max_completion_tokens: 32 })
+    expect(whole.output_text).not.toBe('')
+    expect([streamed.output_text, chat.choices[0]?.message.content]).toEqual([whole.output_text, whole.output_text])
+    expect(streamed.usage?.output_tokens).toBe(whole.usage?.output_tokens)
+    expect(whole.usage?.input_tokens).toBe(chat.usage?.prompt_tokens)
+  })
+
+  test('the input tokens of a response are counted without it', async () => {
+    const client = openAiClient(baseUrl())
+    const { usage } = await client.responses.create(request)
+    expect((await client.responses.inputTokens.count({ model, input: request.input })).input_tokens).toBe(usage?.input_tokens)
   })
 }
 

@@ -85,6 +85,15 @@ test('a chain is the conversation that it was', async () => {
   expect([second.output_text, second.usage?.input_tokens]).toEqual([chat.choices[0]?.message.content, chat.usage?.prompt_tokens])
 })
 
+test('tokens are counted before they are asked for, those of a chain too', async () => {
+  const first = await client.responses.create({ model: MODEL, input: CAPITAL, instructions: 'Be brief.', temperature: 0 })
+  const counted = await client.responses.inputTokens.count({ model: MODEL, input: CAPITAL, instructions: 'Be brief.' })
+  expect(counted).toEqual({ object: 'response.input_tokens', input_tokens: first.usage?.input_tokens })
+  const next = { model: MODEL, input: 'And of Italy?', previous_response_id: first.id }
+  const { usage } = await client.responses.create({ ...next, temperature: 0 })
+  expect((await client.responses.inputTokens.count(next)).input_tokens).toBe(usage?.input_tokens)
+})
+
 test('a schema is enforced and a function is called', async () => {
   const schema = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'], additionalProperties: false }
   const formatted = await client.responses.create({

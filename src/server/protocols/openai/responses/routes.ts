@@ -32,6 +32,21 @@ export const responseRoutes: readonly ProtocolRoute[] = [
       }
     },
   },
+  {
+    kind: 'count',
+    method: 'POST',
+    path: '/v1/responses/input_tokens',
+    idPrefix: 'resp_',
+    modelOf: ({ body }) => readModelName(body),
+    decode: async (incoming, context) => {
+      const { request, words } = await decodeResponsesRequest(incoming, context)
+      return {
+        request,
+        placeOf: (place) => callerPlace(place, words),
+        encodeResponse: (numTokens) => jsonReply({ object: 'response.input_tokens', input_tokens: numTokens }),
+      }
+    },
+  },
   { kind: 'service', method: 'GET', path: '/v1/responses/:response_id', handle: getResponse },
   { kind: 'service', method: 'DELETE', path: '/v1/responses/:response_id', handle: deleteResponse },
   { kind: 'service', method: 'POST', path: '/v1/responses/:response_id/cancel', bodyKind: 'none', handle: cancelResponse },

@@ -1,3 +1,5 @@
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 
 // Tests run the TypeScript sources directly: the `inferd-source` condition maps `#room/file` to src/.
@@ -6,6 +8,8 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['inferd-source', 'node'] } },
   test: {
     include: ['src/**/*.test.ts', 'tests/**/*.test.ts'],
+    // Whatever a test starts keeps its things there, never in the home of the user.
+    env: { INFERD_DATA_DIR: join(tmpdir(), `inferd-tests-${process.pid}`) },
     pool: 'forks',
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -75,7 +75,12 @@ function addServe(program: Command, signal: AbortSignal, version: string): void 
   addSettings(addSettings(addSettings(command, SERVER_SETTINGS), DATA_SETTINGS), ENGINE_SETTINGS).action(
     (flags: Flags & { readonly model: readonly string[] }) => {
       const { model, ...settings } = flags
-      return serve(model, { server: readConfig(SERVER_SETTINGS, settings), engine: readConfig(ENGINE_SETTINGS, settings) }, signal, version)
+      const config = {
+        server: readConfig(SERVER_SETTINGS, settings),
+        data: readConfig(DATA_SETTINGS, settings),
+        engine: readConfig(ENGINE_SETTINGS, settings),
+      }
+      return serve(model, config, signal, version)
     },
   )
 }

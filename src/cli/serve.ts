@@ -2,16 +2,23 @@
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '#base/clock'
-import type { EngineConfig, ServerConfig } from '#config/schema'
+import { randomSeed, SeededRandom } from '#base/random'
+import { EMPTY_PLATFORM_FILE, type PlatformFile, readPlatformFile } from '#config/platform-file'
+import type { ModelEntry } from '#config/platform-file/models'
+import type { DataConfig, EngineConfig, ServerConfig } from '#config/schema'
 import { InferdError } from '#contract/errors'
 import { ModelRegistry } from '#platform/registry/model-registry'
-import type { ReplicaState } from '#platform/replicas/replica'
+import type { ReplicaOptions, ReplicaState } from '#platform/replicas/replica'
 import { spawnWorker } from '#platform/replicas/worker-process'
+import { openStore } from '#platform/store/open-store'
 import { createServer } from '#server/http/listener'
 import { DEFAULT_SERVER_OPTIONS } from '#server/http/server-options'
 import { createLog, type Log } from '#telemetry/log'
+import { openAccess } from './access.ts'
+import { openDataDir, storeFileOf } from './data-dir.ts'
 import { engineOptions } from './engine-options.ts'
 import { parseModelArguments, type ModelArgument } from './model-argument.ts'
+import { openPlatform } from './open-platform.ts'
 import { ProgressBar } from './progress-bar.ts'
 
 /** Served when no model is named. */
@@ -23,17 +30,15 @@ const SHIPPED_MODEL: ModelArgument = {
 interface ServeConfig {
   readonly engine: EngineConfig
   readonly server: ServerConfig
+  readonly data: DataConfig
 }
 
 /** Resolves when the server has drained after `signal`. Throws InferdError when it cannot start. */
-export async function serve(models: readonly string[], config: ServeConfig, signal: AbortSignal): Promise<void> {
-  const { host, drainS, logLevel } = config.server
-  checkLoopback(host)
-  const modelArguments = models.length === 0 ? [SHIPPED_MODEL] : parseModelArguments(models)
+export async function serve(named: readonly string[], config: ServeConfig, signal: AbortSignal, version: string): Promise<void> {
+  const { host, auth, awsRegion, drainS, logLevel } = config.server
+  const file = config.server.config === '' ? EMPTY_PLATFORM_FILE : readPlatformFile(config.server.config)
   const log = createLog(logLevel)
   const registry = new ModelRegistry()
-  const server = createServer({ models: registry, options: serverOptions(config.server), log, clock: systemClock })
-  const { port } = await server.listen()
   const allFailed = new AbortController()
   let hasServed = false
   const onReady = (): void => {
@@ -43,25 +48,68 @@ export async function serve(models: readonly string[], config: ServeConfig, sign
   const onFailed = (): void => {
     if (!hasServed && everyModelFailed(registry)) allFailed.abort()
   }
-  for (const model of modelArguments) startModel({ registry, model, config, log, onReady, onFailed })
+  const models = modelsOf(named, file, config.server.replicas)
+  const dataDir = openDataDir(config.data.dataDir)
+  // Closed in the opposite order, also when a later one cannot be opened.
+  await using opened = new AsyncDisposableStack()
+  const store = opened.adopt(await openStore({ file: storeFileOf(dataDir) }), (parts) => parts.close())
+  const region = awsRegion === 'any' ? null : awsRegion
+  const access = opened.adopt(await openAccess({ mode: auth, host, region, store, dataDir, clock: systemClock, log }), (parts) => parts.close())
+  const platform = await openPlatform({
+    store,
+    dataDir,
+    file,
+    models: registry,
+    maxSequences: config.engine.maxSequences,
+    requestTimeoutMs: config.server.requestTimeoutS * 1000,
+    responseRetentionDays: config.server.responseRetentionDays,
+    version,
+    clock: systemClock,
+    random: new SeededRandom(randomSeed()),
+    log,
+  })
+  opened.defer(() => platform.close())
+  opened.defer(() => registry.stop())
+  const { online, services } = platform
+  const { authenticate, onScopeRefusal } = access
+  const server = createServer({
+    models: registry,
+    online,
+    services,
+    options: serverOptions(config.server, version),
+    log,
+    clock: systemClock,
+    onScopeRefusal,
+    ...(authenticate === null ? {} : { authenticate }),
+  })
+  const { port } = await server.listen()
+  for (const model of models) startModel({ registry, model, config, log, onReady, onFailed })
   announce(host, port, registry)
   await aborted(AbortSignal.any([signal, allFailed.signal]))
   log.info({ drainS }, 'draining')
   await server.close({ graceMs: drainS * 1000 })
-  await registry.stop()
+  await opened.disposeAsync()
   log.info({}, 'stopped')
   if (allFailed.signal.aborted) throw new InferdError('unsupported_model', 'no model could be loaded; the reasons are above')
 }
 
-function everyModelFailed(registry: ModelRegistry): boolean {
-  return registry.list().every((model) => model.state.kind === 'failed')
+/** Of the command line, then of the file; the shipped one when neither names any. */
+function modelsOf(named: readonly string[], file: PlatformFile, replicas: number): readonly ModelEntry[] {
+  const models = [...parseModelArguments(named).map((model) => ({ ...model, replicas })), ...file.models]
+  return models.length === 0 ? [{ ...SHIPPED_MODEL, replicas }] : models
 }
 
-function serverOptions(config: ServerConfig): typeof DEFAULT_SERVER_OPTIONS {
+function everyModelFailed(registry: ModelRegistry): boolean {
+  const states = registry.list().map(({ state }) => state.kind)
+  return states.length > 0 && states.every((kind) => kind === 'failed')
+}
+
+function serverOptions(config: ServerConfig, version: string): typeof DEFAULT_SERVER_OPTIONS {
   return {
     ...DEFAULT_SERVER_OPTIONS,
     host: config.host,
     port: config.port,
+    version,
     bodyLimitBytes: config.bodyLimitMib * 2 ** 20,
     requestTimeoutMs: config.requestTimeoutS * 1000,
     maxConnections: config.maxConnections,
@@ -70,7 +118,7 @@ function serverOptions(config: ServerConfig): typeof DEFAULT_SERVER_OPTIONS {
 
 interface ModelStart {
   readonly registry: ModelRegistry
-  readonly model: ModelArgument
+  readonly model: ModelEntry
   readonly config: ServeConfig
   readonly log: Log
   readonly onReady: () => void
@@ -79,7 +127,7 @@ interface ModelStart {
 
 function startModel({ registry, model, config, log, onReady, onFailed }: ModelStart): void {
   const bar = new ProgressBar(`loading ${model.name}`)
-  registry.add(model.name, {
+  const options: ReplicaOptions = {
     engine: engineOptions(model.path, config.engine),
     hangTimeoutMs: config.server.hangS * 1000,
     spawn: spawnWorker,
@@ -89,7 +137,11 @@ function startModel({ registry, model, config, log, onReady, onFailed }: ModelSt
       if (state.kind === 'ready') onReady()
       if (state.kind === 'failed') onFailed()
     },
-  })
+  }
+  registry.addReplicas(
+    model.name,
+    Array.from({ length: model.replicas }, () => options),
+  )
 }
 
 function report(model: ModelArgument, state: ReplicaState, bar: ProgressBar, log: Log): void {
@@ -103,13 +155,6 @@ function report(model: ModelArgument, state: ReplicaState, bar: ProgressBar, log
   if (state.kind === 'waiting') log.warn({ ...fields, reason: state.reason, retryAfterMs: state.retryAfterMs }, 'model worker ended; it starts again')
   if (state.kind === 'failed')
     log.error({ ...fields, path: path.basename(model.path), code: state.error.code, reason: state.error.message }, 'model failed')
-}
-
-/** Without keys, only this machine may ask. */
-function checkLoopback(host: string): void {
-  if (host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)) return
-  const reason = 'only loopback addresses are accepted, because there are no keys yet; put a proxy with credentials in front'
-  throw new InferdError('invalid_parameter', `--host ${host}: ${reason}`, { param: '--host' })
 }
 
 function announce(host: string, port: number, registry: ModelRegistry): void {

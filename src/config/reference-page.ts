@@ -1,5 +1,5 @@
 /** Writes docs/reference/configuration.md from the schema; the tidy test holds the file against it. */
-import { ENGINE_SETTINGS, SERVER_SETTINGS, environmentName, flagName, type SettingTable } from './schema.ts'
+import { DATA_SETTINGS, ENGINE_SETTINGS, SERVER_SETTINGS, environmentName, flagName, type SettingTable } from './schema.ts'
 
 function table(settings: SettingTable): string {
   const rows = Object.entries(settings).map(
@@ -21,5 +21,9 @@ ${table(ENGINE_SETTINGS)}
 ## Server (\`inferd serve\`)
 
 ${table(SERVER_SETTINGS)}
+
+## Data (\`inferd serve\`, \`inferd keys\`, \`inferd teams\`, \`inferd audit\`)
+
+${table(DATA_SETTINGS)}
 `
 }

@@ -39,13 +39,35 @@ export const ENGINE_SETTINGS = {
   isa: choice({ default: 'auto', words: ['auto', 'avx512', 'avx2', 'scalar'], doc: 'Instruction set of the native kernels.' }),
 } as const
 
+/** Where things are kept; every command that reads or writes them takes it. */
+export const DATA_SETTINGS = {
+  dataDir: text({
+    default: '~/.inferd',
+    placeholder: 'FOLDER',
+    doc: 'Where keys, the usage ledger, the audit log, kept responses and files live. Made with mode 0700.',
+  }),
+} as const
+
 export const SERVER_SETTINGS = {
   host: text({
     default: '127.0.0.1',
     placeholder: 'ADDRESS',
-    doc: 'Address to listen on. Only loopback addresses are accepted: there are no keys yet.',
+    doc: 'Address to listen on. One that is not loopback needs a key first: `inferd keys create`.',
   }),
+  auth: choice({
+    default: 'auto',
+    words: ['auto', 'required', 'off'],
+    doc: 'Who needs a key. auto: everybody once a key was made, and always on addresses that are not loopback; off: nobody, on loopback only.',
+  }),
+  awsRegion: text({ default: 'any', placeholder: 'REGION', doc: 'Region to which AWS signatures must be scoped; any: to whichever.' }),
   port: int({ default: 8484, min: 0, max: 65_535, doc: 'Port to listen on; 0 picks a free one.' }),
+  config: text({
+    default: '',
+    placeholder: 'FILE',
+    doc: 'The platform file: models, prices, limits, routes, guardrails and the like, as YAML or JSON; `docs/reference/platform-file.md`. None by default.',
+  }),
+  replicas: int({ default: 1, min: 1, max: 64, doc: 'Worker processes of each model that is named by `--model`.' }),
+  responseRetentionDays: int({ default: 30, min: 1, max: 3650, doc: 'How long kept responses can be read, in days.' }),
   bodyLimitMib: int({ default: 4, min: 1, max: 1024, doc: 'Largest request body, in MiB, after decompression.' }),
   requestTimeoutS: int({ default: 600, min: 1, max: 86_400, doc: 'Longest life of one request, in seconds.' }),
   maxConnections: int({ default: 4096, min: 1, max: 1_000_000, doc: 'Open connections; at the cap the oldest idle one makes room for a new one.' }),
@@ -61,6 +83,7 @@ export const SERVER_SETTINGS = {
 type Values<S extends Readonly<Record<string, Setting<unknown>>>> = { readonly [K in keyof S]: S[K] extends Setting<infer T> ? T : never }
 
 export type EngineConfig = Values<typeof ENGINE_SETTINGS>
+export type DataConfig = Values<typeof DATA_SETTINGS>
 export type ServerConfig = Values<typeof SERVER_SETTINGS>
 export type SettingTable = Readonly<Record<string, Setting<unknown>>>
 

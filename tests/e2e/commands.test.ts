@@ -112,10 +112,8 @@ describe('serve', () => {
     const { port } = holder.address() as { port: number }
     const refusals: readonly (readonly [readonly string[], string])[] = [
       [['--port', String(port)], `cannot listen on 127.0.0.1 port ${port}: the port is in use`],
-      [
-        ['--host', '0.0.0.0'],
-        '--host 0.0.0.0: only loopback addresses are accepted, because there are no keys yet; put a proxy with credentials in front',
-      ],
+      [['--host', '0.0.0.0'], '--host 0.0.0.0: an address that others can reach needs a key first: inferd keys create'],
+      [['--host', '0.0.0.0', '--auth', 'off'], '--host 0.0.0.0: --auth off is for loopback addresses only'],
       [['--port', '65536'], "--port must be a whole number from 0 to 65535, not '65536'"],
       [['--port', '0', '--model', '/nowhere/m.gguf'], '--model: there is no file or folder /nowhere/m.gguf'],
       [['--port', '0', '--model', `a=${MODEL}`, `a=${MODEL}`], "--model: two models have the name 'a'; name them: --model NAME=PATH"],

@@ -21,6 +21,8 @@ export class StoreConnection {
   private readonly waiting = new Map<number, WaitingStatement>()
   private readonly exited: Promise<void>
   private nextId = 1
+  /** From then on the process waits for the thread's end. */
+  private isClosing = false
   private failure: InferdError | null = null
 
   constructor(data: StoreThreadData) {
@@ -57,6 +59,7 @@ export class StoreConnection {
 
   /** What was sent before is still answered. */
   async close(): Promise<void> {
+    this.isClosing = true
     this.thread.postMessage('close')
     this.thread.ref()
     await this.exited
@@ -66,7 +69,7 @@ export class StoreConnection {
     const statement = this.waiting.get(answer.id)
     if (statement === undefined) return
     this.waiting.delete(answer.id)
-    if (this.waiting.size === 0) this.thread.unref()
+    if (this.waiting.size === 0 && !this.isClosing) this.thread.unref()
     if ('rows' in answer) return statement.resolve(answer)
     const code = answer.isConflict ? 'conflict' : 'store_failed'
     statement.reject(new InferdError(code, answer.isConflict ? 'this exists already' : 'the store failed', { cause: answer.error }))

@@ -113,7 +113,7 @@ async function verifySignature(
   const key = found !== null && found.sealedSecret !== null && isUsable(found.record, wallMs) && !signature.hasSessionToken ? found : null
   const secret = secrets.secretOf(signature.accessKeyId, key?.sealedSecret ?? null)
   try {
-    await checkSignature(signature, request, { secret, readBody: request.readBody })
+    await checkSignature(signature, request, { secret, readBody: () => request.readBody() })
   } catch (error) {
     if (key === null && error instanceof InferdError && error.code === 'signature_mismatch') throw invalidCredentials()
     throw error

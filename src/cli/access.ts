@@ -1,0 +1,90 @@
+/** Who may call a server: keys, signatures, the tally of refusals and the audit log put together for `inferd serve`. */
+import type { Clock } from '#base/clock'
+import { InferdError } from '#contract/errors'
+import type { AuditEvent } from '#platform/audit/audit-chain'
+import { AuditLog } from '#platform/audit/audit-log'
+import { RefusalTally } from '#platform/audit/refusal-tally'
+import { FailureLimit } from '#platform/keys/failure-limit'
+import { KeyRing } from '#platform/keys/key-ring'
+import { loadMasterKey } from '#platform/keys/master-key'
+import { SigningSecrets } from '#platform/keys/signing-secrets'
+import type { Store } from '#platform/store/open-store'
+import { createAuthenticator } from '#server/http/authenticate'
+import type { Authenticate, ScopeRefusal } from '#server/http/door-request'
+import type { Log } from '#telemetry/log'
+
+/** auto: keys are required once one was made, and on every address that is not loopback. */
+export type AuthMode = 'auto' | 'required' | 'off'
+
+export interface AccessArguments {
+  readonly mode: AuthMode
+  readonly host: string
+  /** Signatures must be scoped to it; null = to any. */
+  readonly region: string | null
+  readonly store: Pick<Store, 'db'>
+  readonly dataDir: string
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export interface Access {
+  /** null = everybody is the local caller. */
+  readonly authenticate: Authenticate | null
+  readonly onScopeRefusal: (refusal: ScopeRefusal) => void
+  readonly audit: AuditLog
+  /** Writes what is left. To be called before the store is closed. */
+  close(): Promise<void>
+}
+
+/** Throws invalid_parameter when strangers could call without a key. */
+export async function openAccess({ mode, host, region, store, dataDir, clock, log }: AccessArguments): Promise<Access> {
+  const ring = new KeyRing({ store, clock, onWriteFailure: (error) => log.warn({ err: error }, 'times of last use are not written') })
+  const audit = new AuditLog({ store, dataDir, clock, onWriteFailure: (error) => log.error({ err: error }, 'the audit log is not written') })
+  const tally = new RefusalTally(audit, clock)
+  const close = async (): Promise<void> => {
+    await tally.close()
+    await ring.close()
+    await audit.close()
+  }
+  try {
+    await checkBind({ mode, host, hasKeys: () => ring.hasKeys() })
+  } catch (error) {
+    await close()
+    throw error
+  }
+  const parts = {
+    ring,
+    secrets: new SigningSecrets(() => loadMasterKey(dataDir)),
+    failures: new FailureLimit(),
+    onFailure: (event: AuditEvent) => tally.note(event),
+    isRequired: mode === 'required' || !isLoopback(host),
+    region,
+    clock,
+  }
+  return {
+    authenticate: mode === 'off' ? null : createAuthenticator(parts),
+    onScopeRefusal: ({ keyId, ...details }) => tally.note({ event: 'scope.refused', actor: keyId, details }),
+    audit,
+    close,
+  }
+}
+
+interface Bind {
+  readonly mode: AuthMode
+  readonly host: string
+  readonly hasKeys: () => Promise<boolean>
+}
+
+async function checkBind({ mode, host, hasKeys }: Bind): Promise<void> {
+  if (isLoopback(host)) return
+  if (mode === 'off') throw refusal(host, '--auth off is for loopback addresses only')
+  if (!(await hasKeys())) throw refusal(host, 'an address that others can reach needs a key first: inferd keys create')
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
+}
+
+function refusal(host: string, reason: string): InferdError {
+  return new InferdError('invalid_parameter', `--host ${host}: ${reason}`, { param: '--host' })
+}

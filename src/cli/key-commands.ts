@@ -1,0 +1,75 @@
+/** The commands around keys as rows of the command line. */
+import { Command, Option } from 'commander'
+import { readConfig } from '#config/read-config'
+import { DATA_SETTINGS, flagName } from '#config/schema'
+import type { KeyKind } from '#platform/keys/key-record'
+import { createKey, limitKey, limitTeam, listKeys, listTeams, revokeKey, rotateKey, showKey, verifyAudit } from './keys.ts'
+import type { Flags } from './key-terms.ts'
+
+export function addKeyCommands(program: Command): void {
+  const keys = program.command('keys').description('make, list and end the keys of callers')
+  addCreate(keys)
+  withData(keys.command('list').description('all keys, newest first').option('--json', 'as JSON')).action((flags: Flags) =>
+    listKeys(dataDirOf(flags), flags['json'] !== undefined),
+  )
+  withData(keys.command('show').description('one key, without its secret').argument('<id>')).action((id: string, flags: Flags) =>
+    showKey(dataDirOf(flags), id),
+  )
+  withData(keys.command('revoke').description('end a key; running servers know within 5 seconds').argument('<id>')).action(
+    (id: string, flags: Flags) => revokeKey(dataDirOf(flags), id),
+  )
+  withData(
+    keys
+      .command('rotate')
+      .description('a new key with the same terms; the old one lives on for a while')
+      .argument('<id>')
+      .option('--overlap <TIME>', 'how long the old key is good for, as 30m, 24h or 7d (default: 24h)')
+      .option('--json', 'as JSON'),
+  ).action((id: string, flags: Flags) => rotateKey(dataDirOf(flags), id, flags))
+  withData(withLimits(keys.command('limits').description('change what a key may use; without options, show it').argument('<id>'))).action(
+    (id: string, flags: Flags) => limitKey(dataDirOf(flags), id, flags),
+  )
+  const teams = program.command('teams').description('limits over all keys of a team')
+  withData(withLimits(teams.command('limits').description('change what a team may use').argument('<name>'))).action((name: string, flags: Flags) =>
+    limitTeam(dataDirOf(flags), name, flags),
+  )
+  withData(teams.command('list').description('teams that have limits')).action((flags: Flags) => listTeams(dataDirOf(flags)))
+  const audit = program.command('audit').description('the log of changes to keys and of refusals')
+  withData(audit.command('verify').description('check that no line was changed, removed or added')).action((flags: Flags) =>
+    verifyAudit(dataDirOf(flags)),
+  )
+}
+
+function addCreate(keys: Command): void {
+  const command = keys
+    .command('create')
+    .description('make a key; its secret is printed once')
+    .addOption(new Option('--kind <KIND>', 'bearer, or signing for AWS signatures').choices(['bearer', 'signing']).default('bearer'))
+    .option('--name <TEXT>', 'what it is for')
+    .option('--team <NAME>', 'tenant: caches, stored things and shares are kept apart by it (default: default)')
+    .option('--scope <LIST>', 'inference, read, operate, admin; separated by commas (default: inference)')
+    .addOption(new Option('--model <NAME...>', 'models that it may call (default: all)').default([]))
+    .option('--expires-in <TIME>', 'as 12h or 90d (default: never)')
+    .option('--json', 'as JSON')
+  withData(withLimits(command)).action((flags: Flags & { readonly kind: KeyKind; readonly model: readonly string[] }) =>
+    createKey(dataDirOf(flags), flags.kind, flags),
+  )
+}
+
+function withLimits(command: Command): Command {
+  return command
+    .option('--rpm <N>', 'requests a minute, or none')
+    .option('--tpm <N>', 'tokens a minute, or none')
+    .option('--concurrent <N>', 'requests at a time, or none')
+    .option('--budget-usd <AMOUNT>', 'dollars for each period, or none')
+    .option('--budget-period <PERIOD>', 'day, month or total (default: month)')
+}
+
+function withData(command: Command): Command {
+  const { placeholder, doc, defaultText } = DATA_SETTINGS.dataDir
+  return command.option(`${flagName('dataDir')} <${placeholder}>`, `${doc} (default: ${defaultText})`)
+}
+
+function dataDirOf({ dataDir }: Flags): string {
+  return readConfig(DATA_SETTINGS, { dataDir }).dataDir
+}

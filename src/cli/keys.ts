@@ -1,0 +1,180 @@
+/** `inferd keys`, `inferd teams` and `inferd audit`: they work on the data directory, beside a running server or without one. */
+import { createReadStream } from 'node:fs'
+import { userInfo } from 'node:os'
+import { createInterface } from 'node:readline'
+import { systemClock } from '#base/clock'
+import { InferdError } from '#contract/errors'
+import { type CallerLimits, NO_LIMITS } from '#contract/principal'
+import { verifyChain } from '#platform/audit/audit-chain'
+import { AuditLog, auditFileOf } from '#platform/audit/audit-log'
+import { KeyBook, type NewKey } from '#platform/keys/key-book'
+import { isUsable, type KeyKind, type KeyRecord } from '#platform/keys/key-record'
+import { loadMasterKey } from '#platform/keys/master-key'
+import { selectAuditHead } from '#platform/store/audit-table'
+import { openStore, type Store } from '#platform/store/open-store'
+import { openDataDir, storeFileOf } from './data-dir.ts'
+import { type Flags, limitsText, parseDuration, parseLimits, parseName, parseScopes } from './key-terms.ts'
+
+const DEFAULT_TEAM = 'default'
+const DEFAULT_OVERLAP = '24h'
+
+export function createKey(
+  dataDir: string,
+  kind: KeyKind,
+  flags: Flags & { readonly model: readonly string[]; readonly json?: string },
+): Promise<void> {
+  return withKeys(dataDir, async (keys, written) => {
+    const expiresIn = flags['expiresIn']
+    const shown = await keys.create(kind, {
+      name: parseName(flags['name'] ?? 'unnamed', '--name'),
+      team: parseName(flags['team'] ?? DEFAULT_TEAM, '--team'),
+      scopes: parseScopes(flags['scope'] ?? 'inference'),
+      models: flags.model.length === 0 ? null : flags.model,
+      limits: { ...NO_LIMITS, ...parseLimits(flags) },
+      expiresMs: expiresIn === undefined ? null : systemClock.wallMs() + parseDuration(expiresIn, '--expires-in'),
+    })
+    await written()
+    show(shown, flags.json !== undefined)
+  })
+}
+
+export function listKeys(dataDir: string, asJson: boolean): Promise<void> {
+  return withKeys(dataDir, async (keys) => {
+    const records = await keys.list()
+    if (asJson) return print(JSON.stringify(records.map(publicForm), null, 2))
+    if (records.length === 0) return print('no keys; make one with: inferd keys create')
+    for (const record of records) {
+      const { id, kind, team, name, scopes } = record
+      print([id.padEnd(20), kind.padEnd(7), stateOf(record).padEnd(8), team, name, scopes.join(',')].join('  '))
+    }
+  })
+}
+
+export function showKey(dataDir: string, id: string): Promise<void> {
+  return withKeys(dataDir, async (keys) => print(JSON.stringify(publicForm(await keys.get(id)), null, 2)))
+}
+
+export function revokeKey(dataDir: string, id: string): Promise<void> {
+  return withKeys(dataDir, async (keys, written) => {
+    await keys.revoke(id)
+    await written()
+    print(`revoked ${id}; running servers refuse it within 5 seconds`)
+  })
+}
+
+export function rotateKey(dataDir: string, id: string, { overlap = DEFAULT_OVERLAP, json }: Flags): Promise<void> {
+  return withKeys(dataDir, async (keys, written) => {
+    const shown = await keys.rotate(id, parseDuration(overlap, '--overlap'))
+    await written()
+    show(shown, json !== undefined)
+    process.stderr.write(`${id} ends in ${overlap}\n`)
+  })
+}
+
+export function limitKey(dataDir: string, id: string, flags: Flags): Promise<void> {
+  return withKeys(dataDir, async (keys, written) => {
+    const change = parseLimits(flags)
+    const limits = isEmpty(change) ? (await keys.get(id)).limits : await keys.setLimits(id, change)
+    await written()
+    print(`${id}: ${limitsText(limits)}`)
+  })
+}
+
+export function limitTeam(dataDir: string, name: string, flags: Flags): Promise<void> {
+  return withKeys(dataDir, async (keys, written) => {
+    const limits = await keys.setTeamLimits(parseName(name, 'team'), parseLimits(flags))
+    await written()
+    print(`${name}: ${limitsText(limits)}`)
+  })
+}
+
+export function listTeams(dataDir: string): Promise<void> {
+  return withKeys(dataDir, async (keys) => {
+    for (const { name, limits } of await keys.listTeams()) print(`${name}: ${limitsText(limits)}`)
+  })
+}
+
+/** Throws store_failed for a log that is not whole. */
+export function verifyAudit(setting: string): Promise<void> {
+  const dataDir = openDataDir(setting)
+  return withStore(dataDir, async (store) => {
+    const verdict = await verifyChain(linesOf(auditFileOf(dataDir)), await selectAuditHead(store.db))
+    if (!verdict.isWhole) throw new InferdError('store_failed', `${auditFileOf(dataDir)}, line ${verdict.lineNumber}: ${verdict.problem}`)
+    print(`the audit log is whole: ${verdict.numLines} lines`)
+  })
+}
+
+/** `written` resolves when the audit log has what was done. */
+async function withKeys(setting: string, work: (keys: KeyBook, written: () => Promise<void>) => Promise<void>): Promise<void> {
+  const dataDir = openDataDir(setting)
+  await withStore(dataDir, async (store) => {
+    const audit = new AuditLog({ store, dataDir, clock: systemClock, onWriteFailure: () => {} })
+    const actor = `cli:${userInfo().username}`
+    try {
+      await work(new KeyBook({ store, audit, masterKey: () => loadMasterKey(dataDir), clock: systemClock, actor }), () => audit.flush())
+    } finally {
+      await audit.close()
+    }
+  })
+}
+
+async function withStore(dataDir: string, work: (store: Store) => Promise<void>): Promise<void> {
+  const store = await openStore({ file: storeFileOf(dataDir) })
+  try {
+    await work(store)
+  } finally {
+    await store.close()
+  }
+}
+
+async function* linesOf(file: string): AsyncGenerator<string> {
+  try {
+    yield* createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY })
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
+  }
+}
+
+/** The secret goes to standard output, once; what else there is to say to standard error. */
+function show(key: NewKey, asJson: boolean): void {
+  if (asJson) return print(JSON.stringify(key))
+  if (key.kind === 'bearer') print(key.token)
+  else print(`AWS_ACCESS_KEY_ID=${key.id}\nAWS_SECRET_ACCESS_KEY=${key.secret}`)
+  process.stderr.write(`key ${key.id}: it is shown once, keep it now\n`)
+}
+
+function publicForm(record: KeyRecord): Readonly<Record<string, unknown>> {
+  const { id, kind, name, team, scopes, models, limits, principal } = record
+  return {
+    id,
+    kind,
+    state: stateOf(record),
+    name,
+    team,
+    scopes,
+    models,
+    limits,
+    teamLimits: principal.teamLimits,
+    created: isoOf(record.createdMs),
+    expires: isoOf(record.expiresMs),
+    revoked: isoOf(record.revokedMs),
+    lastUsed: isoOf(record.lastUsedMs),
+  }
+}
+
+function stateOf(record: KeyRecord): string {
+  if (record.revokedMs !== null) return 'revoked'
+  return isUsable(record, systemClock.wallMs()) ? 'active' : 'expired'
+}
+
+function isoOf(wallMs: number | null): string | null {
+  return wallMs === null ? null : new Date(wallMs).toISOString()
+}
+
+function isEmpty(change: Partial<CallerLimits>): boolean {
+  return Object.keys(change).length === 0
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`)
+}

@@ -125,6 +125,8 @@ test('Converse: the frames of any course of events make the whole answer', async
       expect(frames.at(0)!.type).toBe('messageStart')
       expect(frames.slice(-2).map(({ type }) => type)).toEqual(['messageStop', 'metadata'])
       expect(messageOf(frames)).toEqual({ ...ending, ...joined(blocks) })
+      const { totalTokens, ...parts } = ending['usage'] as Readonly<Record<string, number>>
+      expect(Object.values(parts).reduce((sum, count) => sum + count, 0)).toBe(totalTokens)
     }),
     { seed: 20261201, numRuns: 400 },
   )

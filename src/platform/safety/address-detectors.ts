@@ -36,7 +36,8 @@ export function findEmails(text: string, from: number): Stretch[] {
 export function findIps(text: string, from: number): Stretch[] {
   const four = matchesOf(IP_V4, text, from).filter(({ start }) => !VERSION_WORDS.test(text.slice(Math.max(0, start - 12), start)))
   const six = matchesOf(IP_V6, text, from).filter(({ start, end }) => isIpV6(text.slice(start, end)))
-  return [...four, ...six]
+  // The last part of a longer address is no address.
+  return [...four.filter(({ start }) => !six.some((whole) => whole.start < start && whole.end > start)), ...six]
 }
 
 /** RFC 4291: eight groups, or fewer around one `::`; the last two may be written as an IPv4 address. */

@@ -148,8 +148,11 @@ function isWhole(text: string, start: number, end: number): boolean {
   const last = text[end - 1]!
   const before = start === 0 ? '' : text[start - 1]!
   const after = end >= text.length ? '' : text[end]!
-  const opens = UNSPACED.test(first) || !WORD.test(first) || !WORD.test(before)
-  return opens && (UNSPACED.test(last) || !WORD.test(last) || !WORD.test(after))
+  return isBoundary(first, before) && isBoundary(last, after)
+}
+
+function isBoundary(inside: string, outside: string): boolean {
+  return [inside, outside].some((character) => UNSPACED.test(character) || !WORD.test(character))
 }
 
 function nextPowerOfTwo(value: number): number {

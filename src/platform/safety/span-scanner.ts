@@ -25,6 +25,8 @@ const LOUD_WORDS = new Set(
   ).split(' '),
 )
 const MAX_LOUD_WORD = 16
+const SPACE = 32
+const HYPHEN = 45
 
 export class SpanScanner {
   /** All found so far, by stretch; offsets into the whole text. The last stretch's spans may hold a block. */
@@ -92,7 +94,7 @@ export class SpanScanner {
     if (codePoint >= 128) this.word = ''
     else if (LOUD[codePoint] === 1) this.isWordLoud = true
     else if (isLetter(codePoint)) this.word = this.word.length > MAX_LOUD_WORD ? this.word : this.word + String.fromCharCode(codePoint | 32)
-    else this.closePart()
+    else this.closePart(codePoint)
   }
 
   private isQuiet(): boolean {
@@ -100,13 +102,15 @@ export class SpanScanner {
     return !hasPatterns && this.quietWords >= QUIET_WORDS && phrases.isClosed(this.phrase) && profanity.isClosed(this.profanity)
   }
 
-  private closePart(): void {
+  private closePart(by: number): void {
+    // A hardware address may be letters only.
+    if (by === HYPHEN && /^[a-f]{2}$/.test(this.word)) this.isWordLoud = true
     if (LOUD_WORDS.has(this.word) || this.word === 'www') this.isWordLoud = true
     this.word = ''
   }
 
   private closeWord(): void {
-    this.closePart()
+    this.closePart(SPACE)
     if (this.rules.hasPii && this.isWordLoud) {
       this.quietWords = 0
       this.seen.hasLoud = true

@@ -13,6 +13,7 @@ import type {
   GenerateRequest,
   ModelFacts,
   PromptInput,
+  Usage,
 } from '#contract/generate'
 
 /** Far above what one request can emit: every event but a few carries a token. */
@@ -22,10 +23,11 @@ export interface Engine {
   readonly facts: ModelFacts
   /**
    * Queues one request and returns at once. `sink` gets its events, those of one step together, ending with exactly one terminal
-   * event unless `abort` came first; after abort nothing more arrives and the blocks are free within one step.
+   * event unless `abort` came first; after abort nothing more arrives there and the blocks are free within one step, and `onAborted` is
+   * told once what was computed.
    * Throws InferdError for what can be refused now (context too long, queue full, no chat template).
    */
-  start(request: GenerateRequest, sink: (event: GenerateEvent) => void): { abort(): void }
+  start(request: GenerateRequest, sink: (event: GenerateEvent) => void, onAborted?: (usage: Usage) => void): { abort(): void }
   embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult>
   /** Tokens of the prompt, as a generation would count them. Throws like `start`. */
   countTokens(request: CountRequest): number

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { SeededRandom } from '#base/random'
 import { InferdError } from '#contract/errors'
-import type { GenerateEvent, GenerateRequest, PromptInput } from '#contract/generate'
+import type { GenerateEvent, GenerateRequest, PromptInput, Usage } from '#contract/generate'
 import { Generation } from './generation.ts'
 import type { TokenLogprobs } from './scheduler/token-request.ts'
 import { TokenSpeller } from './token-speller.ts'
@@ -36,7 +36,7 @@ const USAGE = { promptTokens: 1, cachedTokens: 0, cacheWriteTokens: 0, completio
 /** Answers that nobody reads. */
 const PLAIN = { answerFormat: null, randomAlphanumerics: (length: number) => 'x'.repeat(length) }
 
-function startGeneration(overrides: Partial<GenerateRequest> = {}, echoText = '') {
+function startGeneration(overrides: Partial<GenerateRequest> = {}, echoText = '', onAborted: (usage: Usage) => void = () => {}) {
   const events: GenerateEvent[] = []
   const finished: number[] = []
   const request = { input: TEXT, stopStrings: [], includeStopString: false, numChoices: 1, ...overrides } as GenerateRequest
@@ -48,6 +48,7 @@ function startGeneration(overrides: Partial<GenerateRequest> = {}, echoText = ''
     speller: new TokenSpeller(tokenizer),
     echoText,
     emit: (event) => events.push(event),
+    onAborted,
   })
   let numAborts = 0
   generation.attach({ abort: () => numAborts++, finishChoice: (choice) => void finished.push(choice) })
@@ -200,6 +201,14 @@ test('an aborted request emits nothing more', () => {
   generation.onToken(0, 0, null)
   generation.onError(new InferdError('cancelled', 'the request was cancelled'), USAGE)
   expect([events.length, numAborts()]).toEqual([0, 1])
+})
+
+test('an aborted request says once, beside the events, what it had computed', () => {
+  const told: object[] = []
+  const { generation, events } = startGeneration({}, '', (usage) => told.push(usage))
+  generation.abort()
+  generation.onError(new InferdError('cancelled', 'the request was cancelled'), USAGE)
+  expect([events, told]).toEqual([[], [USAGE]])
 })
 
 test('a failure becomes the terminal event, with its usage', () => {

@@ -26,6 +26,8 @@ export interface GenerationParts {
   /** Random letters and digits, for ids of calls. */
   readonly randomAlphanumerics: (length: number) => string
   readonly emit: (event: GenerateEvent) => void
+  /** Called once when the request has ended after `abort`. */
+  readonly onAborted?: (usage: Usage) => void
 }
 
 /** Of one choice that is read. */
@@ -61,7 +63,7 @@ export class Generation implements TokenSink {
     return this.controller.signal
   }
 
-  /** Nothing is emitted any more. */
+  /** Nothing is emitted any more; `onAborted` has the last word. */
   abort(): void {
     this.controller.abort()
     this.handle?.abort()
@@ -98,11 +100,17 @@ export class Generation implements TokenSink {
   onEmbedding(): void {}
 
   onEnd(usage: TokenUsage): void {
+    this.tellAborted(usage)
     this.emit({ type: 'response-end', usage: this.wholeUsage(usage) })
   }
 
   onError(error: InferdError, usage: TokenUsage): void {
+    this.tellAborted(usage)
     this.emit({ type: 'response-error', error: toErrorRecord(error), usage: this.wholeUsage(usage) })
+  }
+
+  private tellAborted(usage: TokenUsage): void {
+    if (this.controller.signal.aborted) this.parts.onAborted?.(this.wholeUsage(usage))
   }
 
   private wholeUsage(usage: TokenUsage): Usage {

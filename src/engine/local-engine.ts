@@ -1,7 +1,17 @@
 /** The engine behind its door: text requests on top of the token-level core. */
 import { randomAlphanumerics, randomSeed } from '#base/random'
 import { InferdError } from '#contract/errors'
-import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts, PromptInput, TokenUsage } from '#contract/generate'
+import type {
+  CountRequest,
+  EmbedRequest,
+  EmbedResult,
+  GenerateEvent,
+  GenerateRequest,
+  ModelFacts,
+  PromptInput,
+  TokenUsage,
+  Usage,
+} from '#contract/generate'
 import { EmbeddingSink, type Embedding } from './embedding.ts'
 import type { EngineCore } from './engine-core.ts'
 import { promptLength, type Engine, type EngineStats } from './engine.ts'
@@ -43,7 +53,7 @@ export class LocalEngine implements Engine {
     this.speller = new TokenSpeller(parts.tokenizer)
   }
 
-  start(request: GenerateRequest, sink: (event: GenerateEvent) => void): { abort(): void } {
+  start(request: GenerateRequest, sink: (event: GenerateEvent) => void, onAborted: (usage: Usage) => void = () => {}): { abort(): void } {
     const { tokenizer, promptEncoder, grammars } = this.parts
     const { tokenIds: promptTokenIds, answerFormat, cachePointTokens } = promptEncoder.encodeRequest(request)
     const plan = planOutput(request.output, answerFormat, tokenizer)
@@ -57,6 +67,7 @@ export class LocalEngine implements Engine {
       answerFormat,
       randomAlphanumerics,
       emit: sink,
+      onAborted,
     })
     const stopTokenIds = [...request.stopTokenIds, ...(answerFormat?.stopTokenIds ?? [])]
     const submit = (grammar: LoadedGrammar | null): void => {

@@ -69,3 +69,46 @@ test('a full stream whose worker dies still ends with the reason', async () => {
   await expect(reading).rejects.toMatchObject({ code: 'replica_lost' })
   expect(numTaken).toBe(4096)
 })
+
+const GONE = new InferdError('cancelled', 'the client closed the connection')
+const LAST_WORD = { promptTokens: 9, cachedTokens: 0, cacheWriteTokens: 0, completionTokens: 5, reasoningTokens: 0 }
+
+test('an aborted stream ends with what its worker had computed, and nothing that was said meanwhile', async () => {
+  const table = new CallTable()
+  const controller = new AbortController()
+  const aborted: CallId[] = []
+  const { call, queue } = table.openStream({ signal: controller.signal, sendAbort: (id) => aborted.push(id), numChoices: 1 })
+  table.deliver(call, DELTA)
+  controller.abort(GONE)
+  table.deliver(call, DELTA)
+  expect([aborted, table.size]).toEqual([[call], 1])
+  table.endAborted(call, LAST_WORD)
+  table.endAborted(call, LAST_WORD)
+  const seen: GenerateEvent[] = []
+  for await (const event of queue) seen.push(event)
+  const error = { code: 'cancelled', message: GONE.message, param: null, retryAfterMs: null }
+  expect(seen).toEqual([DELTA, { type: 'response-error', error, usage: LAST_WORD }])
+  expect(table.size).toBe(0)
+})
+
+test.each(['left', 'worker lost'] as const)('an aborted stream that never hears its last word is forgotten: %s', async (how) => {
+  const table = new CallTable()
+  const controller = new AbortController()
+  const { call, queue } = table.openStream({ signal: controller.signal, sendAbort: () => {}, numChoices: 1 })
+  table.deliver(call, DELTA)
+  await queue.next()
+  controller.abort(GONE)
+  if (how === 'left') await queue.return()
+  else table.failAll(new InferdError('replica_lost', 'gone'))
+  expect(table.size).toBe(0)
+  if (how === 'worker lost') await expect(queue.next()).rejects.toBe(GONE)
+})
+
+test('a stream that is aborted before it began throws the reason at once', async () => {
+  const table = new CallTable()
+  const controller = new AbortController()
+  const { queue } = table.openStream({ signal: controller.signal, sendAbort: () => {}, numChoices: 1 })
+  controller.abort(GONE)
+  await expect(queue.next()).rejects.toBe(GONE)
+  expect(table.size).toBe(0)
+})

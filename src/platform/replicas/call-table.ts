@@ -23,6 +23,8 @@ type PendingCall =
       readonly sendAbort: SendAbort
       hasStarted: boolean
       usage: Usage
+      /** Why it was aborted; its worker has yet to say what it had computed. null = it runs. */
+      abortReason: InferdError | null
     }
   | { readonly kind: 'answer'; readonly resolve: (value: unknown) => void; readonly reject: (error: unknown) => void; readonly release: () => void }
 
@@ -36,7 +38,10 @@ export class CallTable {
     return this.pending.size
   }
 
-  /** Leaving the iteration, aborting the signal or falling too far behind removes the call and tells the worker. */
+  /**
+   * Leaving the iteration, aborting the signal or falling too far behind tells the worker and removes the call. A stream that had begun and
+   * is aborted for a reason of ours ends with a `response-error` of that reason, whose usage is the worker's last word; others throw the reason.
+   */
   openStream({ signal, sendAbort, numChoices }: OpenStreamArguments): { readonly call: CallId; readonly queue: BoundedQueue<GenerateEvent> } {
     signal.throwIfAborted()
     const call = this.takeCallId()
@@ -45,10 +50,7 @@ export class CallTable {
       countOf: countEntries,
       onReturn: () => this.cancel(call, sendAbort),
     })
-    const onAbort = (): void => {
-      queue.fail(signal.reason)
-      this.cancel(call, sendAbort)
-    }
+    const onAbort = (): void => this.abort(call, signal.reason)
     signal.addEventListener('abort', onAbort, { once: true })
     const release = (): void => signal.removeEventListener('abort', onAbort)
     this.pending.set(call, {
@@ -58,6 +60,7 @@ export class CallTable {
       sendAbort,
       hasStarted: false,
       usage: NO_USAGE,
+      abortReason: null,
     })
     return { call, queue }
   }
@@ -83,16 +86,28 @@ export class CallTable {
     const pending = this.pending.get(call)
     if (pending === undefined) return
     assert(pending.kind === 'stream', 'events belong to streams')
+    const isTerminal = event.type === 'response-end' || event.type === 'response-error'
+    if (pending.abortReason !== null) return isTerminal ? this.endAborted(call, event.usage) : undefined
     pending.hasStarted = true
     if (event.type === 'response-start') pending.usage = { ...NO_USAGE, promptTokens: event.promptTokens, cachedTokens: event.cachedTokens }
     if (!pending.queue.push(event)) {
       pending.queue.fail(new InferdError('overloaded', 'the reader of this stream fell too far behind'))
       return this.cancel(call, pending.sendAbort)
     }
-    if (event.type === 'response-end' || event.type === 'response-error') {
+    if (isTerminal) {
       pending.queue.end()
       this.remove(call, pending)
     }
+  }
+
+  /** The worker's last word about a stream that was aborted. */
+  endAborted(call: CallId, usage: Usage): void {
+    const pending = this.pending.get(call)
+    if (pending?.kind !== 'stream' || pending.abortReason === null) return
+    this.remove(call, pending)
+    const taken = pending.queue.push({ type: 'response-error', error: toErrorRecord(pending.abortReason), usage })
+    if (taken) pending.queue.end()
+    else pending.queue.fail(pending.abortReason)
   }
 
   answer(call: CallId, value: unknown): void {
@@ -109,6 +124,7 @@ export class CallTable {
     if (pending === undefined) return
     this.remove(call, pending)
     if (pending.kind === 'answer') return pending.reject(error)
+    if (pending.abortReason !== null) return pending.queue.fail(pending.abortReason)
     if (!pending.hasStarted) return pending.queue.fail(error)
     const taken = pending.queue.push({ type: 'response-error', error: toErrorRecord(error), usage: pending.usage })
     // A full queue has no room for the event: the reader gets the error itself behind what it has not read.
@@ -118,6 +134,18 @@ export class CallTable {
 
   failAll(error: InferdError): void {
     for (const call of [...this.pending.keys()]) this.fail(call, error)
+  }
+
+  private abort(call: CallId, reason: unknown): void {
+    const pending = this.pending.get(call)
+    if (pending?.kind !== 'stream') return
+    if (pending.hasStarted && reason instanceof InferdError) {
+      pending.abortReason = reason
+      pending.sendAbort(call)
+      return
+    }
+    pending.queue.fail(reason)
+    this.cancel(call, pending.sendAbort)
   }
 
   private cancel(call: CallId, sendAbort: SendAbort): void {

@@ -3,7 +3,7 @@
  * engine step, whichever calls they belong to, travel in one message.
  */
 import type { ErrorRecord } from '#contract/errors'
-import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts } from '#contract/generate'
+import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts, Usage } from '#contract/generate'
 import type { EngineOptions, EngineStats } from '#engine/engine'
 
 export type CallId = number & { readonly __brand: 'CallId' }
@@ -28,6 +28,8 @@ export type FromWorker =
   | { readonly type: 'broken'; readonly reason: string }
   /** Parallel lists: events[i] belongs to calls[i]. */
   | { readonly type: 'events'; readonly calls: readonly CallId[]; readonly events: readonly GenerateEvent[] }
+  /** A generation that was aborted has ended: what it had computed. */
+  | { readonly type: 'aborted'; readonly call: CallId; readonly usage: Usage }
   | { readonly type: 'rejected'; readonly call: CallId; readonly error: ErrorRecord }
   | { readonly type: 'embedded'; readonly call: CallId; readonly result: EmbedResult }
   | { readonly type: 'counted'; readonly call: CallId; readonly numTokens: number }

@@ -165,6 +165,9 @@ export class Replica {
       case 'events':
         message.events.forEach((event, index) => this.calls.deliver(message.calls[index]!, event))
         return
+      case 'aborted':
+        this.calls.endAborted(message.call, message.usage)
+        return
       case 'rejected':
         this.calls.fail(message.call, fromErrorRecord(message.error))
         return

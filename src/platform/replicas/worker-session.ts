@@ -4,7 +4,7 @@
  */
 import { assert } from '#base/assert'
 import { InferdError, toErrorRecord } from '#contract/errors'
-import type { CountRequest, EmbedRequest, GenerateEvent, GenerateRequest } from '#contract/generate'
+import type { CountRequest, EmbedRequest, GenerateEvent, GenerateRequest, Usage } from '#contract/generate'
 import { promptLength, requestLength, type Engine, type EngineOptions } from '#engine/engine'
 import type { LoadHooks } from '#engine/load-engine'
 import { EncodeQueue, MAX_IMMEDIATE_LENGTH } from './encode-queue.ts'
@@ -98,7 +98,8 @@ export class WorkerSession {
 
   private generate(call: CallId, request: GenerateRequest): void {
     try {
-      const handle = this.loaded().start(request, (event) => this.emit(call, event))
+      const onAborted = (usage: Usage): void => this.ports.send({ type: 'aborted', call, usage })
+      const handle = this.loaded().start(request, (event) => this.emit(call, event), onAborted)
       this.aborts.set(call, () => handle.abort())
     } catch (error) {
       this.aborts.delete(call)

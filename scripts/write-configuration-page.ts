@@ -1,5 +1,11 @@
-/** Writes docs/reference/configuration.md from the schema. */
+/** Writes the pages that come from schemas: docs/reference/configuration.md, platform-file.md and platform-file.schema.json. */
 import { writeFileSync } from 'node:fs'
+import { platformFileJsonSchema, platformFilePage } from '#config/platform-file-page'
 import { configurationPage } from '#config/reference-page'
 
-writeFileSync(new URL('../docs/reference/configuration.md', import.meta.url), configurationPage())
+const PAGES = {
+  'configuration.md': configurationPage(),
+  'platform-file.md': platformFilePage(),
+  'platform-file.schema.json': platformFileJsonSchema(),
+}
+for (const [name, text] of Object.entries(PAGES)) writeFileSync(new URL(`../docs/reference/${name}`, import.meta.url), text)

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { expect, test } from 'vitest'
+import { platformFileJsonSchema, platformFilePage } from '#config/platform-file-page'
 import { configurationPage } from '#config/reference-page'
 import { ERRORS } from '#contract/errors'
 import { projectFiles, ROOT } from './source-tree.ts'
@@ -29,6 +30,11 @@ test('every path that a document names exists', () => {
 
 test('the configuration page equals what the schema says', () => {
   expect(readFileSync(path.join(ROOT, 'docs/reference/configuration.md'), 'utf8')).toBe(configurationPage())
+})
+
+test('the page and the JSON schema of the platform file equal what the schema in use says', () => {
+  expect(readFileSync(path.join(ROOT, 'docs/reference/platform-file.md'), 'utf8')).toBe(platformFilePage())
+  expect(readFileSync(path.join(ROOT, 'docs/reference/platform-file.schema.json'), 'utf8')).toBe(platformFileJsonSchema())
 })
 
 test('the reference of errors lists every code', () => {

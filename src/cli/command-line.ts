@@ -40,23 +40,33 @@ export function commandLine(version: string, signal: AbortSignal): Command {
 }
 
 function addUsage(program: Command, signal: AbortSignal): void {
-  program
+  const command = program
     .command('usage')
     .description('show what was used and what it cost')
-    .option('--store <FILE>', 'store of a server on this machine')
-    .option('--url <URL>', 'server to ask')
+    .option('--url <URL>', 'server to ask (default: the ledger of this machine)')
     .option('--key <KEY>', 'key for the server; its scope must be read')
     .option('--group-by <GROUPS>', 'key, team, model, day; separated by commas', 'team,model')
     .option('--from <TIME>', 'from this day or moment on, UTC')
     .option('--to <TIME>', 'before this day or moment')
     .option('--json', 'as JSON')
-    .action(({ store, url, key, groupBy, from, to, json }: UsageFlags) =>
-      usage({ store: store ?? null, url: url ?? null, key: key ?? null, groupBy, from: from ?? null, to: to ?? null, json: json === true }, signal),
-    )
+  addSettings(command, DATA_SETTINGS).action(({ dataDir, url, key, groupBy, from, to, json }: UsageFlags) =>
+    usage(
+      {
+        dataDir: readConfig(DATA_SETTINGS, { dataDir }).dataDir,
+        url: url ?? null,
+        key: key ?? null,
+        groupBy,
+        from: from ?? null,
+        to: to ?? null,
+        json: json === true,
+      },
+      signal,
+    ),
+  )
 }
 
 interface UsageFlags {
-  readonly store?: string
+  readonly dataDir?: string
   readonly url?: string
   readonly key?: string
   readonly groupBy: string

@@ -1,14 +1,15 @@
-/** `inferd usage`: the ledger as a table or as JSON, from a store on this machine or from a server. */
-import { existsSync } from 'node:fs'
+/** `inferd usage`: the ledger as a table or as JSON, from the data directory of this machine or from a server. */
 import { InferdError } from '#contract/errors'
 import { LOCAL_PRINCIPAL } from '#contract/principal'
 import { usageReports } from '#platform/metering/usage-reports'
 import { openStore } from '#platform/store/open-store'
 import { encodeUsageReport, readUsageQuery } from '#server/protocols/management/usage-query'
+import { openDataDir, storeFileOf } from './data-dir.ts'
 
 export interface UsageArguments {
-  /** One of the two. */
-  readonly store: string | null
+  /** Read when no server is named; beside a running one too. */
+  readonly dataDir: string
+  /** null = the data directory of this machine. */
   readonly url: string | null
   /** Sent to the server as a bearer key; null = none. */
   readonly key: string | null
@@ -24,21 +25,17 @@ interface UsageReport {
 
 /** Throws InferdError. */
 export async function usage(args: UsageArguments, signal: AbortSignal): Promise<void> {
-  if ((args.store === null) === (args.url === null)) {
-    throw new InferdError('invalid_parameter', 'name either a store (--store FILE) or a server (--url URL)', { param: '--store' })
-  }
   const query = new URLSearchParams({
     group_by: args.groupBy,
     ...(args.from === null ? {} : { from: args.from }),
     ...(args.to === null ? {} : { to: args.to }),
   })
-  const report = args.url === null ? await fromStore(args.store ?? '', query) : await fromServer(args.url, { query, key: args.key, signal })
+  const report = args.url === null ? await fromStore(args.dataDir, query) : await fromServer(args.url, { query, key: args.key, signal })
   process.stdout.write(args.json ? `${JSON.stringify(report, null, 2)}\n` : table(report))
 }
 
-async function fromStore(file: string, query: URLSearchParams): Promise<UsageReport> {
-  if (!existsSync(file)) throw new InferdError('resource_not_found', `there is no store at ${file}`)
-  const store = await openStore({ file })
+async function fromStore(dataDir: string, query: URLSearchParams): Promise<UsageReport> {
+  const store = await openStore({ file: storeFileOf(openDataDir(dataDir)) })
   try {
     const usageQuery = readUsageQuery(query, LOCAL_PRINCIPAL)
     const totals = await usageReports(store, () => Promise.resolve()).totals(usageQuery.filter, usageQuery.groupBy)

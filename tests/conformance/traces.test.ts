@@ -65,7 +65,7 @@ async function traceOf(traceparent: string): Promise<readonly ReceivedSpan[]> {
         yield event
       }
     }
-    const handler = composeStages([meteringStage(metering), marks.before('safety'), marks.before('routing')], model)
+    const handler = composeStages([marks.before('metering'), meteringStage(metering), marks.before('safety'), marks.before('routing')], model)
     const call = callOf({ text: 'a secret prompt', traceparent })
     call.report.queueMs = 0
     await readAll(handler(call, new AbortController().signal))

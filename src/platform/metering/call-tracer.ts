@@ -16,6 +16,8 @@ export interface CallTracerParts {
 
 const COST_DIGITS = 12
 const ATTEMPT = 'attempt'
+/** Marks of stages that are the whole call, or told better by the record. */
+const UNTOLD = ['metering', 'admission']
 
 export class CallTracer implements CallObserver {
   private readonly parts: CallTracerParts
@@ -57,7 +59,7 @@ export class CallTracer implements CallObserver {
   ): readonly SpanTree[] {
     const dispatchedMs = call.arrivedMs + (record.queueMs ?? 0)
     const spans = record.queueMs === null ? [] : [span('admission', call.arrivedMs, dispatchedMs)]
-    const marks = this.parts.marks.of(call.report)
+    const marks = this.parts.marks.of(call.report).filter(({ stage }) => !UNTOLD.includes(stage))
     const attempts = marks.filter(({ stage }) => stage === ATTEMPT)
     marks.forEach(({ stage, atMs }, index) => {
       if (stage !== ATTEMPT) spans.push(span(stage, atMs, marks[index + 1]?.atMs ?? times.startedMs ?? endMs))

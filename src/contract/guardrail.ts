@@ -125,7 +125,10 @@ export interface GuardrailService {
   /** Makes an immutable numbered version of the draft. */
   createVersion(query: Omit<GuardrailQuery, 'version'>, description: string): Promise<Guardrail>
   get(query: GuardrailQuery): Promise<Guardrail>
+  /** One row each: drafts, and those that nobody can change. */
   list(team: string): Promise<readonly Guardrail[]>
+  /** The draft and every version of one, in order. */
+  versions(query: Omit<GuardrailQuery, 'version'>): Promise<readonly Guardrail[]>
   update(query: Omit<GuardrailQuery, 'version'>, definition: GuardrailDefinition): Promise<Guardrail>
   /** Without a version, all of them. */
   delete(query: Omit<GuardrailQuery, 'version'> & { readonly version: string | null }): Promise<void>

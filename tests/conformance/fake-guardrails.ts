@@ -39,7 +39,12 @@ export class FakeGuardrails implements GuardrailService {
   }
 
   async list(team: string): Promise<readonly Guardrail[]> {
-    return this.rows.filter((row) => row.team === team)
+    return this.rows.filter((row) => row.team === team && row.version === DRAFT)
+  }
+
+  async versions({ team, guardrail }: Omit<GuardrailQuery, 'version'>): Promise<readonly Guardrail[]> {
+    const draft = await this.get({ team, guardrail, version: DRAFT })
+    return this.rows.filter(({ id }) => id === draft.id)
   }
 
   async update({ team, guardrail }: Omit<GuardrailQuery, 'version'>, definition: GuardrailDefinition): Promise<Guardrail> {

@@ -9,6 +9,7 @@ import {
   insertVersion,
   selectDrafts,
   selectGuardrail,
+  selectVersions,
   updateDraft,
   type GuardrailBounds,
   type GuardrailRow,
@@ -82,6 +83,14 @@ export class GuardrailArchive implements GuardrailService {
 
   async list(team: string): Promise<readonly Guardrail[]> {
     return [...this.fixed.map((fixed) => ({ ...fixed, team })), ...(await selectDrafts(this.options.store.db, team)).map(fromRow)]
+  }
+
+  async versions({ team, guardrail }: Named): Promise<readonly Guardrail[]> {
+    const key = keyOf(guardrail)
+    const fixed = this.fixed.find(({ id }) => id === key)
+    if (fixed !== undefined) return [{ ...fixed, team }]
+    const { id } = await this.get({ team, guardrail, version: DRAFT })
+    return (await selectVersions(this.options.store.db, { team, id })).map(fromRow)
   }
 
   async update(query: Named, given: GuardrailDefinition): Promise<Guardrail> {

@@ -85,6 +85,11 @@ export async function selectDrafts(db: Kysely<Schema>, team: string): Promise<re
   return db.selectFrom('guardrail').selectAll().where('team', '=', team).where('version', '=', 0).orderBy('created_ms').orderBy('id').execute()
 }
 
+/** The draft first. */
+export async function selectVersions(db: Kysely<Schema>, { team, id }: Pick<GuardrailRow, 'team' | 'id'>): Promise<readonly GuardrailRow[]> {
+  return db.selectFrom('guardrail').selectAll().where('team', '=', team).where('id', '=', id).orderBy('version').execute()
+}
+
 /** Throws conflict for a name that another guardrail of the team has. False: there is no such draft. */
 export async function updateDraft(
   db: Kysely<Schema>,

@@ -1,11 +1,11 @@
 /** The guardrail operations of Bedrock's control plane. */
-import type { Guardrail } from '#contract/guardrail'
 import { Fields, invalid, isJsonObject, unsupported } from '#server/fields'
 import type { Incoming, ProtocolRoute, ServiceContext, WireReply } from '#server/operation'
 import { needGuardrails } from '#server/protocols/bedrock/apply-guardrail'
 import { checkGuardrailId, checkGuardrailVersion } from '#server/protocols/bedrock/call-terms'
 import { jsonReply } from '#server/wire-reply'
 import { encodeGuardrail, encodeSummary, guardrailArn, isoTime } from './encode-guardrail.ts'
+import { inCallersWords } from './definition-places.ts'
 import { DEFINITION_RULES, type JudgeModels, readDefinition } from './read-definition.ts'
 
 const DRAFT = 'DRAFT'
@@ -29,7 +29,7 @@ async function create({ body }: Incoming, context: ServiceContext): Promise<Wire
   const fields = new Fields(body)
   fields.check({ ...DEFINITION_RULES, tags: 'read', clientRequestToken: 'read' })
   const definition = readDefinition(fields, readTags(fields))
-  const { id, version, createdMs } = await needGuardrails(context.services).create(context.principal.team, definition)
+  const { id, version, createdMs } = await inCallersWords(needGuardrails(context.services).create(context.principal.team, definition))
   return reply(context, { guardrailId: id, guardrailArn: guardrailArn(id), version, createdAt: isoTime(createdMs) }, 202)
 }
 
@@ -40,7 +40,8 @@ async function update(incoming: Incoming, context: ServiceContext): Promise<Wire
   fields.check(DEFINITION_RULES)
   const { policy } = await guardrails.get({ ...query, version: DRAFT })
   const { embeddingModel, classifierModel } = policy
-  const { id, version, updatedMs } = await guardrails.update(query, readDefinition(fields, { embeddingModel, classifierModel }))
+  const definition = readDefinition(fields, { embeddingModel, classifierModel })
+  const { id, version, updatedMs } = await inCallersWords(guardrails.update(query, definition))
   return reply(context, { guardrailId: id, guardrailArn: guardrailArn(id), version, updatedAt: isoTime(updatedMs) }, 202)
 }
 
@@ -63,10 +64,10 @@ async function list({ query }: Incoming, context: ServiceContext): Promise<WireR
   const identifier = query.get('guardrailIdentifier')
   const pageSize = readPageSize(query.get('maxResults'))
   const start = readToken(query.get('nextToken'))
-  const all = await needGuardrails(context.services).list(context.principal.team)
-  const isWanted = ({ id, name, version }: Guardrail): boolean =>
-    identifier === null ? version === DRAFT : [id, name, guardrailArn(id)].includes(identifier)
-  const wanted = all.filter(isWanted)
+  const guardrails = needGuardrails(context.services)
+  const { team } = context.principal
+  if (identifier !== null) checkGuardrailId(identifier, 'guardrailIdentifier')
+  const wanted = await (identifier === null ? guardrails.list(team) : guardrails.versions({ team, guardrail: identifier }))
   const end = start + pageSize
   const page = wanted.slice(start, end).map(encodeSummary)
   return reply(context, { guardrails: page, ...(end < wanted.length ? { nextToken: String(end) } : {}) })

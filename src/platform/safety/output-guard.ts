@@ -44,6 +44,7 @@ export async function* guardOutput(next: CallHandler, options: OutputGuardOption
   } finally {
     // Whoever left early, left for good.
     model.abort()
+    guard.report()
   }
 }
 
@@ -52,6 +53,7 @@ class OutputGuard {
   private readonly gates: readonly ChoiceGate[]
   private spent: Usage = NO_USAGE
   private isFinished = false
+  private isReported = false
   private judgeMs = 0
 
   constructor(options: OutputGuardOptions, signal: AbortSignal) {
@@ -107,7 +109,10 @@ class OutputGuard {
     }
   }
 
+  /** Once; whoever comes later is not heard. */
   report(): void {
+    if (this.isReported) return
+    this.isReported = true
     const findings = this.gates.flatMap((gate) => gate.findings)
     const isAsync = this.options.choice.streaming === 'async'
     this.options.onDone(

@@ -1,0 +1,89 @@
+/** Calls and models for tests of stages: a model is a list of events. */
+import { DEFAULT_CALL_OPTIONS, newCallReport, type GuardrailChoice, type OnlineCall } from '#contract/call'
+import { NO_USAGE, PLAIN_OUTPUT, type GenerateEvent, type GenerateRequest, type PromptInput } from '#contract/generate'
+import { LOCAL_PRINCIPAL } from '#contract/principal'
+import type { CallHandler } from '#platform/online/stage'
+
+export function requestOf(input: PromptInput, changes: Partial<GenerateRequest> = {}): GenerateRequest {
+  const off = { topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0 }
+  return {
+    requestId: 'r1',
+    input,
+    sampling: { temperature: 0, ...off, logitBias: [], seed: 1 },
+    output: PLAIN_OUTPUT,
+    maxTokens: null,
+    minTokens: 0,
+    stopStrings: [],
+    stopTokenIds: [],
+    ignoreEos: false,
+    includeStopString: false,
+    numTopLogprobs: null,
+    numChoices: 1,
+    echo: false,
+    priority: 0,
+    cacheSalt: '',
+    ...changes,
+  }
+}
+
+export function callOf(request: GenerateRequest, guardrail: GuardrailChoice | null = null, changes: Partial<OnlineCall> = {}): OnlineCall {
+  return {
+    requestId: request.requestId,
+    principal: LOCAL_PRINCIPAL,
+    dialect: 'openai',
+    model: 'm',
+    options: { ...DEFAULT_CALL_OPTIONS, guardrail },
+    arrivedMs: 0,
+    report: newCallReport(),
+    operation: 'chat',
+    request,
+    isBuffered: false,
+    ...changes,
+  }
+}
+
+export function ask(text: string): PromptInput {
+  return { kind: 'messages', messages: [{ role: 'user', content: text }] }
+}
+
+export interface FakeTarget {
+  readonly handler: CallHandler
+  readonly requests: GenerateRequest[]
+  /** Events that were taken from it. */
+  numTaken: number
+  isAborted: boolean
+}
+
+export function targetOf(events: readonly GenerateEvent[]): FakeTarget {
+  const target: FakeTarget = {
+    requests: [],
+    numTaken: 0,
+    isAborted: false,
+    handler: async function* (call, signal) {
+      signal.addEventListener('abort', () => (target.isAborted = true))
+      target.requests.push(call.request)
+      for (const event of events) {
+        target.numTaken++
+        yield event
+      }
+    },
+  }
+  return target
+}
+
+export function answerOf(pieces: readonly string[]): GenerateEvent[] {
+  return [
+    { type: 'response-start', promptTokens: 7, cachedTokens: 2 },
+    ...pieces.map((text): GenerateEvent => ({ type: 'text-delta', choice: 0, text, logprobs: null })),
+    { type: 'choice-end', choice: 0, finishReason: 'stop', stopString: null },
+    { type: 'response-end', usage: { ...NO_USAGE, promptTokens: 7, completionTokens: pieces.length } },
+  ]
+}
+
+export async function eventsOf(handler: CallHandler, call: OnlineCall): Promise<GenerateEvent[]> {
+  return Array.fromAsync(handler(call, new AbortController().signal))
+}
+
+export function textOf(events: readonly GenerateEvent[]): string {
+  return events.map((event) => (event.type === 'text-delta' ? event.text : '')).join('')
+}

@@ -61,13 +61,30 @@ test('a run that takes too long is ended', async () => {
   expect([run.reasons, runs.numRunning, clock.numSleepers]).toEqual([['deadline_exceeded'], 0, 0])
 })
 
-test('a close ends what runs and lets nothing in', async () => {
+test('a close lets runs end for a while, then ends them, and lets nothing in', async () => {
   const { runs, clock } = setup()
-  const run = endless('1')
+  const [run, short] = [endless('1'), talker('2')]
   await runs.start(run)
-  await runs.close()
+  await runs.start(short)
+  const closing = runs.close({ graceMs: 1000 })
+  await expect(runs.start(endless('3'))).rejects.toMatchObject({ code: 'shutting_down' })
+  await clock.advance(999)
+  short.end()
+  await settle()
+  expect([run.reasons, runs.numRunning]).toEqual([[], 1])
+  await clock.advance(1)
+  await closing
   expect([run.reasons, runs.numRunning, clock.numSleepers]).toEqual([['shutting_down'], 0, 0])
-  await expect(runs.start(endless('2'))).rejects.toMatchObject({ code: 'shutting_down' })
+})
+
+test('a close waits no longer than the last run', async () => {
+  const { runs, clock } = setup()
+  const run = talker('1')
+  await runs.start(run)
+  const closing = runs.close({ graceMs: 60_000 })
+  run.end()
+  await closing
+  expect(clock.numSleepers).toBe(0)
 })
 
 /** Notes frames when told to. */

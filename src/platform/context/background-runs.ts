@@ -84,12 +84,17 @@ export class DetachedRuns implements BackgroundRuns {
     return kept === undefined || kept.team !== team ? null : this.read(kept.log, after, signal)
   }
 
-  /** Takes no new run and ends those that there are; resolves when their ends are kept. */
-  async close(): Promise<void> {
+  /** Takes no new run, lets those that there are go on for `graceMs` and then ends them; resolves when their ends are kept. */
+  async close({ graceMs = 0 }: { readonly graceMs?: number } = {}): Promise<void> {
     this.closing.abort()
     const runs = [...this.runs.values()]
+    const allEnded = Promise.all(runs.map(({ ended }) => ended))
+    const waiting = new AbortController()
+    const grace = this.options.clock.sleep(graceMs, waiting.signal).catch(() => {})
+    await Promise.race([allEnded, grace])
+    waiting.abort()
     for (const { controller } of runs) controller.abort(new InferdError('shutting_down', 'the server is shutting down'))
-    await Promise.all(runs.map(({ ended }) => ended))
+    await allEnded
   }
 
   private checkRoom(team: string): void {

@@ -50,7 +50,7 @@ async function fromServer(
   { query, key, signal }: { readonly query: URLSearchParams; readonly key: string | null; readonly signal: AbortSignal },
 ): Promise<UsageReport> {
   const headers: Record<string, string> = key === null ? {} : { authorization: `Bearer ${key}` }
-  const target = `${url.replace(/\/+$/, '')}/inferd/v1/usage?${query}`
+  const target = `${url.replace(/\/+$/, '')}/inferd/v1/usage?${query.toString()}`
   const response = await fetch(target, { headers, signal }).catch((cause: unknown) => {
     throw new InferdError('upstream_failed', `no server answers at ${url}`, { cause })
   })

@@ -7,7 +7,6 @@ import { parseTraceParent } from '@opentelemetry/core'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import { resourceFromAttributes } from '@opentelemetry/resources'
 import { BatchSpanProcessor, ParentBasedSampler, TraceIdRatioBasedSampler, TracerProvider } from '@opentelemetry/sdk-trace'
-import type { TelemetryConfig } from '#config/platform-file/telemetry'
 
 /** A part of a call, with what is inside it. Times are epoch milliseconds with a fraction. */
 export interface SpanTree {
@@ -20,6 +19,14 @@ export interface SpanTree {
   readonly children: readonly SpanTree[]
 }
 
+export interface SpanTarget {
+  /** OTLP over HTTP: `http://collector:4318/v1/traces`. */
+  readonly endpoint: string
+  readonly headers: Readonly<Record<string, string>>
+  /** Of calls without a parent, [0, 1]. */
+  readonly sampleRatio: number
+}
+
 const MAX_QUEUED_SPANS = 8192
 const EXPORT_DELAY_MS = 1000
 
@@ -27,8 +34,8 @@ export class SpanExport {
   private readonly provider: TracerProvider
   private readonly tracer: ReturnType<TracerProvider['getTracer']>
 
-  constructor({ endpoint, headers, sampleRatio }: NonNullable<TelemetryConfig['traces']>, version: string) {
-    const exporter = new OTLPTraceExporter({ url: endpoint, headers })
+  constructor({ endpoint, headers, sampleRatio }: SpanTarget, version: string) {
+    const exporter = new OTLPTraceExporter({ url: endpoint, headers: { ...headers } })
     this.provider = new TracerProvider({
       resource: resourceFromAttributes({ 'service.name': 'inferd', 'service.version': version }),
       sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(sampleRatio) }),

@@ -177,3 +177,12 @@ test('the metrics page parses, line by line', async () => {
   expect(lines.some((line) => line.startsWith('gen_ai_server_request_duration_seconds_count{'))).toBe(true)
   expect(lines).toContain('inferd_build_info{version="1.2.3"} 1')
 })
+
+test('the line of a request names the trace of its caller, and nothing that is none', async () => {
+  const traceId = '0af7651916cd43dd8448eb211c80319c'
+  for (const traceparent of [`00-${traceId}-b7ad6b7169203331-01`, `x'; drop table usage; --`]) {
+    await (await fetch(`${target.url}/inferd/v1/usage`, { headers: { traceparent } })).text()
+  }
+  await expect.poll(() => target.lines.filter(({ fields }) => Reflect.get(fields, 'traceId') === traceId).length).toBe(1)
+  expect(target.lines.filter(({ fields }) => 'traceId' in fields).length).toBe(1)
+})

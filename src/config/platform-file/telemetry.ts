@@ -15,5 +15,3 @@ export const telemetrySection = z
       .describe('Where spans go; null = nowhere.'),
   })
   .prefault({})
-
-export type TelemetryConfig = z.infer<typeof telemetrySection>

@@ -15,7 +15,7 @@ export interface LedgerOptions {
   readonly maxWaiting: number
 }
 
-export const DEFAULT_LEDGER_OPTIONS: LedgerOptions = { groupMs: 50, maxGroup: 1000, maxWaiting: 65_536 }
+const DEFAULT_LEDGER_OPTIONS: LedgerOptions = { groupMs: 50, maxGroup: 1000, maxWaiting: 65_536 }
 
 export interface LedgerParts {
   readonly write: (entries: readonly LedgerEntry[]) => Promise<void>

@@ -247,7 +247,15 @@ class HttpServer implements InferenceServer {
       if (reply.raw.statusCode === 200 && PROBE_PATHS.includes(route)) return
       const durationMs = Math.round(clock.nowMs() - startMs)
       log.info(
-        { requestId: request.id, method: request.method, route, status: reply.raw.statusCode, durationMs, complete: isComplete(reply.raw) },
+        {
+          requestId: request.id,
+          ...traceIdOf(request.headers['traceparent']),
+          method: request.method,
+          route,
+          status: reply.raw.statusCode,
+          durationMs,
+          complete: isComplete(reply.raw),
+        },
         'request',
       )
     })
@@ -269,6 +277,12 @@ function routeFor(group: readonly [FamilyRoute, ...FamilyRoute[]], { headers }: 
 async function answered(reply: FastifyReply, work: Promise<void>): Promise<FastifyReply> {
   await work
   return reply
+}
+
+/** W3C trace context: the line is found by the trace of its caller. */
+function traceIdOf(traceparent: string | string[] | undefined): { readonly traceId?: string } {
+  const [, traceId] = /^[0-9a-f]{2}-([0-9a-f]{32})-/.exec(String(traceparent)) ?? []
+  return traceId === undefined ? {} : { traceId }
 }
 
 function requestIdOf(header: string | string[] | undefined, newId: (prefix: string) => string): string {

@@ -22,7 +22,7 @@ const ANNOUNCED = NAMES.join(', ')
 const PRINTABLE = /^[\x21-\x7e]{1,256}$/
 
 /** Only what there is to say. */
-export function reportHeaders(report: CallReport): Readonly<Partial<Record<(typeof NAMES)[number], string>>> {
+function reportHeaders(report: CallReport): Readonly<Partial<Record<(typeof NAMES)[number], string>>> {
   const { servedBy, cost, tier, queueMs, cache, truncation, quality } = report
   return {
     ...(servedBy !== null && PRINTABLE.test(servedBy) ? { 'x-inferd-model': servedBy } : {}),

@@ -35,7 +35,9 @@ export interface Signature {
 
 const ALGORITHM = 'AWS4-HMAC-SHA256'
 const MAX_EXPIRES_S = 604_800
-const TOKEN = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
+/** The client of AWS for HTTP/2 signs `:authority` in place of `host`. */
+const HOST_NAMES = ['host', ':authority']
+const TOKEN = /^:?[!#$%&'*+.^_`|~0-9a-z-]+$/
 
 /** An `authorization` header that wants to be a signature, whole or not. */
 export function isSignatureHeader(authorization: string): boolean {
@@ -102,10 +104,11 @@ export function readPresigned(request: SignedRequest): Signature {
   }
 }
 
-/** Every line that has the name. HTTP/2 says `:authority` for `host`. */
+/** Every line that has the name. HTTP/2 says `:authority` for `host`: a proxy may have changed the one into the other. */
 export function headerValues({ rawHeaders }: SignedRequest, name: string): readonly string[] {
   const values = valuesOf(rawHeaders, name)
-  return name === 'host' && values.length === 0 ? valuesOf(rawHeaders, ':authority') : values
+  const other = HOST_NAMES.includes(name) ? HOST_NAMES.find((word) => word !== name) : undefined
+  return values.length === 0 && other !== undefined ? valuesOf(rawHeaders, other) : values
 }
 
 function valuesOf(rawHeaders: readonly string[], name: string): readonly string[] {
@@ -140,7 +143,7 @@ function readNames(list: string): readonly string[] {
   if (new Set(names).size !== names.length || !names.every((name) => TOKEN.test(name))) {
     throw incomplete('SignedHeaders must be different names in lower case, separated by semicolons')
   }
-  if (!names.includes('host')) throw incomplete('SignedHeaders must contain host')
+  if (!HOST_NAMES.some((name) => names.includes(name))) throw incomplete('SignedHeaders must contain host')
   return names
 }
 

@@ -5,7 +5,7 @@ import { checkItemCount, type Fields, invalid, unsupported } from '#server/field
 
 const TIERS = ['priority', 'default', 'flex', 'reserved'] as const
 const LATENCIES = ['standard', 'optimized'] as const
-const GUARDRAIL_ID = /^(?:[\w-]{1,128}|arn:aws[\w-]*:bedrock:[a-z0-9-]{1,20}:\d{12}:guardrail\/[a-z0-9-]+)$/
+const GUARDRAIL_ID = /^(?:[\w-]{1,128}|arn:aws[\w-]*:bedrock:[a-z0-9-]{1,20}:\d{12}:guardrail\/[\w-]{1,128})$/
 const GUARDRAIL_VERSION = /^(?:DRAFT|[1-9]\d{0,7})$/
 const LABEL = /^[a-zA-Z0-9\s:_@$#=/+,.-]*$/
 const MAX_LABELS = 16

@@ -212,6 +212,43 @@ test('broken frames end their connection only', async () => {
   expect((await post(CHAT)).status).toBe(200)
 })
 
+function frame(type: number, flags: number, stream: number, payload: Uint8Array): Buffer {
+  const head = Buffer.alloc(9)
+  head.writeUIntBE(payload.length, 0, 3)
+  head.writeUInt8(type, 3)
+  head.writeUInt8(flags, 4)
+  head.writeUInt32BE(stream, 5)
+  return Buffer.concat([head, payload])
+}
+
+/** A POST without its body, in HPACK's static table (RFC 7541, appendix A). */
+function headersFrame(stream: number, port: number): Buffer {
+  const literal = (index: readonly number[], value: string): Buffer => Buffer.concat([Buffer.from([...index, value.length]), Buffer.from(value)])
+  const block = [Buffer.from([0x83, 0x86]), literal([0x04], PATH), literal([0x01], `localhost:${port}`), literal([0x0f, 0x10], 'application/json')]
+  return frame(0x1, 0x4, stream, Buffer.concat(block))
+}
+
+test('14: a client that makes the server reset its streams loses its connection, and no work stays', async () => {
+  await start({ model: new FakeModel({ script: sayNothing }) })
+  const hostile = await RawClient.open(target.port)
+  hostile.send(PREFACE)
+  hostile.send(frame(0x4, 0, 0, Buffer.alloc(0)))
+  const body = Buffer.from(JSON.stringify({ ...CHAT, stream: true }))
+  for (let round = 0; round < 100 && !hostile.closed; round++) {
+    const ids = Array.from({ length: 50 }, (_, index) => 2 * (50 * round + index) + 1)
+    for (const id of ids) hostile.send(Buffer.concat([headersFrame(id, target.port), frame(0x0, 0x1, id, body)]))
+    await delay(20)
+    // A window that grows beyond 2^31-1 is an error of its stream.
+    for (const id of ids) hostile.send(frame(0x8, 0, id, Buffer.from([0x7f, 0xff, 0xff, 0xff])))
+    await delay(5)
+  }
+  expect(await hostile.untilClosed()).toBe(true)
+  expect(target.model.requests.length).toBeGreaterThan(49)
+  await expect.poll(() => target.model.numRunning).toBe(0)
+  target.model.script = sayWords(['ok'])
+  expect((await post(CHAT)).status).toBe(200)
+})
+
 /** Speaks a kilobyte at a time, as fast as it is read. */
 function flood(counter: { numEvents: number }): Script {
   return async function* (_request, signal) {

@@ -183,6 +183,12 @@ const BAD_BODIES: readonly (readonly [string, unknown])[] = [
   ['a grammar without a type', { inputs: 'x', parameters: { grammar: { value: {} } } }],
   ['a grammar that is no schema', { inputs: 'x', parameters: { grammar: { type: 'json', value: '[1' } } }],
   ['a stream of several texts', { inputs: ['a', 'b'], stream: true }],
+  ['half a token', { inputs: 'x', parameters: { max_new_tokens: 1.5 } }],
+  ['a seed that no number holds', JSON.parse('{"inputs": "x", "parameters": {"seed": 9007199254740993}}')],
+  ['ten thousand texts', { inputs: Array.from({ length: 10_000 }, () => 'x') }],
+  ['a thousand stops', { inputs: 'x', parameters: { stop: Array.from({ length: 1000 }, () => 'a') } }],
+  ['a stop of a megabyte', { inputs: 'x', parameters: { stop: ['a'.repeat(2 ** 20)] } }],
+  ['a grammar nested beyond reason', { inputs: 'x', parameters: { grammar: { type: 'json', value: `${'['.repeat(1000)}${']'.repeat(1000)}` } } }],
   ['polluted keys', { inputs: 'x', parameters: JSON.parse('{"__proto__": {"details": true}}') }],
   ['chat with a wrong role', { messages: [{ role: 'nobody', content: 'x' }] }],
 ]
@@ -218,8 +224,27 @@ test('bodies that are not JSON', async () => {
   for (const Body of ['', 'null', '[]', '"x"', '{', '{} {}', '\ufeff{}', '{"inputs":"a","inputs":"b"}', `{"inputs":${'['.repeat(100_000)}`]) {
     expect(await failureOf(client.send(new InvokeEndpointCommand(inputOf(null, { Body: Buffer.from(Body) }))))).toBeInstanceOf(ValidationError)
   }
+  // JSON, but a number beyond all numbers.
+  const Body = Buffer.from('{"inputs": "x", "parameters": {"temperature": 1e309}}')
+  expect(await failureOf(client.send(new InvokeEndpointCommand(inputOf(null, { Body }))))).toMatchObject({
+    name: 'ModelError',
+    OriginalStatusCode: 400,
+  })
   const csv = await failureOf(client.send(new InvokeEndpointCommand(inputOf(null, { ContentType: 'text/csv', Body: Buffer.from('1,2') }))))
   expect(csv).toMatchObject({ name: 'ModelError', OriginalStatusCode: 415, $metadata: { httpStatusCode: 415 } })
+})
+
+test('what the engine finds at fault is told by the name of the body’s field', async () => {
+  const places = { maxTokens: 'parameters.max_new_tokens', stopStrings: 'parameters.stop', 'output.format': 'parameters.grammar', input: 'inputs' }
+  for (const [place, field] of Object.entries(places)) {
+    model.script = async function* () {
+      yield* []
+      throw new InferdError('invalid_parameter', 'does not fit', { param: place })
+    }
+    expect(await failureOf(invoke(GENERATE))).toMatchObject({ OriginalMessage: `${field}: does not fit` })
+    expect(await failureOf(streamText({ ...GENERATE, stream: true }))).toMatchObject({ OriginalMessage: `${field}: does not fit` })
+  }
+  expect(await failureOf(invoke({ inputs: ['a', 'b'] }))).toMatchObject({ OriginalMessage: 'inputs[0]: does not fit' })
 })
 
 test('every error has a class that the client knows, or its own name', async () => {

@@ -19,7 +19,7 @@ const CREDENTIALS = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'secret' }
 interface Dialect {
   readonly name: string
   /** Reads one stream to its end and gives its text; throws what the client throws. `onText` sees the text so far. */
-  read(url: string, onText: (text: string) => void, signal: AbortSignal): Promise<string>
+  readonly read: (url: string, onText: (text: string) => void, signal: AbortSignal) => Promise<string>
   /** What the client throws when the worker has died. */
   readonly lost: object
 }
@@ -28,7 +28,7 @@ const DIALECTS: readonly Dialect[] = [
   {
     name: 'openai',
     lost: { code: 'replica_lost' },
-    async read(url, onText, signal) {
+    read: async (url, onText, signal) => {
       const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'unused', maxRetries: 0 })
       const ask = { model: MODEL, stream: true as const, messages: [{ role: 'user' as const, content: 'hi' }] }
       let text = ''
@@ -39,7 +39,7 @@ const DIALECTS: readonly Dialect[] = [
   {
     name: 'anthropic',
     lost: { error: { error: { type: 'api_error' } } },
-    async read(url, onText, signal) {
+    read: async (url, onText, signal) => {
       const client = new Anthropic({ baseURL: url, apiKey: 'unused', maxRetries: 0 })
       const ask = { model: MODEL, max_tokens: 500, stream: true as const, messages: [{ role: 'user' as const, content: 'hi' }] }
       let text = ''
@@ -52,7 +52,7 @@ const DIALECTS: readonly Dialect[] = [
   {
     name: 'bedrock, over HTTP/2',
     lost: { name: 'ModelStreamErrorException' },
-    async read(url, onText, signal) {
+    read: async (url, onText, signal) => {
       const client = new BedrockRuntimeClient({ endpoint: url, region: 'us-east-1', maxAttempts: 1, credentials: CREDENTIALS })
       const ask = new ConverseStreamCommand({ modelId: MODEL, messages: [{ role: 'user', content: [{ text: 'hi' }] }] })
       let text = ''
@@ -68,7 +68,7 @@ const DIALECTS: readonly Dialect[] = [
   {
     name: 'sagemaker',
     lost: { name: 'ModelStreamError', ErrorCode: 'StreamBroken' },
-    async read(url, onText, signal) {
+    read: async (url, onText, signal) => {
       const client = new SageMakerRuntimeClient({ endpoint: url, region: 'us-east-1', maxAttempts: 1, credentials: CREDENTIALS })
       const Body = Buffer.from(JSON.stringify({ inputs: 'hi', stream: true }))
       const ask = new InvokeEndpointWithResponseStreamCommand({ EndpointName: MODEL, ContentType: 'application/json', Body })

@@ -1,4 +1,5 @@
 /** Names to routes. A model is a route of its own; an alias is another name of one. */
+import type { RouteEntry } from '#config/platform-file/routes'
 import { InferdError } from '#contract/errors'
 import { targetsOf, type RouteDefinition } from './route-definition.ts'
 
@@ -33,6 +34,15 @@ export class RouteTable {
     if (this.byName.has(name)) throw wrong(route, `the name '${name}' is given twice`)
     this.byName.set(name, route)
   }
+}
+
+/** Routes as the platform's file has them. */
+export function routeDefinitions(entries: readonly RouteEntry[]): readonly RouteDefinition[] {
+  return entries.map(({ models, firstPieceTimeoutS, ...route }) => ({
+    ...route,
+    variants: models,
+    firstPieceTimeoutMs: firstPieceTimeoutS === null ? null : firstPieceTimeoutS * 1000,
+  }))
 }
 
 /** The route of a model that is called by its own name. */

@@ -261,6 +261,21 @@ test('closing writes what is left at once, and tells what could not be written',
   expect(failing.told.at(-1)).toBe('usage records could not be written')
 })
 
+test('a flush waits for what was added before it, however much is added meanwhile', async () => {
+  const { ledger, clock } = ledgerOf(async () => {
+    ledger.add(entryOf({}))
+    await clock.sleep(5)
+  }, 1000)
+  ledger.add(entryOf({}))
+  let isFlushed = false
+  void ledger.flush().then(() => {
+    isFlushed = true
+  })
+  await settle()
+  await clock.advance(20)
+  expect([isFlushed, ledger.numWaiting > 0]).toEqual([true, true])
+})
+
 test('a settlement that holds nothing changes nothing', () => {
   expect(NO_SETTLEMENT.settle(callOf(), { cost: 1n, usedTokens: 1, wasStarted: true })).toBe(null)
 })

@@ -40,7 +40,10 @@ export class Ledger {
   private waiting: WaitingEntry[] = []
   private running: Promise<void> | null = null
   private pause = new AbortController()
-  private isHurried = false
+  /** Who wants what was added so far to be written. In order. */
+  private flushes: { readonly until: number; readonly resolve: () => void; readonly reject: (error: InferdError) => void }[] = []
+  private numAdded = 0
+  private numWritten = 0
   private isClosed = false
 
   constructor(parts: LedgerParts) {
@@ -64,47 +67,51 @@ export class Ledger {
   }
 
   add(entry: LedgerEntry): void {
+    this.numAdded++
     this.waiting.push({ entry, addedMs: this.parts.clock.nowMs() })
     this.running ??= this.run()
   }
 
-  /** Resolves when what was added before is written; waits as long as the store fails. */
-  async flush(): Promise<void> {
-    while (this.running !== null) {
-      this.isHurried = true
-      this.pause.abort(HURRY)
-      await this.running
-    }
+  /** Resolves when what was added before is written; waits as long as the store fails. Rejects with store_failed when the ledger is closed first. */
+  flush(): Promise<void> {
+    if (this.waiting.length === 0) return Promise.resolve()
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.flushes.push({ until: this.numAdded, resolve, reject })
+    this.pause.abort(HURRY)
+    return promise
   }
 
   /** Writes what is left. What the store does not take in time is told to the operator. */
   async close(graceMs: number): Promise<void> {
     const { clock, log } = this.parts
     const over = new AbortController()
-    await Promise.race([this.flush(), clock.sleep(graceMs, over.signal).catch(() => {})])
+    const written = this.flush()
+    written.catch(() => {})
+    await Promise.race([written, clock.sleep(graceMs, over.signal).catch(() => {})])
     over.abort(HURRY)
     this.isClosed = true
     this.pause.abort(HURRY)
+    for (const { reject } of this.flushes) reject(new InferdError('store_failed', 'the ledger is closed'))
     if (this.waiting.length > 0) log.error({ records: this.waiting.length, lagMs: Math.round(this.lagMs) }, 'usage records could not be written')
   }
 
   private async run(): Promise<void> {
     let backoffMs = 0
     while (this.waiting.length > 0 && !this.isClosed) {
-      await this.rest(Math.max(backoffMs, this.isHurried ? 0 : this.options.groupMs))
+      await this.rest(Math.max(backoffMs, this.flushes.length > 0 ? 0 : this.options.groupMs))
       if (this.isClosed) break
       const group = this.waiting.slice(0, this.options.maxGroup)
       try {
         await this.parts.write(group.map(({ entry }) => entry))
         this.waiting = this.waiting.slice(group.length)
+        this.numWritten += group.length
+        while (this.flushes[0] !== undefined && this.flushes[0].until <= this.numWritten) this.flushes.shift()?.resolve()
         backoffMs = 0
       } catch (err) {
         if (backoffMs === 0) this.parts.log.error({ err, records: this.waiting.length }, 'usage records wait: the store does not take them')
         backoffMs = Math.min(MAX_BACKOFF_MS, Math.max(MIN_BACKOFF_MS, backoffMs * 2))
-        this.isHurried = false
       }
     }
-    this.isHurried = false
     this.running = null
   }
 

@@ -25,12 +25,15 @@ export type ChainVerdict =
 
 export const CHAIN_START: ChainEnd = { sequence: 0, hash: '0'.repeat(64) }
 
+/** What JSON leaves as it is, and readers take for the end of a line or for nothing. */
+const UNSEEN = /[\u007f-\u009f\u2028\u2029]/g
 const LINE = /^(\{.*),"hash":"([0-9a-f]{64})"\}$/
 
-/** One line without its end. Control characters are escaped, as in all JSON. */
+/** One line without its end. */
 export function chainLine(end: ChainEnd, wallMs: number, { event, actor, details }: AuditEvent): { readonly line: string; readonly end: ChainEnd } {
   const sequence = end.sequence + 1
-  const body = JSON.stringify({ sequence, time: new Date(wallMs).toISOString(), event, actor, details, previous: end.hash }).slice(0, -1)
+  const record = { sequence, time: new Date(wallMs).toISOString(), event, actor, details, previous: end.hash }
+  const body = JSON.stringify(record).replace(UNSEEN, escapeUnit).slice(0, -1)
   const hash = hashOf(body)
   return { line: `${body},"hash":"${hash}"}`, end: { sequence, hash } }
 }
@@ -66,6 +69,10 @@ export async function verifyChain(lines: AsyncIterable<string> | Iterable<string
   }
   if (!sawHead) return broken(lineNumber + 1, `the end is missing: the store remembers ${head.sequence} lines, the file has ${end.sequence}`)
   return { isWhole: true, numLines: lineNumber }
+}
+
+function escapeUnit(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
 }
 
 function hashOf(body: string): string {

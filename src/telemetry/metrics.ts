@@ -96,6 +96,9 @@ export class Metrics {
     buckets: COLD_START_BUCKETS,
   })
 
+  /** What of a report has been counted: the prompts of one call share it. */
+  private readonly counted = new WeakMap<CallReport, { attempts: number; quality: number; isTold: boolean }>()
+
   constructor({ version, maxLabelValues, figures }: MetricsOptions) {
     this.models = new LabelValues(maxLabelValues)
     this.teams = new LabelValues(maxLabelValues)
@@ -151,13 +154,17 @@ export class Metrics {
     if (record.reasoningTokens > 0) this.reasoningTokens.inc(labels, record.reasoningTokens)
   }
 
-  private countFindings({ attempts, truncation, guardrail, quality }: CallReport, model: string): void {
-    for (const { model: tried, error } of attempts) this.failedAttempts.inc({ model: this.models.of(tried), code: error })
+  private countFindings(report: CallReport, model: string): void {
+    const { attempts, truncation, guardrail, quality } = report
+    if (attempts.length === 0 && quality.length === 0 && truncation === null && guardrail === null) return
+    const before = this.counted.get(report) ?? { attempts: 0, quality: 0, isTold: false }
+    this.counted.set(report, { attempts: attempts.length, quality: quality.length, isTold: true })
+    for (const { model: tried, error } of attempts.slice(before.attempts)) this.failedAttempts.inc({ model: this.models.of(tried), code: error })
+    for (const { fault, action } of quality.slice(before.quality)) this.qualityFindings.inc({ model, fault, action })
+    if (before.isTold) return
     if (truncation !== null) this.truncations.inc({ model, strategy: truncation.strategy })
-    for (const { fault, action } of quality) this.qualityFindings.inc({ model, fault, action })
-    if (guardrail === null) return
-    if (guardrail.intervened) this.guardInterventions.inc({ model })
-    for (const { direction, findings } of guardrail.assessments) {
+    if (guardrail?.intervened === true) this.guardInterventions.inc({ model })
+    for (const { direction, findings } of guardrail?.assessments ?? []) {
       for (const { policy, action } of findings) this.guardFindings.inc({ policy, action, direction })
     }
   }

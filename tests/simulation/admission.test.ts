@@ -144,6 +144,54 @@ test('a reservation of a killed server counts until it expires, and one whose re
   await store.close()
 })
 
+test('the reservation is in the store while the call runs, leaves with its record, and one that was refused a place leaves at once', async () => {
+  const store = await openStore({ file: null })
+  const clock = new WallClock()
+  const admission = new Admission({
+    config: admissionSection.parse({ capacity: { '*': { maxRunning: 1 } }, maxWaiting: 0 }),
+    terms: TERMS,
+    prices: PRICES,
+    budgets: new BudgetBook({ spentSince: (subject, fromMs) => sumOfCosts(store.db, subject, fromMs) }),
+    reservations: new ReservationLog({
+      insert: (rows) => insertReservations(store.db, rows),
+      forget: (ids) => forgetReservations(store.db, ids),
+    }),
+    requestTimeoutMs: 600_000,
+    clock,
+    random: new SeededRandom(1),
+  })
+  const amounts = async (): Promise<bigint[]> => (await takeOpenReservations(store.db, clock.wallMs())).map(({ amount }) => amount)
+  const first = callOf({ limits: { budgetUsd: 1 }, maxTokens: 60 })
+  expect(await outcomeOf(admission, first)).toBe('admitted')
+  const [reserved] = await amounts()
+  expect(reserved! >= 600_000_000_000n).toBe(true)
+  expect(await outcomeOf(admission, callOf({ limits: { budgetUsd: 1 }, maxTokens: 30 }))).toBe('overloaded')
+  await expect.poll(amounts).toEqual([reserved])
+  const reservationId = admission.settle(first, { cost: 1_000_000n, usedTokens: 5, wasStarted: true })
+  await insertEntries(store.db, [{ record: recordOf(clock.wallMs()), reservationId }])
+  expect(await amounts()).toEqual([])
+  expect(await outcomeOf(admission, callOf({ limits: { budgetUsd: 1 }, maxTokens: 99 }))).toBe('admitted')
+  await store.close()
+})
+
+test('a store that fails refuses calls with a budget, and holds nothing of theirs', async () => {
+  const isDown = (): Promise<never> => Promise.reject(new InferdError('store_failed', 'disk full'))
+  const admission = new Admission({
+    config: admissionSection.parse({}),
+    terms: TERMS,
+    prices: PRICES,
+    budgets: new BudgetBook({ spentSince: () => Promise.resolve(0n) }),
+    reservations: new ReservationLog({ insert: isDown, forget: isDown }),
+    requestTimeoutMs: 600_000,
+    clock: new WallClock(),
+    random: new SeededRandom(1),
+  })
+  const limits = { budgetUsd: 1, maxConcurrentRequests: 1 }
+  for (let count = 0; count < 3; count++) expect(await outcomeOf(admission, callOf({ limits, maxTokens: 60 }))).toBe('store_failed')
+  expect(admission.numHolds).toBe(0)
+  expect(await outcomeOf(admission, callOf({ limits: { maxConcurrentRequests: 1 } }))).toBe('admitted')
+})
+
 test('rates hold on the monotonic clock: a wall clock that jumps gives nothing, a frozen one takes nothing', async () => {
   const { admission, clock } = admissionOf()
   const ask = (): Promise<string> => outcomeOf(admission, callOf({ limits: { requestsPerMinute: 3 } }))

@@ -14,7 +14,7 @@ import type { SigningSecrets } from '#platform/keys/signing-secrets'
 import type { Authenticate, DoorRequest } from './door-request.ts'
 import { checkSignature, checkTerms } from './sigv4/check-signature.ts'
 import { headerValues, isPresigned, isSignatureHeader, readHeaderSignature, readPresigned, type Signature } from './sigv4/read-signature.ts'
-import { servicesOf } from './sigv4/service-scope.ts'
+import { servicesOf } from './sigv4/scope-by-path.ts'
 
 export interface AuthenticatorParts {
   readonly ring: Pick<KeyRing, 'find' | 'isKnown' | 'hasKeys' | 'noteUse'>

@@ -4,7 +4,8 @@ import { z } from 'zod'
 /** `adjust` is named so that it can be refused by name: a running generation cannot be given other sampling. */
 const action = z.enum(['off', 'warn', 'stop', 'fallback', 'adjust']).refine((value) => value !== 'adjust', {
   message:
-    'adjust is not offered: the engine takes no other sampling for a running generation, and chat templates take no unfinished answer to go on from; use stop or fallback',
+    'adjust is not offered: a running generation takes no other sampling, and chat templates no unfinished answer to go on from; ' +
+    'use stop or fallback',
 })
 const positive = z.int().min(1).max(100_000)
 

@@ -1,7 +1,6 @@
 /** From the platform's file to what a model's monitor does. */
 import type { QualityConfig } from '#config/platform-file/quality'
-import { assert } from '#base/assert'
-import type { QualityAction, QualityPolicy } from './quality-stage.ts'
+import type { QualityPolicy } from './quality-stage.ts'
 
 const WARN_ONLY: QualityPolicy = { repetition: 'warn', 'low-entropy': 'warn', 'broken-encoding': 'warn', whitespace: 'warn', 'off-schema': 'warn' }
 
@@ -11,11 +10,7 @@ export function qualityPolicyOf(config: QualityConfig, model: string): QualityPo
   if (entry === undefined) return WARN_ONLY
   const { loopCharacters, loopRepeats, whitespaceRun, ...actions } = entry
   const policy: QualityPolicy = {
-    repetition: actionOf(actions.repetition),
-    'low-entropy': actionOf(actions['low-entropy']),
-    'broken-encoding': actionOf(actions['broken-encoding']),
-    whitespace: actionOf(actions.whitespace),
-    'off-schema': actionOf(actions['off-schema']),
+    ...actions,
     limits: {
       ...(loopCharacters === undefined ? {} : { loopCharacters }),
       ...(loopRepeats === undefined ? {} : { loopRepeats }),
@@ -23,9 +18,4 @@ export function qualityPolicyOf(config: QualityConfig, model: string): QualityPo
     },
   }
   return Object.values(actions).every((action) => action === 'off') ? null : policy
-}
-
-function actionOf(action: QualityConfig[string]['repetition']): QualityAction {
-  assert(action !== 'adjust', 'the schema refuses adjust')
-  return action
 }

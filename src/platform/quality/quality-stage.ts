@@ -10,7 +10,7 @@ import type { CallHandler, Stage } from '#platform/online/stage'
 import { JsonShape } from './json-shape.ts'
 import { DEFAULT_LIMITS, StreamMonitor, type MonitorLimits } from './stream-monitor.ts'
 
-export type QualityAction = 'off' | 'warn' | 'stop' | 'fallback'
+type QualityAction = 'off' | 'warn' | 'stop' | 'fallback'
 export type QualityPolicy = Readonly<Record<QualityFault, QualityAction>> & { readonly limits?: Partial<MonitorLimits> }
 
 export interface QualityOptions {

@@ -1,4 +1,5 @@
 /** Judges text that is whole: the input of a call, and what ApplyGuardrail is given. */
+import { setImmediate } from 'node:timers/promises'
 import type { Clock } from '#base/clock'
 import type { GuardAssessment, GuardContent, GuardFinding } from '#contract/guardrail'
 import type { CompiledPolicy, PassageJudge } from './compiled-policy.ts'
@@ -32,6 +33,8 @@ export interface EvaluateOptions {
 }
 
 const MAX_FINDINGS = 256
+/** Characters that are searched in one go. */
+const PIECE = 16_384
 
 /** Rejects when a model that judges cannot be asked: nothing is let through unjudged. */
 export async function evaluate({ compiled, direction, texts, context, clock, signal }: EvaluateOptions): Promise<Evaluation> {
@@ -41,7 +44,7 @@ export async function evaluate({ compiled, direction, texts, context, clock, sig
   const findings: GuardFinding[] = []
   const shown: string[] = []
   for (const { text, isMeaningJudged } of texts) {
-    const scanned = rules === null ? { findings: [], masked: text } : scan(rules, text)
+    const scanned = rules === null ? { findings: [], masked: text } : await scan(rules, text, signal)
     findings.push(...scanned.findings)
     shown.push(scanned.masked)
     if (judge !== null && isMeaningJudged && !isBlocking(findings)) findings.push(...(await judgeAll(judge, text, signal)))
@@ -72,9 +75,18 @@ export function boundFindings(findings: readonly GuardFinding[]): readonly Guard
   return block === undefined ? first : [...first.slice(1), block]
 }
 
-function scan(rules: SpanRules, text: string): { readonly findings: readonly GuardFinding[]; readonly masked: string } {
+/** Of a long text piece by piece: the event loop runs in between. */
+async function scan(
+  rules: SpanRules,
+  text: string,
+  signal: AbortSignal,
+): Promise<{ readonly findings: readonly GuardFinding[]; readonly masked: string }> {
   const scanner = new SpanScanner(rules)
-  scanner.push(text)
+  for (let at = 0; at < text.length && !scanner.isBlocked; at += PIECE) {
+    if (at > 0) await setImmediate()
+    signal.throwIfAborted()
+    scanner.push(text.slice(at, at + PIECE))
+  }
   scanner.finish()
   const findings = scanner.spans.map((span) => findingOf(span, text.slice(span.start, span.end)))
   return { findings, masked: scanner.isBlocked ? '' : applyMasks(text, masksOf(scanner.spans)) }

@@ -1,7 +1,7 @@
 /** Cuts text that arrives in pieces into passages that a judge of meaning can read: whole sentences, at places that depend on the text alone. */
 
 /** A passage ends with the first sentence end from here on, */
-export const MIN_PASSAGE = 160
+const MIN_PASSAGE = 160
 /** or, where none comes, here: the most that is held back. UTF-16 units. */
 export const MAX_PASSAGE = 1200
 

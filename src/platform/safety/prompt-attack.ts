@@ -13,12 +13,21 @@ interface Feature {
 }
 
 const OVERRIDE = String.raw`(?:ignore|disregard|forget|override|bypass|drop|discard|neglect|skip|violate)`
-const RULES = String.raw`(?:instructions?|prompts?|rules?|guidelines?|directions?|directives?|constraints?|polic(?:y|ies)|restrictions?|programming|training|guardrails?|safety)`
+const HABITS = 'programming|training|guardrails?|safety'
+const RULES = String.raw`(?:instructions?|prompts?|rules?|guidelines?|directions?|directives?|constraints?|polic(?:y|ies)|restrictions?|${HABITS})`
+const THEIR = String.raw`(?:your|the|any|these|those|previous|system)`
+const WHOSE = String.raw`(?:previous|prior|above|earlier|preceding|existing|initial|original|system|your|all|any|every|these|those|developer'?s?)`
+const TELL = String.raw`(?:reveal|show|print|repeat|output|display|leak|disclose|expose|dump|recite|write out|copy|tell|give|share|send|summari[sz]e|translate|encode)`
+const PROMPT = String.raw`(?:(?:system|initial|hidden|secret) (?:prompt|message|instructions?)|pre-?prompt|developer (?:prompt|message)|original instructions?)`
+const LAWLESS = String.raw`(?:no|without|free of|free from|not bound by|unbound by|ignores?)`
+const GUARDS = String.raw`safety|filters?|guardrails?|restrictions?|moderation|censorship|ethic\w*`
+const SECRETS = 'api keys?|passwords?|credentials|environment variables|secrets'
+const LAWS = String.raw`(?:restrictions?|rules|filters?|limits|limitations|ethics|ethical|moral|morals|guidelines|censorship|safety|content polic)`
 const FEATURES: readonly Feature[] = [
   ...features('override', 0.8, [
-    String.raw`\b${OVERRIDE}\b.{0,30}\b(?:previous|prior|above|earlier|preceding|existing|initial|original|system|your|all|any|every|these|those|developer'?s?)\b.{0,30}\b${RULES}\b`,
+    String.raw`\b${OVERRIDE}\b.{0,30}\b${WHOSE}\b.{0,30}\b${RULES}\b`,
     String.raw`\b(?:ignore|disregard|forget)\b.{0,12}\b(?:everything|anything|all)\b.{0,24}\b(?:above|before|said|told|previous|prior|learned|far)\b`,
-    String.raw`\b(?:do not|don't|stop|no longer)\b.{0,12}\b(?:follow|obey|comply with|adhere to|bound by)\b.{0,24}\b(?:your|the|any|these|those|previous|system)\b.{0,24}\b${RULES}\b`,
+    String.raw`\b(?:do not|don't|stop|no longer)\b.{0,12}\b(?:follow|obey|comply with|adhere to|bound by)\b.{0,24}\b${THEIR}\b.{0,24}\b${RULES}\b`,
     String.raw`\b(?:your|these are|here are|following) (?:new|updated|real|actual|true)\b.{0,12}\b(?:instructions?|rules|orders|directives?|task)\b.{0,4}(?::|are|is)`,
     String.raw`\b(?:ignoriere|vergiss|missachte)\b.{0,40}\b(?:anweisungen|regeln|vorgaben)\b`,
     String.raw`\b(?:ignore[zr]?|oublie[zr]?)\b.{0,40}\b(?:instructions|consignes|regles)\b`,
@@ -31,9 +40,9 @@ const FEATURES: readonly Feature[] = [
   ]),
   ...features('persona', 0.8, [
     String.raw`\b(?:do anything now|dan mode|developer mode (?:enabled|on)|jailbr(?:eak|oken)|god mode|evil mode)\b`,
-    String.raw`\b(?:you are|act as|pretend|behave as|role ?play|become|simulate)\b.{0,60}\b(?:no|without|free of|free from|not bound by|unbound by|ignores?)\b.{0,20}\b(?:any )?(?:restrictions?|rules|filters?|limits|limitations|ethics|ethical|moral|morals|guidelines|censorship|safety|content polic)`,
+    String.raw`\b(?:you are|act as|pretend|behave as|role ?play|become|simulate)\b.{0,60}\b${LAWLESS}\b.{0,20}\b(?:an[y] )?${LAWS}`,
     String.raw`\b(?:you are|act as|pretend to be|become)\b.{0,24}\b(?:unrestricted|uncensored|unfiltered|amoral|evil|unaligned)\b`,
-    String.raw`\b(?:disable|turn off|deactivate|remove|switch off)\b.{0,24}\b(?:your|all|the|any)\b.{0,20}\b(?:safety|filters?|guardrails?|restrictions?|moderation|censorship|ethic\w*)\b`,
+    String.raw`\b(?:disable|turn off|deactivate|remove|switch off)\b.{0,24}\b(?:your|all|the|any)\b.{0,20}\b(?:${GUARDS})\b`,
   ]),
   ...features('persona', 0.4, [
     String.raw`\bpretend (?:that )?(?:you|to)\b.{0,40}\b(?:no|not|without|anything|never)\b`,
@@ -49,10 +58,10 @@ const FEATURES: readonly Feature[] = [
     String.raw`\]\]>|\}\}\} *system|"role" *: *"system"`,
   ]),
   ...features('exfiltration', 0.8, [
-    String.raw`\b(?:reveal|show|print|repeat|output|display|leak|disclose|expose|dump|recite|write out|copy|tell|give|share|send|summari[sz]e|translate|encode)\b.{0,40}\b(?:your|the|this|its|full|entire|hidden|secret|initial|original)\b.{0,24}\b(?:system (?:prompt|message|instructions?)|initial (?:prompt|instructions?)|hidden (?:prompt|instructions?)|secret (?:prompt|instructions?)|pre-?prompt|developer (?:prompt|message))\b`,
-    String.raw`\b(?:what|which) (?:is|are|were|was|does)\b.{0,12}\byour\b.{0,20}\b(?:system prompt|initial prompt|system message|hidden instructions?|initial instructions?|original instructions?|secret instructions?)\b`,
+    String.raw`\b${TELL}\b.{0,40}\b(?:your|the|this|its|full|entire|hidden|secret|initial|original)\b.{0,24}\b${PROMPT}\b`,
+    String.raw`\b(?:what|which) (?:is|are|were|was|does)\b.{0,12}\byour\b.{0,20}\b${PROMPT}\b`,
     String.raw`\b(?:repeat|print|output|copy|write|recite)\b.{0,20}\b(?:everything|all|words|text|sentences)\b.{0,24}\b(?:above|before this|preceding)\b`,
-    String.raw`\b(?:reveal|print|leak|dump|send|exfiltrate)\b.{0,30}\b(?:api keys?|passwords?|credentials|environment variables|secrets)\b.{0,40}\b(?:you|your|system|configuration|to https?:)`,
+    String.raw`\b(?:reveal|print|leak|dump|send|exfiltrate)\b.{0,30}\b(?:${SECRETS})\b.{0,40}\b(?:you|your|system|configuration|to https?:)`,
   ]),
   ...features('evasion', 0.4, [
     String.raw`\b(?:base64|rot13|hex|morse|leetspeak|reversed?)\b.{0,40}\b(?:decode|follow|execute|obey|instructions?)\b`,

@@ -10,15 +10,21 @@ const PREFIXED = new RegExp(
   'g',
 )
 const PRIVATE_KEY = /-----BEGIN (?:[A-Z]{2,12} ){0,3}PRIVATE KEY-----/g
-const ASSIGNED =
-  /(?<![A-Za-z0-9])(?:api|access|auth|secret|client|bearer|private)?[ _-]?(?:key|token|secret|bearer|authorization)["']?(?: {0,2}(?:[:=]|=>|is) {0,2}(?:bearer )?| )["']?([A-Za-z0-9_\-./+=]{20,500})/gi
+const ASSIGNED = new RegExp(
+  String.raw`(?<![A-Za-z0-9])(?:api|access|auth|secret|client|bearer|private)?[ _-]?(?:key|token|secret|bearer|authorization)["']?` +
+    String.raw`(?: {0,2}(?:[:=]|=>|is) {0,2}(?:bearer )?| )["']?([A-Za-z0-9_\-./+=]{20,500})`,
+  'gi',
+)
 const PASSWORD =
   /(?<![A-Za-z0-9])(?:password|passwd|pwd|passcode|passphrase)["']?(?:( {0,2}(?:[:=]|=>) {0,2})| (?:is|was|are) ?:? {0,2})(["']?)([^\s"',;]{4,128})/gi
 /** What stands where a password would. */
 const NO_PASSWORD = /^(?:[<{[$(*x•%]+.*|null|none|undefined|required|string|true|false|hidden|redacted|process\..*|os\..*|env.*|get.*|\w+\(.*)$/i
 const HONORIFIC_NAME = /(?<![\p{L}])(?:Mr|Mrs|Ms|Miss|Dr|Prof|Sir|Herr|Frau|Mme)\.? (\p{Lu}[\p{L}'-]{1,30}(?: \p{Lu}[\p{L}'-]{0,30}){0,2})/gu
-const INTRODUCED_NAME =
-  /(?<![\p{L}])(?:[Mm]y name is|[Mm]y name's|[Nn]ame:|[Cc]all me|[Ss]igned,?|[Ss]incerely,|[Rr]egards,|[Pp]atient|[Cc]ustomer name) (\p{Lu}[\p{L}'-]{1,30}(?: \p{Lu}[\p{L}'-]{0,30}){0,2})/gu
+const INTRODUCED_NAME = new RegExp(
+  String.raw`(?<![\p{L}])(?:[Mm]y name is|[Mm]y name's|[Nn]ame:|[Cc]all me|[Ss]igned,?|[Ss]incerely,|[Rr]egards,|[Pp]atient|[Cc]ustomer name) ` +
+    String.raw`(\p{Lu}[\p{L}'-]{1,30}(?: \p{Lu}[\p{L}'-]{0,30}){0,2})`,
+  'gu',
+)
 /** What announces a secret or a name may stand before the stretch that is searched. */
 const TRIGGER_LENGTH = 64
 const BITS_OF_SECRET = 3.2

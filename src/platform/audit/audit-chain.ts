@@ -23,7 +23,7 @@ export type ChainVerdict =
   /** `lineNumber` counts from 1. */
   | { readonly isWhole: false; readonly lineNumber: number; readonly problem: string }
 
-export const CHAIN_START: ChainEnd = { sequence: 0, hash: '0'.repeat(64) }
+const CHAIN_START: ChainEnd = { sequence: 0, hash: '0'.repeat(64) }
 
 /** What JSON leaves as it is, and readers take for the end of a line or for nothing. */
 const UNSEEN = /[\u007f-\u009f\u2028\u2029]/g

@@ -39,7 +39,7 @@ export function sha256Hex(bytes: string | Uint8Array): string {
 }
 
 /** Without empty and dot segments (RFC 3986, 5.2.4), each byte of the sent form encoded once more. */
-export function canonicalPath(path: string): string {
+function canonicalPath(path: string): string {
   const kept: string[] = []
   const segments = path.split('/')
   for (const segment of segments) {
@@ -51,7 +51,7 @@ export function canonicalPath(path: string): string {
 }
 
 /** By meaning: `+` is a space, as routes read it, and every spelling of a character is one. Sorted by name, then by value. */
-export function canonicalQuery(query: string): string {
+function canonicalQuery(query: string): string {
   const pairs = queryPairs(query).map(({ name, value }) => ({ name: encodeBytes(name), value: encodeBytes(value) }))
   pairs.sort((a, b) => compare(a.name, b.name) || compare(a.value, b.value))
   return pairs.map(({ name, value }) => `${name}=${value}`).join('&')

@@ -89,8 +89,13 @@ function addEventLoopLag(registry: Registry): void {
     labelNames: ['percentile'],
     registers: [registry],
     collect: () => {
-      for (const percentile of [50, 99, 100]) gauge.set({ percentile: String(percentile) }, delay.percentile(percentile) / NS_PER_S)
+      for (const percentile of [50, 99, 100]) gauge.set({ percentile: String(percentile) }, lagSeconds(delay.percentile(percentile)))
       delay.reset()
     },
   })
+}
+
+/** The histogram holds the time between two ticks of its timer; the lag is what is more than asked for. */
+function lagSeconds(tickNs: number): number {
+  return Math.max(0, tickNs / NS_PER_S - EVENT_LOOP_RESOLUTION_MS / 1000)
 }

@@ -3,7 +3,7 @@
  * address is judged, and the connection goes to a judged one, so that a second answer of the resolver changes nothing.
  */
 import { lookup as systemLookup } from 'node:dns/promises'
-import { BlockList, isIP } from 'node:net'
+import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { InferdError } from '#contract/errors'
 
 export interface EgressHost {
@@ -109,6 +109,14 @@ export class Egress {
     return usable[0]!
   }
 
+  /** For a connector: the resolver and the judgement in one, asked at each new connection. */
+  readonly lookup: LookupFunction = (host, { all }, callback) => {
+    this.addressOf(new URL(`http://${host}/`)).then(
+      ({ address, family }) => (all === true ? callback(null, [{ address, family }]) : callback(null, address, family)),
+      (error: unknown) => callback(error as NodeJS.ErrnoException, ''),
+    )
+  }
+
   private async resolveName(host: string): Promise<readonly ResolvedAddress[]> {
     try {
       return await this.resolve(host)
@@ -119,7 +127,7 @@ export class Egress {
 }
 
 /** Without the brackets of an IPv6 address. The URL parser has already turned 0x7f.1 and 2130706433 into 127.0.0.1. */
-export function hostOf({ hostname }: URL): string {
+function hostOf({ hostname }: URL): string {
   return hostname.replace(/^\[(.*)\]$/, '$1').toLowerCase()
 }
 

@@ -43,11 +43,10 @@ export class UpstreamClient {
     this.limits = limits
     this.agent = new Agent({
       connections: limits.maxConnections,
-      maxRedirections: 0,
       headersTimeout: limits.headersTimeoutMs,
       bodyTimeout: limits.idleTimeoutMs,
-      connect: { timeout: limits.connectTimeoutMs, lookup: pinnedLookup(egress) },
-    } as Agent.Options)
+      connect: { timeout: limits.connectTimeoutMs, lookup: egress.lookup },
+    })
   }
 
   /** The pieces of a successful answer. Throws InferdError, by the words of `model`; rejects with the signal's reason when it aborts. */
@@ -83,19 +82,6 @@ export class UpstreamClient {
 
   async close(): Promise<void> {
     await this.agent.destroy()
-  }
-}
-
-type LookupCallback = (error: Error | null, address?: string | { address: string; family: number }[], family?: number) => void
-
-function pinnedLookup(egress: Egress) {
-  return (host: string, options: { readonly all?: boolean }, callback: LookupCallback): void => {
-    const url = URL.parse(`http://${host}/`)
-    const found = url === null ? Promise.reject(new InferdError('upstream_failed', 'no host')) : egress.addressOf(url)
-    found.then(
-      ({ address, family }) => (options.all === true ? callback(null, [{ address, family }]) : callback(null, address, family)),
-      (error: unknown) => callback(error as Error),
-    )
   }
 }
 

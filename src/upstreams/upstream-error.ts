@@ -2,8 +2,17 @@
 import { InferdError, type ErrorCode } from '#contract/errors'
 
 const MAX_RETRY_AFTER_MS = 3_600_000
-const CONTEXT_WORDS =
-  /context.{0,20}(length|window|size)|maximum.{0,20}(context|model).{0,20}len|prompt is too long|input is too long|too many (input )?tokens|exceeds? the (available )?context|context_length_exceeded/i
+const CONTEXT_WORDS = new RegExp(
+  [
+    'context.{0,20}(length|window|size)',
+    'maximum.{0,20}(context|model).{0,20}len',
+    '(prompt|input) is too long',
+    'too many (input )?tokens',
+    'exceeds? the (available )?context',
+    'context_length_exceeded',
+  ].join('|'),
+  'i',
+)
 
 export interface UpstreamRefusal {
   readonly status: number

@@ -6,7 +6,8 @@ import { NO_USAGE, PLAIN_OUTPUT, type FinishReason, type GenerateEvent, type Gen
 import { LOCAL_PRINCIPAL } from '#contract/principal'
 import type { CallHandler } from '#platform/online/stage'
 import { exactKey, semanticParts } from './cache-key.ts'
-import { responseCacheStage, type EmbedText, type ResponseCachePolicy } from './response-cache-stage.ts'
+import type { ServedModel } from '#contract/served-model'
+import { embedWith, responseCacheStage, type EmbedText, type ResponseCachePolicy } from './response-cache-stage.ts'
 
 const NEVER = new AbortController().signal
 const POLICY: ResponseCachePolicy = {
@@ -228,7 +229,11 @@ test('the semantic mode answers what means the same, only where everything else 
     hi: Float32Array.of(0.95, 0.3122),
     bye: Float32Array.of(0, 1),
   }
-  const played = new Played({ byDefault: 'semantic' }, async (_call, text) => vectors[text]!)
+  const usage = { promptTokens: 1, cachedTokens: 0, completionTokens: 0 }
+  const model: Pick<ServedModel, 'embed'> = {
+    embed: async ({ inputs }) => ({ vectors: inputs.map((input) => vectors[input.kind === 'text' ? input.text : '']!), usage }),
+  }
+  const played = new Played({ byDefault: 'semantic' }, embedWith(model))
   await played.ask(callOf())
   expect(await played.ask(callOf({ request: { input: say('hi') } }))).toMatchObject({ cache: 'semantic', text: 'answer 1' })
   expect(await played.ask(callOf({ request: { input: say('bye') } }))).toMatchObject({ cache: 'none' })

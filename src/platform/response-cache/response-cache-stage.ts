@@ -3,9 +3,11 @@
  * allows. Its failures are none of the caller's: without it the call just runs.
  */
 import { createHash } from 'node:crypto'
+import { assert } from '#base/assert'
 import type { Clock } from '#base/clock'
 import type { OnlineCall } from '#contract/call'
 import type { GenerateEvent } from '#contract/generate'
+import type { ServedModel } from '#contract/served-model'
 import type { CallHandler, Stage } from '#platform/online/stage'
 import type { CallableModel } from '#platform/online/online-models'
 import { exactKey, isDeterministic, semanticParts, type CachedModel } from './cache-key.ts'
@@ -26,6 +28,16 @@ export interface ResponseCachePolicy {
 
 /** A unit vector; rejects when there is none to be had. */
 export type EmbedText = (call: OnlineCall, text: string, signal: AbortSignal) => Promise<Float32Array>
+
+/** By a model of this server; its tokens are the operator's, not the caller's. */
+export function embedWith(model: Pick<ServedModel, 'embed'>): EmbedText {
+  return async ({ requestId, request: { priority, cacheSalt } }, text, signal) => {
+    const { vectors } = await model.embed({ requestId, inputs: [{ kind: 'text', text }], priority, cacheSalt }, signal)
+    const [vector] = vectors
+    assert(vector !== undefined, 'an embedding has a vector for each input')
+    return vector
+  }
+}
 
 export interface ResponseCacheOptions {
   readonly policy: ResponseCachePolicy

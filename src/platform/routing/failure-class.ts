@@ -3,8 +3,7 @@ import type { ErrorCode } from '#contract/errors'
 import type { FinishReason } from '#contract/generate'
 import type { Outcome } from './circuit-breaker.ts'
 
-export const FALLBACK_CLASSES = ['busy', 'failed', 'timeout', 'context-length', 'guardrail', 'degenerate', 'loading'] as const
-export type FallbackClass = (typeof FALLBACK_CLASSES)[number]
+export type FallbackClass = 'busy' | 'failed' | 'timeout' | 'context-length' | 'guardrail' | 'degenerate' | 'loading'
 
 const CLASS_BY_CODE: Partial<Readonly<Record<ErrorCode, FallbackClass>>> = {
   rate_limited: 'busy',

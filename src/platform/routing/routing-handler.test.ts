@@ -291,6 +291,17 @@ test('a route is ready as soon as one of its models is', () => {
   expect(handler.find(LOCAL_PRINCIPAL, 'r')?.state.kind).toBe('loading')
 })
 
+test('a model that loads is not waited for while another may answer', async () => {
+  const loading = new FakeModel({ name: 'a', state: { kind: 'loading', loadedBytes: 1, totalBytes: 2 } })
+  const routes = [route('r', 'a', { fallbacks: [{ model: 'b', on: ['loading'] }] })]
+  const models = directoryOf(loading, new FakeModel({ name: 'b', script: say('b') }))
+  const handler = routingHandler({ models, routes, clock: new FakeClock(), random: new SeededRandom(1) })
+  const call = callOf('r')
+  expect(await textOf(handler.generate(call, NEVER))).toBe('b')
+  expect(call.report.attempts).toEqual([{ model: 'a', error: 'model_loading' }])
+  expect(loading.requests).toEqual([])
+})
+
 test('embeddings come from one model only, whatever fails', async () => {
   const a = new FakeModel({ name: 'a' })
   a.embed = async () => {

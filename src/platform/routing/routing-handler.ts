@@ -89,6 +89,7 @@ class Routing implements RoutingHandler {
       budget: this.budget,
       handlerOf: (model: string) => this.handlerOf(model),
       healthOf: (model: string) => this.healthOf(model),
+      isLoading: (model: string) => this.needModel(model).state.kind === 'loading',
     }
     let usage = NO_USAGE
     try {

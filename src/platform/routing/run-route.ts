@@ -20,6 +20,7 @@ export interface RouteRun {
   readonly call: OnlineCall
   readonly handlerOf: (model: string) => CallHandler
   readonly healthOf: (model: string) => TargetHealth
+  readonly isLoading: (model: string) => boolean
   readonly budget: RetryBudget
   readonly clock: Clock
 }
@@ -59,6 +60,8 @@ class RouteSearch {
 
   /** An attempt that may be shown, or why there is none. */
   private async tryTarget(model: string): Promise<Attempt | InferdError> {
+    if (this.run.isLoading(model) && this.nextFallback('model_loading') !== null)
+      return this.note(model, new InferdError('model_loading', `model '${model}' is still loading`))
     const attempt = this.start(model)
     if (attempt instanceof InferdError) return this.note(model, attempt)
     try {

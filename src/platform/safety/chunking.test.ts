@@ -6,7 +6,7 @@ import { ChoiceGate } from './choice-gate.ts'
 import { compilePolicy } from './compiled-policy.ts'
 
 const PARTS = [
-  ...['the ', 'a', ' ', '\n', '. ', 'word ', 'Über ', '密', '😀', '\u200b', '  ', 'mail ', '@', '.', ':', '-', 'x', '7', 'card '],
+  ...['the ', 'a', ' ', '\n', '\n', '. ', 'word ', 'Über ', '密', '😀', '\u200b', '  ', 'mail ', '@', '.', ':', '-', 'x', '7', 'card '],
   ...[
     'anna.lee@example.com',
     '4111 1111 1111 1111',
@@ -48,6 +48,9 @@ const TOPIC: GuardrailPolicy = {
     { name: 'birds', definition: 'Falcon birds and blue birds of a project', examples: ['blue bird falcon'], input: 'block', output: 'block' },
   ],
 }
+
+/** Personal data on a line of its own, which both policies mask. */
+const BARE = /^(?:4111 1111 1111 1111|5500-0000-0000-0004|anna\.lee@example\.com)$/m
 
 type Channel = 'text-delta' | 'reasoning-delta' | 'tool-call-delta'
 
@@ -114,6 +117,7 @@ test.each([
           const text = parts.join('')
           const whole = await emitted(policy, [text], channel)
           expect(await emitted(policy, chunksOf(text, cuts), channel)).toBe(whole)
+          expect(whole).not.toMatch(BARE)
           // A placeholder ends words as little as what it stands for.
           const wire = whole.replaceAll(/\{\w+\}|\*\*\*/g, 'x')
           for (const forbidden of policy === BLOCKING || policy === PATTERNS ? FORBIDDEN : FORBIDDEN.slice(0, 1)) expect(wire).not.toMatch(forbidden)
@@ -135,6 +139,10 @@ test('a character at a time says what the whole text says', async () => {
       expect(await emitted(policy, [...text], channel)).toBe(await emitted(policy, [text], channel))
     }
   }
+})
+
+test('a card is found behind any row of other numbers', async () => {
+  expect(await emitted(MASKING, ['1 2 3 4 5 7 4111 1111 1111 1111 9'], 'text-delta')).toBe('1 2 3 4 5 7 {CREDIT_DEBIT_CARD_NUMBER} 9')
 })
 
 test('arguments are read as their JSON says them', async () => {

@@ -32,11 +32,18 @@ const PHONE = /(?<![\w.+])(?:\+|00 ?)?\(?\d(?:[ ./-]{0,2}[()]?\d){6,14}(?![\w])/
 const PHONE_WORDS = /(?:phone|tel|telephone|call|mobile|cell|fax|text|whatsapp|dial|reach|contact)\b[^\n]{0,24}$/i
 const DEFAULT_COUNTRY = 'US'
 
+/** A card may stand in a longer row of groups, as after the number of a list: from each group on the longest run is tried. */
 export function findCards(text: string, from: number): Stretch[] {
-  return matchesOf(CARD, text, from).flatMap(({ start, end }) => {
-    const digits = text.slice(start, end).replaceAll(/[ -]/g, '')
-    return isCard(digits) ? [{ start, end }] : []
-  })
+  const found: Stretch[] = []
+  CARD.lastIndex = from
+  for (let match = CARD.exec(text); match !== null; match = CARD.exec(text)) {
+    const start = match.index
+    const ends = [...match[0].matchAll(/\d+/g)].map(({ index, 0: digits }) => start + index + digits.length)
+    const end = ends.findLast((candidate) => isCard(text.slice(start, candidate).replaceAll(/[ -]/g, '')))
+    if (end !== undefined) found.push({ start, end })
+    CARD.lastIndex = end ?? ends[0]!
+  }
+  return found
 }
 
 function isCard(digits: string): boolean {

@@ -108,7 +108,7 @@ test('every registered route refuses who brings no key, in the shape of its fami
     expect([401, 403]).toContain(response.status)
   }
   expect((await fetch(`${target.url}/nowhere`)).status).toBe(401)
-  for (const probe of ['/healthz', '/readyz']) expect((await fetch(`${target.url}${probe}`)).status).toBe(200)
+  for (const probe of ['/healthz', '/readyz', '/ping']) expect((await fetch(`${target.url}${probe}`)).status).toBe(200)
 })
 
 test('unknown, wrong, revoked, expired and malformed keys are refused with the same words', async () => {

@@ -54,6 +54,7 @@ async function run({ port, ratePerSecond, durationMs, model }: LatencyOrder): Pr
     const body = JSON.stringify({ model, stream: true, messages: [{ role: 'user', content: String(now()) }] })
     const head = `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`
     let tail = ''
+    let isDone = false
     numRunning++
     socket.removeAllListeners('data')
     socket.on('data', (chunk: Buffer) => {
@@ -65,8 +66,9 @@ async function run({ port, ratePerSecond, durationMs, model }: LatencyOrder): Pr
       }
       // What may be the beginning of a mark, but no whole one.
       tail = text.slice(Math.max(text.lastIndexOf(';') + 1, text.length - 40))
-      if (!text.endsWith('0\r\n\r\n')) return
-      if (!text.includes('[DONE]')) numFailures++
+      isDone ||= text.includes('[DONE]')
+      // Behind the last chunk, and behind the trailers.
+      if (!isDone || !text.endsWith('\r\n\r\n')) return
       numRunning--
       idle.push(socket)
     })

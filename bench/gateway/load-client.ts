@@ -18,7 +18,9 @@ export interface LoadResult {
   readonly latencyMs: { readonly p50: number; readonly p99: number }
 }
 
-const LAST_CHUNK = '0\r\n\r\n'
+/** The last chunk, with or without trailers. */
+const LAST_CHUNK = /\r\n0\r\n(?:[^\r\n]+\r\n)*\r\n$/
+const MAX_TRAILER_LENGTH = 1024
 
 process.on('message', (order: LoadOrder) => {
   void run(order).then((result) => process.send?.(result))
@@ -84,11 +86,11 @@ class AnswerEnd {
       this.isOk = this.head.startsWith('HTTP/1.1 200')
       this.bodyLength = Number(/content-length: (\d+)/i.exec(this.head)?.[1] ?? -1)
       this.numBodyBytes = this.head.length - end - 4
-      this.tail = this.head.slice(-LAST_CHUNK.length)
+      this.tail = this.head.slice(-MAX_TRAILER_LENGTH)
     } else {
       this.numBodyBytes += text.length
-      this.tail = (this.tail + text).slice(-LAST_CHUNK.length)
+      this.tail = (this.tail + text).slice(-MAX_TRAILER_LENGTH)
     }
-    return this.bodyLength >= 0 ? this.numBodyBytes >= this.bodyLength : this.tail === LAST_CHUNK
+    return this.bodyLength >= 0 ? this.numBodyBytes >= this.bodyLength : LAST_CHUNK.test(this.tail)
   }
 }

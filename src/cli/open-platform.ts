@@ -3,6 +3,7 @@ import path from 'node:path'
 import type { Clock } from '#base/clock'
 import type { Random } from '#base/random'
 import type { PlatformFile } from '#config/platform-file'
+import { InferdError } from '#contract/errors'
 import { Admission, type ModelTerms } from '#platform/admission/admission'
 import { BudgetBook } from '#platform/admission/budget-book'
 import { ReservationLog } from '#platform/admission/reservation-log'
@@ -18,7 +19,14 @@ import { StageMarks } from '#platform/metering/stage-marks'
 import { usageReports } from '#platform/metering/usage-reports'
 import { onlinePath, type NamedStage } from '#platform/online/online-path'
 import type { OnlineModels } from '#platform/online/online-models'
+import type { Stage } from '#platform/online/stage'
 import type { ModelRegistry } from '#platform/registry/model-registry'
+import { openUpstreams } from '#platform/registry/open-upstreams'
+import { embedWith, responseCacheStage } from '#platform/response-cache/response-cache-stage'
+import { makeQualityStage } from '#platform/quality/quality-stage'
+import { qualityPolicyOf } from '#platform/quality/quality-policy'
+import type { PriceOf } from '#platform/routing/route-stats'
+import { routeDefinitions } from '#platform/routing/route-table'
 import { routingHandler, type RoutingHandler } from '#platform/routing/routing-handler'
 import type { Store } from '#platform/store/open-store'
 import { forgetReservations, insertEntries, insertReservations, sumOfCosts, takeOpenReservations } from '#platform/store/usage-table'
@@ -26,6 +34,7 @@ import type { ServerServices } from '#server/services'
 import type { Log } from '#telemetry/log'
 import { Metrics } from '#telemetry/metrics'
 import { SpanExport } from '#telemetry/span-export'
+import { openSafety } from './open-safety.ts'
 
 const LEDGER_CLOSE_MS = 5000
 const DAY_MS = 86_400_000
@@ -50,42 +59,82 @@ export interface Platform {
   readonly online: OnlineModels
   readonly services: ServerServices
   readonly metrics: Metrics
-  /** After the server is closed: writes what is settled. The store stays open. */
+  /** After the server is closed and while the models still answer: runs in the background may end within the grace. */
+  drain(options: { readonly graceMs: number }): Promise<void>
+  /** Writes what is settled. The store stays open. */
   close(): Promise<void>
 }
 
 /** Throws store_failed, and invalid_parameter for a file that cannot be. */
 export async function openPlatform(parts: PlatformParts): Promise<Platform> {
-  const { store, file, clock, log, random } = parts
+  const { store, file, clock, log } = parts
   const closing = new AbortController()
   const onFailure = (err: unknown): void => log.error({ err }, 'the store could not be swept')
   const prices = new PriceTable(file.prices)
   const ledger = new Ledger({ write: (entries) => insertEntries(store.db, entries), clock, log })
-  const routing = routingHandler({ models: parts.models, routes: [], clock, random })
+  const tracing = openTracing(parts)
+  const upstreams = openUpstreams({ upstreams: file.upstreams, egress: file.egress, clock })
+  for (const model of upstreams.flatMap(({ models }) => models)) parts.models.addRemote(model)
+  const routing = openRouting(parts, prices, tracing?.marks ?? null)
   const admission = await openAdmission(parts, { prices, routing, ledger })
   const metrics = new Metrics({
     version: parts.version,
     maxLabelValues: file.telemetry.maxLabelValues,
     figures: () => ({ queues: admission.figures, ledger }),
   })
-  const tracing = openTracing(parts)
   const observers: CallObserver[] = [metrics, ...(tracing === null ? [] : [tracing.tracer])]
   const metering = new Metering({ prices, ledger, settlement: admission, observers, clock })
-  const stages: NamedStage[] = [{ name: 'context', stage: truncationStage(truncationPorts(routing)) }]
-  const online = onlinePath({ metering, admission, stages, guardEmbedding: null, routing, marks: tracing?.marks ?? null })
+  const safety = openSafety({ store, config: file.guardrails, models: parts.models, clock })
+  const stages: NamedStage[] = [
+    { name: 'safety', stage: safety.stage },
+    { name: 'context', stage: truncationStage(truncationPorts(routing)) },
+    ...openResponseCache(parts, routing),
+  ]
+  const { guardEmbedding } = safety
+  const online = onlinePath({ metering, admission, stages, guardEmbedding, routing, marks: tracing?.marks ?? null })
   const background = new DetachedRuns({ ...DEFAULT_BACKGROUND_RUN_OPTIONS, clock })
   const responses = new StoredResponses({ store, clock, retentionMs: parts.responseRetentionDays * DAY_MS })
   await responses.failUnfinished()
   void responses.sweep(closing.signal, onFailure)
   const files = await openFiles(parts, closing.signal, onFailure)
-  const services = { guardrails: null, usage: usageReports(store, () => ledger.flush()), metrics, responses, background, files }
+  const services = { guardrails: safety.archive, usage: usageReports(store, () => ledger.flush()), metrics, responses, background, files }
   const close = async (): Promise<void> => {
     closing.abort()
     await background.close()
     await ledger.close(LEDGER_CLOSE_MS)
     await tracing?.spans.close()
+    await Promise.all(upstreams.map((upstream) => upstream.close()))
   }
-  return { online, services, metrics, close }
+  return { online, services, metrics, drain: (options) => background.close(options), close }
+}
+
+/** Throws invalid_parameter for routes that cannot be. */
+function openRouting({ models, file, clock, random }: PlatformParts, prices: PriceTable, marks: StageMarks | null): RoutingHandler {
+  const quality = { policyOf: (model: string) => qualityPolicyOf(file.quality, model), onFinding: () => {} }
+  const targetStage = (model: string): Stage => {
+    const watch = makeQualityStage(model, quality)
+    if (marks === null) return watch
+    return (next) => watch(marks.attempt(model, next))
+  }
+  const priceOf: PriceOf = (model, usage) =>
+    prices.charge(model, { usage, tier: 'default', isBatch: false, responseCache: 'none', busyMs: 0, isAnswered: true }).cost
+  return routingHandler({ models, routes: routeDefinitions(file.routes), clock, random, targetStage, priceOf })
+}
+
+function openResponseCache({ file, models, clock }: PlatformParts, routing: RoutingHandler): readonly NamedStage[] {
+  const policy = file.responseCache
+  if (policy.allowed === 'off') return []
+  const embedding = policy.embeddingModel === null ? null : models.find(policy.embeddingModel)
+  if (policy.embeddingModel !== null && embedding === null)
+    throw new InferdError('invalid_parameter', `responseCache.embeddingModel: there is no model '${policy.embeddingModel}'`, { param: '--config' })
+  const { stage } = responseCacheStage({
+    policy,
+    clock,
+    targetsOf: (name) => routing.targetsOf(name),
+    find: (call) => routing.find(call.principal, call.model),
+    embed: embedding === null ? null : embedWith(embedding),
+  })
+  return [{ name: 'response-cache', stage }]
 }
 
 interface AdmissionNeeds {

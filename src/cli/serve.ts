@@ -1,5 +1,4 @@
 /** `inferd serve`: workers, registry and server put together, and taken apart in order on a signal. */
-import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '#base/clock'
 import { randomSeed, SeededRandom } from '#base/random'
@@ -8,18 +7,16 @@ import type { ModelEntry } from '#config/platform-file/models'
 import type { DataConfig, EngineConfig, ServerConfig } from '#config/schema'
 import { InferdError } from '#contract/errors'
 import { ModelRegistry } from '#platform/registry/model-registry'
-import type { ReplicaOptions, ReplicaState } from '#platform/replicas/replica'
-import { spawnWorker } from '#platform/replicas/worker-process'
 import { openStore } from '#platform/store/open-store'
 import { createServer } from '#server/http/listener'
 import { DEFAULT_SERVER_OPTIONS } from '#server/http/server-options'
-import { createLog, type Log } from '#telemetry/log'
+import { createLog } from '#telemetry/log'
+import type { Metrics } from '#telemetry/metrics'
 import { openAccess } from './access.ts'
 import { openDataDir, storeFileOf } from './data-dir.ts'
-import { engineOptions } from './engine-options.ts'
 import { parseModelArguments, type ModelArgument } from './model-argument.ts'
 import { openPlatform } from './open-platform.ts'
-import { ProgressBar } from './progress-bar.ts'
+import { registerModel, watchModels } from './register-model.ts'
 
 /** Served when no model is named. */
 const SHIPPED_MODEL: ModelArgument = {
@@ -40,15 +37,9 @@ export async function serve(named: readonly string[], config: ServeConfig, signa
   const log = createLog(logLevel)
   const registry = new ModelRegistry()
   const allFailed = new AbortController()
-  let hasServed = false
-  const onReady = (): void => {
-    hasServed = true
-  }
-  // Only a start can fail as a whole: a server that has served stays up and tells its callers.
-  const onFailed = (): void => {
-    if (!hasServed && everyModelFailed(registry)) allFailed.abort()
-  }
-  const models = modelsOf(named, file, config.server.replicas)
+  const metrics = Promise.withResolvers<Metrics>()
+  const watch = watchModels({ registry, metrics: metrics.promise, onAllFailed: () => allFailed.abort() })
+  for (const model of modelsOf(named, file, config.server.replicas)) registerModel({ registry, model, config, log, watch })
   const dataDir = openDataDir(config.data.dataDir)
   // Closed in the opposite order, also when a later one cannot be opened.
   await using opened = new AsyncDisposableStack()
@@ -71,6 +62,7 @@ export async function serve(named: readonly string[], config: ServeConfig, signa
   opened.defer(() => platform.close())
   opened.defer(() => registry.stop())
   const { online, services } = platform
+  metrics.resolve(platform.metrics)
   const { authenticate, onScopeRefusal } = access
   const server = createServer({
     models: registry,
@@ -83,11 +75,12 @@ export async function serve(named: readonly string[], config: ServeConfig, signa
     ...(authenticate === null ? {} : { authenticate }),
   })
   const { port } = await server.listen()
-  for (const model of models) startModel({ registry, model, config, log, onReady, onFailed })
+  registry.start()
   announce(host, port, registry)
   await aborted(AbortSignal.any([signal, allFailed.signal]))
   log.info({ drainS }, 'draining')
   await server.close({ graceMs: drainS * 1000 })
+  await platform.drain({ graceMs: drainS * 1000 })
   await opened.disposeAsync()
   log.info({}, 'stopped')
   if (allFailed.signal.aborted) throw new InferdError('unsupported_model', 'no model could be loaded; the reasons are above')
@@ -96,12 +89,7 @@ export async function serve(named: readonly string[], config: ServeConfig, signa
 /** Of the command line, then of the file; the shipped one when neither names any. */
 function modelsOf(named: readonly string[], file: PlatformFile, replicas: number): readonly ModelEntry[] {
   const models = [...parseModelArguments(named).map((model) => ({ ...model, replicas })), ...file.models]
-  return models.length === 0 ? [{ ...SHIPPED_MODEL, replicas }] : models
-}
-
-function everyModelFailed(registry: ModelRegistry): boolean {
-  const states = registry.list().map(({ state }) => state.kind)
-  return states.length > 0 && states.every((kind) => kind === 'failed')
+  return models.length === 0 && file.upstreams.length === 0 ? [{ ...SHIPPED_MODEL, replicas }] : models
 }
 
 function serverOptions(config: ServerConfig, version: string): typeof DEFAULT_SERVER_OPTIONS {
@@ -114,47 +102,6 @@ function serverOptions(config: ServerConfig, version: string): typeof DEFAULT_SE
     requestTimeoutMs: config.requestTimeoutS * 1000,
     maxConnections: config.maxConnections,
   }
-}
-
-interface ModelStart {
-  readonly registry: ModelRegistry
-  readonly model: ModelEntry
-  readonly config: ServeConfig
-  readonly log: Log
-  readonly onReady: () => void
-  readonly onFailed: () => void
-}
-
-function startModel({ registry, model, config, log, onReady, onFailed }: ModelStart): void {
-  const bar = new ProgressBar(`loading ${model.name}`)
-  const options: ReplicaOptions = {
-    engine: engineOptions(model.path, config.engine),
-    hangTimeoutMs: config.server.hangS * 1000,
-    spawn: spawnWorker,
-    clock: systemClock,
-    onStateChange: (state) => {
-      report(model, state, bar, log)
-      if (state.kind === 'ready') onReady()
-      if (state.kind === 'failed') onFailed()
-    },
-  }
-  registry.addReplicas(
-    model.name,
-    Array.from({ length: model.replicas }, () => options),
-  )
-}
-
-function report(model: ModelArgument, state: ReplicaState, bar: ProgressBar, log: Log): void {
-  const fields = { model: model.name }
-  if (state.kind === 'starting') return bar.update(state.loadedBytes, state.totalBytes)
-  bar.end()
-  if (state.kind === 'ready') {
-    log.info({ ...fields, ...state.facts }, 'model ready')
-    if (state.facts.chatTemplateProblem !== null) log.warn({ ...fields, problem: state.facts.chatTemplateProblem }, 'chat requests will be refused')
-  }
-  if (state.kind === 'waiting') log.warn({ ...fields, reason: state.reason, retryAfterMs: state.retryAfterMs }, 'model worker ended; it starts again')
-  if (state.kind === 'failed')
-    log.error({ ...fields, path: path.basename(model.path), code: state.error.code, reason: state.error.message }, 'model failed')
 }
 
 function announce(host: string, port: number, registry: ModelRegistry): void {

@@ -7,15 +7,26 @@ import { parse as parseYaml, YAMLParseError } from 'yaml'
 import { z } from 'zod'
 import { InferdError } from '#contract/errors'
 import { admissionSection } from './platform-file/admission.ts'
+import { guardrailsSection } from './platform-file/guardrails.ts'
 import { modelsSection } from './platform-file/models.ts'
 import { pricesSection } from './platform-file/prices.ts'
+import { qualitySection } from './platform-file/quality.ts'
+import { responseCacheSection } from './platform-file/response-cache.ts'
+import { routesSection } from './platform-file/routes.ts'
 import { telemetrySection } from './platform-file/telemetry.ts'
+import { egressSection, upstreamsSection } from './platform-file/upstreams.ts'
 
 const MAX_FILE_BYTES = 4 * 2 ** 20
 const MAX_REPORTED_ISSUES = 8
 
 export const platformFileSchema = z.strictObject({
   models: modelsSection,
+  upstreams: upstreamsSection,
+  egress: egressSection,
+  routes: routesSection,
+  guardrails: guardrailsSection,
+  quality: qualitySection,
+  responseCache: responseCacheSection,
   prices: pricesSection,
   admission: admissionSection,
   telemetry: telemetrySection,

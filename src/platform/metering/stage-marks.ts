@@ -31,7 +31,14 @@ export class StageMarks {
       }
   }
 
-  /** For what is no stage: one attempt at a model. */
+  /** One attempt at a model. */
+  attempt(model: string, next: CallHandler): CallHandler {
+    return (call, signal) => {
+      this.note(call.report, { stage: 'attempt', model })
+      return next(call, signal)
+    }
+  }
+
   note(report: CallReport, { stage, model }: Pick<StageMark, 'stage' | 'model'>): void {
     const known = this.marks.get(report)
     const mark = { stage, model, atMs: this.clock.nowMs() }

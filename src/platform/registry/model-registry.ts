@@ -141,13 +141,25 @@ export class ModelRegistry implements ModelDirectory {
 
   /** As add, with a worker for each of the options; one alone stands for itself, without a set around it. */
   addReplicas(name: string, options: readonly ReplicaOptions[]): LocalModel {
+    const model = this.register(name, options)
+    for (const member of model.members) member.replica.start()
+    return model
+  }
+
+  /** Knows the model; its workers do not run before `start`. */
+  register(name: string, options: readonly ReplicaOptions[]): LocalModel {
     this.checkFree(name)
     const members = options.map((one) => new ReplicaModel(name, one, { forgives: options.length === 1 }))
     const [only] = members
     const model = { served: members.length === 1 && only !== undefined ? only : new ReplicaSet(name, members), members }
     this.models.set(name, model)
-    for (const member of members) member.replica.start()
     return model
+  }
+
+  /** Starts every worker that does not run yet. */
+  start(): void {
+    const members = this.listLocal().flatMap((model) => model.members)
+    for (const { replica } of members) if (replica.state.kind === 'stopped') replica.start()
   }
 
   /** A model that is served elsewhere. Throws as add. */

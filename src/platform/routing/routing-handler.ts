@@ -23,8 +23,8 @@ export interface RoutingOptions {
   readonly routes: readonly RouteDefinition[]
   readonly clock: Clock
   readonly random: Random
-  /** Wraps each target, innermost: the quality monitor. */
-  readonly targetStage?: Stage
+  /** Wraps a target, innermost: the quality monitor. Asked once for each model. */
+  readonly targetStage?: (model: string) => Stage
   /** For the saving that the prompt router reports; free when not given. */
   readonly priceOf?: PriceOf
   readonly breaker?: BreakerPolicy
@@ -49,6 +49,8 @@ class Routing implements RoutingHandler {
   /** By name of a model: bounded by the models of the server. */
   private readonly health = new Map<string, TargetHealth>()
   private readonly counts = new Map<string, RouteCounts>()
+  /** By name of a model. */
+  private readonly handlers = new Map<string, CallHandler>()
 
   constructor(options: RoutingOptions) {
     this.options = options
@@ -170,9 +172,13 @@ class Routing implements RoutingHandler {
   }
 
   private handlerOf(name: string): CallHandler {
+    const known = this.handlers.get(name)
+    if (known !== undefined) return known
     const model = this.needModel(name)
     const ask: CallHandler = (call, signal) => model.generate(call.request, signal)
-    return this.options.targetStage === undefined ? ask : this.options.targetStage(ask)
+    const handler = this.options.targetStage?.(name)(ask) ?? ask
+    this.handlers.set(name, handler)
+    return handler
   }
 
   private healthOf(model: string): TargetHealth {

@@ -1,0 +1,59 @@
+/** The gateway as `inferd serve` puts it together, before workers without an engine; the store is a file of its own. */
+import { mkdtempSync } from 'node:fs'
+import { fork } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { systemClock } from '#base/clock'
+import { SeededRandom } from '#base/random'
+import { openPlatform } from '#cli/open-platform'
+import { parsePlatformFile } from '#config/platform-file'
+import type { EngineOptions } from '#engine/engine'
+import { ModelRegistry } from '#platform/registry/model-registry'
+import type { FromWorker } from '#platform/replicas/messages'
+import type { SpawnWorker } from '#platform/replicas/worker-process'
+import { openStore } from '#platform/store/open-store'
+import { createServer } from '#server/http/listener'
+import { DEFAULT_SERVER_OPTIONS } from '#server/http/server-options'
+import { createLog } from '#telemetry/log'
+
+const FILE = `
+prices: { mock: { input: 0.5, output: 1.5 } }
+admission: { capacity: { mock: { maxRunning: 100000 } } }
+`
+const WORKER_CORE = '1'
+
+const spawnMock: SpawnWorker = (listeners) => {
+  const child = fork(path.join(import.meta.dirname, 'mock-worker.ts'), [], {
+    serialization: 'advanced',
+    execPath: 'taskset',
+    execArgv: ['-c', WORKER_CORE, process.execPath, '--conditions=inferd-source'],
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  })
+  child.on('message', (message) => listeners.onMessage(message as FromWorker))
+  child.on('exit', (code) => listeners.onExit(`exit code ${code}`))
+  return { pid: child.pid ?? null, send: (message) => void child.send(message, () => {}), kill: () => void child.kill('SIGKILL') }
+}
+
+const folder = mkdtempSync(path.join(tmpdir(), 'inferd-gateway-'))
+const models = new ModelRegistry()
+models.add('mock', { engine: {} as EngineOptions, spawn: spawnMock, clock: systemClock })
+const log = createLog('error')
+const platform = await openPlatform({
+  store: await openStore({ file: path.join(folder, 'inferd.sqlite') }),
+  dataDir: folder,
+  file: parsePlatformFile(FILE, 'bench'),
+  models,
+  maxSequences: 100_000,
+  requestTimeoutMs: 600_000,
+  responseRetentionDays: 1,
+  version: '0',
+  clock: systemClock,
+  random: new SeededRandom(1),
+  log,
+})
+const options = { ...DEFAULT_SERVER_OPTIONS, host: '127.0.0.1', port: 0, maxConnections: 100_000 }
+const server = createServer({ models, online: platform.online, services: platform.services, options, log, clock: systemClock })
+const { port } = await server.listen()
+process.send?.({ port })
+process.on('message', () => process.send?.({ rssMib: process.memoryUsage.rss() / 2 ** 20, cpu: process.cpuUsage() }))
+process.once('disconnect', () => process.exit(0))

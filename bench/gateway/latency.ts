@@ -1,0 +1,61 @@
+/**
+ * What the gateway adds: open-loop requests for streams of 100 events before a worker without an engine. Every piece of text tells when it
+ * left the worker; the client takes it off when it arrives. The gateway has one core, worker and load share the other one. Then many streams
+ * at once, and the memory they take.
+ *
+ * Arguments: [RATE [SECONDS [ROUNDS [STREAMS]]]].
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { LatencyOrder, LatencyResult } from './latency-client.ts'
+
+const [rate = '1000', seconds = '5', rounds = '5', streams = '2000'] = process.argv.slice(2)
+const GATEWAY_CORE = '0'
+const LOAD_CORE = '1'
+
+interface Figures {
+  readonly rssMib: number
+  readonly cpu: NodeJS.CpuUsage
+}
+
+function pinned(core: string, script: string): ChildProcess {
+  return fork(path.join(import.meta.dirname, script), [], {
+    execPath: 'taskset',
+    execArgv: ['-c', core, process.execPath, '--conditions=inferd-source'],
+  })
+}
+
+async function ask<Answer>(child: ChildProcess, message: object): Promise<Answer> {
+  child.send(message)
+  const [answer] = (await once(child, 'message')) as [Answer]
+  return answer
+}
+
+const gateway = pinned(GATEWAY_CORE, 'gateway-process.ts')
+const [{ port }] = (await once(gateway, 'message')) as [{ port: number }]
+const client = pinned(LOAD_CORE, 'latency-client.ts')
+await delay(1500)
+
+async function run(
+  ratePerSecond: number,
+  durationMs: number,
+): Promise<LatencyResult & { readonly gatewayCpuShare: number; readonly rssMib: number }> {
+  const before = await ask<Figures>(gateway, {})
+  const startMs = performance.now()
+  const order: LatencyOrder = { port, ratePerSecond, durationMs, model: 'mock' }
+  const result = await ask<LatencyResult>(client, order)
+  const after = await ask<Figures>(gateway, {})
+  const cpuMs = (after.cpu.user + after.cpu.system - before.cpu.user - before.cpu.system) / 1000
+  return { ...result, gatewayCpuShare: cpuMs / (performance.now() - startMs), rssMib: after.rssMib }
+}
+
+await run(Number(rate) / 2, 3000)
+for (let round = 0; round < Number(rounds); round++)
+  console.log(JSON.stringify({ case: `${rate} requests/s`, ...(await run(Number(rate), Number(seconds) * 1000)) }))
+// Streams last half a second: as many are open as arrive in it.
+const burst = await run(Number(streams) * 2, 1500)
+console.log(JSON.stringify({ case: `about ${streams} streams at once`, ...burst }))
+gateway.disconnect()
+client.disconnect()

@@ -1,6 +1,7 @@
 /** Who may call a server: keys, signatures, the tally of refusals and the audit log put together for `inferd serve`. */
 import type { Clock } from '#base/clock'
 import { InferdError } from '#contract/errors'
+import { NO_LIMITS, type Principal } from '#contract/principal'
 import type { AuditEvent } from '#platform/audit/audit-chain'
 import { AuditLog } from '#platform/audit/audit-log'
 import { RefusalTally } from '#platform/audit/refusal-tally'
@@ -10,11 +11,20 @@ import { loadMasterKey } from '#platform/keys/master-key'
 import { SigningSecrets } from '#platform/keys/signing-secrets'
 import type { Store } from '#platform/store/open-store'
 import { createAuthenticator } from '#server/http/authenticate'
-import type { Authenticate, ScopeRefusal } from '#server/http/door-request'
+import type { Authenticate, DoorRequest, ScopeRefusal } from '#server/http/door-request'
 import type { Log } from '#telemetry/log'
 
-/** auto: keys are required once one was made, and on every address that is not loopback. */
-export type AuthMode = 'auto' | 'required' | 'off'
+/** auto: keys are required once one was made, and on every address that is not loopback. container: always, but for `/invocations`. */
+export type AuthMode = 'auto' | 'required' | 'container' | 'off'
+
+const CONTAINER_PRINCIPAL: Principal = {
+  keyId: 'container',
+  team: 'container',
+  scopes: ['inference'],
+  models: null,
+  limits: NO_LIMITS,
+  teamLimits: NO_LIMITS,
+}
 
 export interface AccessArguments {
   readonly mode: AuthMode
@@ -57,16 +67,33 @@ export async function openAccess({ mode, host, region, store, dataDir, clock, lo
     secrets: new SigningSecrets(() => loadMasterKey(dataDir)),
     failures: new FailureLimit(),
     onFailure: (event: AuditEvent) => tally.note(event),
-    isRequired: mode === 'required' || !isLoopback(host),
+    isRequired: mode !== 'auto' || !isLoopback(host),
     region,
     clock,
   }
   return {
-    authenticate: mode === 'off' ? null : createAuthenticator(parts),
+    authenticate: authenticateIn(mode, createAuthenticator(parts)),
     onScopeRefusal: ({ keyId, ...details }) => tally.note({ event: 'scope.refused', actor: keyId, details }),
     audit,
     close,
   }
+}
+
+function authenticateIn(mode: AuthMode, authenticate: Authenticate): Authenticate | null {
+  switch (mode) {
+    case 'off':
+      return null
+    case 'container':
+      return async (request) => (isInvocation(request) ? CONTAINER_PRINCIPAL : authenticate(request))
+    case 'auto':
+    case 'required':
+      return authenticate
+  }
+}
+
+/** SageMaker calls its containers without credentials, from a network that only it reaches. */
+function isInvocation({ url }: Pick<DoorRequest, 'url'>): boolean {
+  return /^\/invocations(?:\?|$)/.test(url)
 }
 
 interface Bind {
@@ -77,6 +104,7 @@ interface Bind {
 
 async function checkBind({ mode, host, hasKeys }: Bind): Promise<void> {
   if (isLoopback(host)) return
+  if (mode === 'container') return
   if (mode === 'off') throw refusal(host, '--auth off is for loopback addresses only')
   if (!(await hasKeys())) throw refusal(host, 'an address that others can reach needs a key first: inferd keys create')
 }

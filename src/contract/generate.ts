@@ -61,6 +61,9 @@ export interface SamplingOptions {
   readonly seed: number | null
 }
 
+/** New values for a generation that runs; what is not named stays. */
+export type SamplingChange = Partial<Omit<SamplingOptions, 'logitBias' | 'seed'>>
+
 export interface ToolDefinition {
   readonly name: string
   readonly description: string | null

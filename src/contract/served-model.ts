@@ -1,6 +1,6 @@
 /** A model that can be called, whatever stands behind it: a worker process, several of them, or a remote server. */
 import type { ErrorRecord } from '#contract/errors'
-import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts } from '#contract/generate'
+import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts, SamplingChange } from '#contract/generate'
 
 export type ServedModelState =
   | { readonly kind: 'loading'; readonly loadedBytes: number; readonly totalBytes: number }
@@ -28,6 +28,8 @@ export interface ServedModel {
    * Aborting the signal ends the iteration and frees everything behind it.
    */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>
+  /** A request that runs, the same object, samples otherwise from its next token on. False, and models without it: it cannot. */
+  adjust?(request: GenerateRequest, change: SamplingChange): boolean
   embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult>
   /** Tokens of the prompt, as a generation would count them. Throws like generate. */
   countTokens(request: CountRequest, signal: AbortSignal): Promise<number>

@@ -3,6 +3,7 @@
  * acts on the scheduler from outside: callers leave requests and wishes, and the loop takes them up between steps.
  */
 import { InferdError } from '#contract/errors'
+import type { SamplingChange } from '#contract/generate'
 import { BugError, assert } from '#base/assert'
 import { checkEngineCoreOptions } from '#engine/engine-core-options'
 import { deliverEvent } from '#engine/deliver-event'
@@ -33,11 +34,10 @@ export interface EngineCoreParts {
 }
 
 /** What a caller wants of a request, kept until the loop takes it up. */
-interface Wish {
-  readonly request: ActiveRequest
-  /** null = abort the request. */
-  readonly finishChoice: number | null
-}
+type Wish =
+  | { readonly kind: 'abort'; readonly request: ActiveRequest }
+  | { readonly kind: 'finish-choice'; readonly request: ActiveRequest; readonly choice: number }
+  | { readonly kind: 'adjust'; readonly request: ActiveRequest; readonly change: SamplingChange }
 
 interface Probe {
   readonly resolve: () => void
@@ -82,8 +82,9 @@ export class EngineCore {
     this.live.add(active)
     this.wakeLoop()
     return {
-      abort: () => this.wish({ request: active, finishChoice: null }),
-      finishChoice: (choice) => this.wish({ request: active, finishChoice: choice }),
+      abort: () => this.wish({ kind: 'abort', request: active }),
+      finishChoice: (choice) => this.wish({ kind: 'finish-choice', request: active, choice }),
+      adjust: (change) => this.wish({ kind: 'adjust', request: active, change }),
     }
   }
 
@@ -189,9 +190,17 @@ export class EngineCore {
     const { wishes } = this
     if (wishes.length === 0) return
     this.wishes = []
-    for (const { request, finishChoice } of wishes) {
-      if (finishChoice === null) this.scheduler.abort(request, new InferdError('cancelled', 'the request was cancelled'), this.events)
-      else this.scheduler.finishChoice(request, finishChoice, this.events)
+    for (const wish of wishes) {
+      switch (wish.kind) {
+        case 'abort':
+          this.scheduler.abort(wish.request, new InferdError('cancelled', 'the request was cancelled'), this.events)
+          break
+        case 'finish-choice':
+          this.scheduler.finishChoice(wish.request, wish.choice, this.events)
+          break
+        case 'adjust':
+          wish.request.adjust(wish.change)
+      }
     }
   }
 
@@ -208,7 +217,7 @@ export class EngineCore {
         deliverEvent(event, { request, output, logprobs: this.logprobs })
       } catch (error) {
         this.muteSink(request, error)
-        this.wish({ request, finishChoice: null })
+        this.wish({ kind: 'abort', request })
       }
     }
     events.clear()

@@ -13,6 +13,7 @@ import type {
   GenerateRequest,
   ModelFacts,
   PromptInput,
+  SamplingChange,
   Usage,
 } from '#contract/generate'
 
@@ -27,7 +28,7 @@ export interface Engine {
    * told once what was computed.
    * Throws InferdError for what can be refused now (context too long, queue full, no chat template).
    */
-  start(request: GenerateRequest, sink: (event: GenerateEvent) => void, onAborted?: (usage: Usage) => void): { abort(): void }
+  start(request: GenerateRequest, sink: (event: GenerateEvent) => void, onAborted?: (usage: Usage) => void): RunningGeneration
   embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult>
   /** Tokens of the prompt, as a generation would count them. Throws like `start`. */
   countTokens(request: CountRequest): number
@@ -36,6 +37,12 @@ export interface Engine {
   stats(): EngineStats
   /** Ends every running request with `shutting_down`, then frees everything. */
   close(): Promise<void>
+}
+
+export interface RunningGeneration {
+  abort(): void
+  /** Samples otherwise from the next token on. After the end it does nothing. */
+  adjust(change: SamplingChange): void
 }
 
 /** A snapshot; counters only grow. */

@@ -64,7 +64,7 @@ function tell(words: readonly string[], { answerFormat = HERMES, request = {}, l
     randomAlphanumerics: (length) => 'r'.repeat(length),
     emit: (event) => events.push(event),
   })
-  generation.attach({ abort: () => {}, finishChoice: () => {} })
+  generation.attach({ abort: () => {}, adjust: () => {}, finishChoice: () => {} })
   for (const word of words) generation.onToken(0, tokenOf(word), logprobs ?? null)
   generation.onChoiceEnd(0, reason, null)
   generation.onEnd({ promptTokens: 1, cachedTokens: 0, completionTokens: words.length })

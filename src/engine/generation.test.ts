@@ -51,7 +51,7 @@ function startGeneration(overrides: Partial<GenerateRequest> = {}, echoText = ''
     onAborted,
   })
   let numAborts = 0
-  generation.attach({ abort: () => numAborts++, finishChoice: (choice) => void finished.push(choice) })
+  generation.attach({ abort: () => numAborts++, adjust: () => {}, finishChoice: (choice) => void finished.push(choice) })
   const text = (choice = 0): string => events.map((event) => (event.type === 'text-delta' && event.choice === choice ? event.text : '')).join('')
   return { generation, events, finished, text, numAborts: () => numAborts }
 }
@@ -234,7 +234,7 @@ test('text that waits with its logprobs is never cut between the halves of a sur
     emit: (event) => events.push(event),
     speller: new TokenSpeller(straddling),
   })
-  generation.attach({ abort: () => {}, finishChoice: () => {} })
+  generation.attach({ abort: () => {}, adjust: () => {}, finishChoice: () => {} })
   const logprobs: TokenLogprobs = { logprob: -1, numTop: 0, topTokenIds: new Int32Array(0), topLogprobs: new Float32Array(0) }
   for (const tokenId of [0, 1, 2]) generation.onToken(0, tokenId, logprobs)
   generation.onChoiceEnd(0, 'length', null)

@@ -5,7 +5,7 @@
 import { assert } from '#base/assert'
 import type { InferdError } from '#contract/errors'
 import { toErrorRecord } from '#contract/errors'
-import type { FinishReason, GenerateEvent, GenerateRequest, TokenUsage, Usage } from '#contract/generate'
+import type { FinishReason, GenerateEvent, GenerateRequest, SamplingChange, TokenUsage, Usage } from '#contract/generate'
 import type { AnswerFormat } from '#engine/chat-format/answer-format'
 import type { RequestHandle, TokenLogprobs, TokenSink } from '#engine/scheduler/token-request'
 import type { Tokenizer } from '#engine/tokenizers/tokenizer'
@@ -43,6 +43,7 @@ export class Generation implements TokenSink {
   private readonly answers: readonly ChoiceAnswer[] | null
   private readonly callCounts: readonly CallCounts[]
   private handle: RequestHandle | null = null
+  private earlyChange: SamplingChange | null = null
   private readonly controller = new AbortController()
 
   constructor(parts: GenerationParts) {
@@ -57,6 +58,7 @@ export class Generation implements TokenSink {
   /** Called once, right after submit; the core calls back only in later turns. */
   attach(handle: RequestHandle): void {
     this.handle = handle
+    if (this.earlyChange !== null) handle.adjust(this.earlyChange)
   }
 
   get aborted(): AbortSignal {
@@ -67,6 +69,12 @@ export class Generation implements TokenSink {
   abort(): void {
     this.controller.abort()
     this.handle?.abort()
+  }
+
+  /** Samples otherwise from now on. Before the core has the request it is remembered. */
+  adjust(change: SamplingChange): void {
+    if (this.handle === null) this.earlyChange = { ...this.earlyChange, ...change }
+    else this.handle.adjust(change)
   }
 
   onStart(promptTokens: number, cachedTokens: number): void {

@@ -22,7 +22,7 @@ class FakeCore {
   submit(request: TokenRequest, sink: TokenSink) {
     this.waiting.push({ request, sink })
     this.maxWaiting = Math.max(this.maxWaiting, this.waiting.length)
-    return { abort: () => this.abort(sink), finishChoice: () => {} }
+    return { abort: () => this.abort(sink), finishChoice: () => {}, adjust: () => {} }
   }
 
   answerAll(): void {

@@ -14,7 +14,7 @@ import type {
 } from '#contract/generate'
 import { EmbeddingSink, type Embedding } from './embedding.ts'
 import type { EngineCore } from './engine-core.ts'
-import { promptLength, type Engine, type EngineStats } from './engine.ts'
+import { promptLength, type Engine, type EngineStats, type RunningGeneration } from './engine.ts'
 import { Generation } from './generation.ts'
 import type { PromptEncoder } from './prompt-encoder.ts'
 import type { LoadedGrammar } from './grammar/token-matcher.ts'
@@ -53,7 +53,7 @@ export class LocalEngine implements Engine {
     this.speller = new TokenSpeller(parts.tokenizer)
   }
 
-  start(request: GenerateRequest, sink: (event: GenerateEvent) => void, onAborted: (usage: Usage) => void = () => {}): { abort(): void } {
+  start(request: GenerateRequest, sink: (event: GenerateEvent) => void, onAborted: (usage: Usage) => void = () => {}): RunningGeneration {
     const { tokenizer, promptEncoder, grammars } = this.parts
     const { tokenIds: promptTokenIds, answerFormat, cachePointTokens } = promptEncoder.encodeRequest(request)
     const plan = planOutput(request.output, answerFormat, tokenizer)

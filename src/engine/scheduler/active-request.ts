@@ -5,7 +5,7 @@ import { needsTokenCounts, samplingParameters } from '#engine/sampling/sampling-
 import { stopConditions } from '#engine/sampling/stop-conditions'
 import { ChoiceGuide } from './choice-guide.ts'
 import { Sequence } from './sequence.ts'
-import type { TokenUsage } from '#contract/generate'
+import type { SamplingChange, TokenUsage } from '#contract/generate'
 import type { BlockHash } from '#engine/kv-cache/block'
 import type { BlockHasher } from '#engine/kv-cache/block-hash'
 import type { SamplingParameters } from '#engine/sampling/sampling-parameters'
@@ -40,13 +40,11 @@ export class ActiveRequest {
   readonly arrivalIndex: number
   readonly rootHash: BlockHash
   readonly hasher: BlockHasher
-  readonly parameters: SamplingParameters
+  /** Written by `adjust`. */
+  parameters: SamplingParameters
   readonly stop: StopConditions
   /** Where a guide masked or forced the token: it allows end-of-sequence tokens only where the choice may end, so they are never ignored. */
   readonly guidedStop: StopConditions
-  readonly hasPenalties: boolean
-  /** Penalties look at the prompt too. */
-  readonly countsPromptTokens: boolean
   /** One per choice; only the first exists for the scheduler until the prompt is computed. */
   readonly sequences: readonly Sequence[]
   /** f64 (hiddenSize): sum of the hidden states so far; null for 'generate'. */
@@ -90,8 +88,6 @@ export class ActiveRequest {
     }
     this.stop = stopConditions(stopRequest)
     this.guidedStop = stopRequest.ignoreEos ? stopConditions({ ...stopRequest, ignoreEos: false }) : this.stop
-    this.hasPenalties = needsTokenCounts(this.parameters.options)
-    this.countsPromptTokens = this.parameters.options.repetitionPenalty !== 1
     this.hiddenSum = request.kind === 'embed' ? new Float64Array(accepted.hiddenSize) : null
     const seed = generate?.sampling.seed ?? 0
     const numChoices = generate?.numChoices ?? 1
@@ -103,6 +99,20 @@ export class ActiveRequest {
     })
     this.numOpenChoices = numChoices
     this.hasForked = numChoices === 1
+  }
+
+  get hasPenalties(): boolean {
+    return needsTokenCounts(this.parameters.options)
+  }
+
+  /** Penalties look at the prompt too. */
+  get countsPromptTokens(): boolean {
+    return this.parameters.options.repetitionPenalty !== 1
+  }
+
+  /** From the next token on that is sampled. */
+  adjust(change: SamplingChange): void {
+    this.parameters = { ...this.parameters, options: { ...this.parameters.options, ...change } }
   }
 
   usage(): TokenUsage {

@@ -25,7 +25,6 @@ export class Sequence implements SamplingRow {
   readonly request: ActiveRequest
   readonly choice: number
   readonly seed: number
-  readonly parameters: SamplingParameters
   /** null = the model decides alone. Like the tokens it outlives preemption. */
   readonly guide: ChoiceGuide | null
   /** Written by Scheduler, as everything below. */
@@ -44,10 +43,11 @@ export class Sequence implements SamplingRow {
   isMasked = false
   /** The caller asked to end the choice before it had a token. */
   isFinishRequested = false
-  /** Null when the request has no penalty, and until the choice first samples. */
+  /** Null until the choice first samples with a penalty. */
   tokenCounts: TokenCounts | null = null
   /** Hashes of the leading full blocks of its known tokens, as far as anybody asked. Tokens never change, so neither do they. */
   blockHashes: BlockHash[] = []
+  private hasCountedPrompt = false
   private outputTokenIds = new Int32Array(16)
   private readonly alone: readonly Sequence[] = [this]
 
@@ -55,8 +55,11 @@ export class Sequence implements SamplingRow {
     this.request = request
     this.choice = choice.choice
     this.seed = choice.seed
-    this.parameters = request.parameters
     this.guide = choice.guide
+  }
+
+  get parameters(): SamplingParameters {
+    return this.request.parameters
   }
 
   get numKnownTokens(): number {
@@ -115,12 +118,17 @@ export class Sequence implements SamplingRow {
     if (this.guide !== null) this.isMasked = this.guide.isConstrained()
   }
 
-  /** Makes the token counts before the first draw, if the request has penalties. */
+  /** Makes the token counts before the first draw with a penalty, and adds the prompt's tokens when a penalty first looks at them. */
   private prepareTokenCounts(): void {
-    if (!this.request.hasPenalties || this.tokenCounts !== null) return
-    assert(this.numOutputTokens === 0, 'token counts start before the first output token')
-    this.tokenCounts = new TokenCounts()
-    if (this.request.countsPromptTokens) for (const tokenId of this.request.promptTokenIds) this.tokenCounts.addPromptToken(tokenId)
+    const { request } = this
+    if (!request.hasPenalties) return
+    if (this.tokenCounts === null) {
+      this.tokenCounts = new TokenCounts()
+      for (let index = 0; index < this.numOutputTokens; index++) this.tokenCounts.addOutputToken(this.outputTokenIds[index]!)
+    }
+    if (!request.countsPromptTokens || this.hasCountedPrompt) return
+    for (const tokenId of request.promptTokenIds) this.tokenCounts.addPromptToken(tokenId)
+    this.hasCountedPrompt = true
   }
 
   /** Extends blockHashes to the first numBlocks blocks; their tokens must be known. */

@@ -3,7 +3,7 @@
  * deadlines and tenants live above.
  */
 import type { InferdError } from '#contract/errors'
-import type { FinishReason, SamplingOptions, TokenUsage } from '#contract/generate'
+import type { FinishReason, SamplingChange, SamplingOptions, TokenUsage } from '#contract/generate'
 import type { TokenGuide } from './token-guide.ts'
 
 /** Sampling options whose seed has been drawn: the core owns no randomness. Choice `i` samples with seed + i (mod 2^32). */
@@ -89,4 +89,6 @@ export interface RequestHandle {
    * Before the choice's first token it takes effect with that token. Ended or unknown choices are ignored.
    */
   finishChoice(choice: number): void
+  /** Samples otherwise from the next token on that no step has begun to sample. After the end it does nothing. */
+  adjust(change: SamplingChange): void
 }

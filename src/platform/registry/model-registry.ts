@@ -1,7 +1,7 @@
 /** The models of this server by name: behind one worker, behind several, or elsewhere. */
 import type { Clock } from '#base/clock'
 import { InferdError } from '#contract/errors'
-import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest } from '#contract/generate'
+import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, SamplingChange } from '#contract/generate'
 import { Replica, type ReplicaOptions } from '#platform/replicas/replica'
 import { ReplicaSet } from './replica-set.ts'
 import type { ModelDirectory, ModelLoad, ServedModel, ServedModelState } from './served-model.ts'
@@ -60,6 +60,10 @@ export class ReplicaModel implements ServedModel {
       await this.whenReady(signal)
       yield* this.replica.generate(request, signal)
     }
+  }
+
+  adjust(request: GenerateRequest, change: SamplingChange): boolean {
+    return this.replica.adjust(request, change)
   }
 
   /** Forgiven once, as generate. */

@@ -1,6 +1,6 @@
 /** A model with several workers. The one owner of what each has to do, and of who was given which beginning of a prompt. */
 import { InferdError } from '#contract/errors'
-import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, PromptInput } from '#contract/generate'
+import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, PromptInput, SamplingChange } from '#contract/generate'
 import { assert } from '#base/assert'
 import { chooseReplica, DEFAULT_AFFINITY, prefixChain, type AffinityPolicy } from './choose-replica.ts'
 import type { ModelLoad, ServedModel, ServedModelState } from './served-model.ts'
@@ -63,6 +63,10 @@ export class ReplicaSet implements ServedModel {
       if (hasStarted || !isReplicaLost(error)) throw error
       yield* this.generateOnce(request, signal)
     }
+  }
+
+  adjust(request: GenerateRequest, change: SamplingChange): boolean {
+    return this.members.some((member) => member.adjust?.(request, change) ?? false)
   }
 
   /** Forgiven once, as generate. */

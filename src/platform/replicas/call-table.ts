@@ -34,6 +34,10 @@ export class CallTable {
   private readonly pending = new Map<CallId, PendingCall>()
   private nextCall = 1
 
+  has(call: CallId): boolean {
+    return this.pending.has(call)
+  }
+
   get size(): number {
     return this.pending.size
   }

@@ -3,7 +3,7 @@
  * engine step, whichever calls they belong to, travel in one message.
  */
 import type { ErrorRecord } from '#contract/errors'
-import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts, Usage } from '#contract/generate'
+import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts, SamplingChange, Usage } from '#contract/generate'
 import type { EngineOptions, EngineStats } from '#engine/engine'
 
 export type CallId = number & { readonly __brand: 'CallId' }
@@ -17,6 +17,8 @@ export type ToWorker =
   /** Answered with `probed` once the step loop has turned. */
   | { readonly type: 'probe'; readonly call: CallId }
   | { readonly type: 'abort'; readonly call: CallId }
+  /** A generation samples otherwise from now on; one that has ended does not care. */
+  | { readonly type: 'adjust'; readonly call: CallId; readonly change: SamplingChange }
   /** Ends every request with `shutting_down`, then the process. */
   | { readonly type: 'close' }
 

@@ -13,7 +13,7 @@
 import { assert } from '#base/assert'
 import type { Clock } from '#base/clock'
 import { fromErrorRecord, InferdError, toErrorRecord, type ErrorRecord } from '#contract/errors'
-import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts } from '#contract/generate'
+import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts, SamplingChange } from '#contract/generate'
 import type { EngineOptions, EngineStats } from '#engine/engine'
 import { CallTable } from './call-table.ts'
 import type { CallId, FromWorker } from './messages.ts'
@@ -47,6 +47,7 @@ const CLOSE_TIMEOUT_MS = 5_000
 export class Replica {
   private readonly options: ReplicaOptions
   private readonly calls = new CallTable()
+  private readonly generating = new WeakMap<GenerateRequest, CallId>()
   private readonly stateWaiters = new Set<() => void>()
   private current: ReplicaState = { kind: 'stopped' }
   private worker: WorkerProcess | null = null
@@ -101,7 +102,16 @@ export class Replica {
     const sendAbort = (aborted: CallId): void => this.worker?.send({ type: 'abort', call: aborted })
     const { call, queue } = this.calls.openStream({ signal, sendAbort, numChoices: request.numChoices })
     worker.send({ type: 'generate', call, request })
+    this.generating.set(request, call)
     return queue
+  }
+
+  /** Samples this request otherwise from its next token on. False: it does not run here. */
+  adjust(request: GenerateRequest, change: SamplingChange): boolean {
+    const call = this.generating.get(request)
+    if (call === undefined || this.worker === null || !this.calls.has(call)) return false
+    this.worker.send({ type: 'adjust', call, change })
+    return true
   }
 
   async countTokens(request: CountRequest, signal: AbortSignal): Promise<number> {

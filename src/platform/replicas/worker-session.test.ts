@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { settle } from '#base/fake-clock'
 import { InferdError } from '#contract/errors'
-import { type EmbedResult, type GenerateEvent, type GenerateRequest, type ModelFacts, PLAIN_OUTPUT } from '#contract/generate'
+import { type EmbedResult, type GenerateEvent, type GenerateRequest, type ModelFacts, PLAIN_OUTPUT, type SamplingChange } from '#contract/generate'
 import type { Engine, EngineOptions } from '#engine/engine'
 import type { LoadHooks } from '#engine/load-engine'
 import type { CallId, FromWorker } from './messages.ts'
@@ -20,13 +20,14 @@ class FakeEngine implements Engine {
   readonly facts = FACTS
   readonly sinks: ((event: GenerateEvent) => void)[] = []
   numAborts = 0
+  readonly changes: SamplingChange[] = []
   isClosed = false
   refusal: InferdError | null = null
 
   start(_request: GenerateRequest, sink: (event: GenerateEvent) => void) {
     if (this.refusal !== null) throw this.refusal
     this.sinks.push(sink)
-    return { abort: () => void this.numAborts++ }
+    return { abort: () => void this.numAborts++, adjust: (change: SamplingChange) => void this.changes.push(change) }
   }
 
   embed(): Promise<EmbedResult> {

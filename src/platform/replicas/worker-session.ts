@@ -4,7 +4,7 @@
  */
 import { assert } from '#base/assert'
 import { InferdError, toErrorRecord } from '#contract/errors'
-import type { CountRequest, EmbedRequest, GenerateEvent, GenerateRequest, Usage } from '#contract/generate'
+import type { CountRequest, EmbedRequest, GenerateEvent, GenerateRequest, SamplingChange, Usage } from '#contract/generate'
 import { promptLength, requestLength, type Engine, type EngineOptions } from '#engine/engine'
 import type { LoadHooks } from '#engine/load-engine'
 import { EncodeQueue, MAX_IMMEDIATE_LENGTH } from './encode-queue.ts'
@@ -24,6 +24,8 @@ export interface WorkerSessionPorts {
 export class WorkerSession {
   private readonly ports: WorkerSessionPorts
   private readonly aborts = new Map<CallId, () => void>()
+  /** Of generations that run. */
+  private readonly adjusts = new Map<CallId, (change: SamplingChange) => void>()
   private engine: Engine | null = null
   private calls: CallId[] = []
   private events: GenerateEvent[] = []
@@ -58,9 +60,12 @@ export class WorkerSession {
       case 'probe':
         void this.probe(message.call)
         return
+      case 'adjust':
+        this.adjusts.get(message.call)?.(message.change)
+        return
       case 'abort':
         this.aborts.get(message.call)?.()
-        this.aborts.delete(message.call)
+        this.forget(message.call)
         return
       case 'close':
         void this.close()
@@ -101,6 +106,7 @@ export class WorkerSession {
       const onAborted = (usage: Usage): void => this.ports.send({ type: 'aborted', call, usage })
       const handle = this.loaded().start(request, (event) => this.emit(call, event), onAborted)
       this.aborts.set(call, () => handle.abort())
+      this.adjusts.set(call, (change) => handle.adjust(change))
     } catch (error) {
       this.aborts.delete(call)
       this.reject(call, error)
@@ -159,8 +165,13 @@ export class WorkerSession {
     this.ports.send({ type: 'broken', reason: error instanceof Error ? error.message : String(error) })
   }
 
+  private forget(call: CallId): void {
+    this.aborts.delete(call)
+    this.adjusts.delete(call)
+  }
+
   private emit(call: CallId, event: GenerateEvent): void {
-    if (event.type === 'response-end' || event.type === 'response-error') this.aborts.delete(call)
+    if (event.type === 'response-end' || event.type === 'response-error') this.forget(call)
     this.calls.push(call)
     this.events.push(event)
     if (this.events.length === 1) this.ports.defer(() => this.flush())

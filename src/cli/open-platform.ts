@@ -4,6 +4,7 @@ import type { Clock } from '#base/clock'
 import type { Random } from '#base/random'
 import type { PlatformFile } from '#config/platform-file'
 import { InferdError } from '#contract/errors'
+import type { GenerateRequest, SamplingChange } from '#contract/generate'
 import { Admission, type ModelTerms } from '#platform/admission/admission'
 import { BudgetBook } from '#platform/admission/budget-book'
 import { ReservationLog } from '#platform/admission/reservation-log'
@@ -110,7 +111,11 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
 
 /** Throws invalid_parameter for routes that cannot be. */
 function openRouting({ models, file, clock, random }: PlatformParts, prices: PriceTable, marks: StageMarks | null): RoutingHandler {
-  const quality = { policyOf: (model: string) => qualityPolicyOf(file.quality, model), onFinding: () => {} }
+  const quality = {
+    policyOf: (model: string) => qualityPolicyOf(file.quality, model),
+    onFinding: () => {},
+    adjust: (model: string, request: GenerateRequest, change: SamplingChange) => models.find(model)?.adjust?.(request, change) ?? false,
+  }
   const targetStage = (model: string): Stage => {
     const watch = makeQualityStage(model, quality)
     if (marks === null) return watch

@@ -70,7 +70,7 @@ test('a loop of any period is found, wherever it is cut into pieces', () => {
 
 test('by default a fault is told and nothing else', async () => {
   const findings: QualityFinding[] = []
-  const stage = makeQualityStage('m', { policyOf: () => WARN, onFinding: (_, finding) => findings.push(finding) })
+  const stage = makeQualityStage('m', { policyOf: () => WARN, onFinding: (_, finding) => findings.push(finding), adjust: () => false })
   const call = callOf(requestOf(ask('x')))
   const pieces = ['start ', ...Array.from({ length: 80 }, () => 'never ')]
   expect(textOf(await eventsOf(stage(targetOf(answerOf(pieces)).handler), call))).toBe(pieces.join(''))
@@ -81,7 +81,10 @@ test('by default a fault is told and nothing else', async () => {
 test('stop ends the choice and the model, and bills what was made', async () => {
   const target = targetOf(answerOf(Array.from({ length: 200 }, () => 'never ')))
   const policy: QualityPolicy = { ...WARN, repetition: 'stop' }
-  const events = await eventsOf(makeQualityStage('m', { policyOf: () => policy, onFinding: () => {} })(target.handler), callOf(requestOf(ask('x'))))
+  const events = await eventsOf(
+    makeQualityStage('m', { policyOf: () => policy, onFinding: () => {}, adjust: () => false })(target.handler),
+    callOf(requestOf(ask('x'))),
+  )
   expect(events.slice(-2)).toMatchObject([
     { type: 'choice-end', finishReason: 'degenerate' },
     { type: 'response-end', usage: { promptTokens: 7 } },
@@ -92,7 +95,7 @@ test('stop ends the choice and the model, and bills what was made', async () => 
 
 test('fallback gives a buffered answer up, and only tells of one that has been seen', async () => {
   const policy: QualityPolicy = { ...WARN, repetition: 'fallback' }
-  const stage = makeQualityStage('m', { policyOf: () => policy, onFinding: () => {} })
+  const stage = makeQualityStage('m', { policyOf: () => policy, onFinding: () => {}, adjust: () => false })
   const pieces = Array.from({ length: 100 }, () => 'never ')
   await expect(eventsOf(stage(targetOf(answerOf(pieces)).handler), callOf(requestOf(ask('x')), null, { isBuffered: true }))).rejects.toMatchObject({
     code: 'degenerate_output',
@@ -106,7 +109,7 @@ test('text that cannot become the JSON that was asked for is found', async () =>
   const output = { ...PLAIN_OUTPUT, format: { kind: 'json-object', whitespace: 'flexible' } as const }
   const call = callOf(requestOf(ask('x'), { output }))
   const events: GenerateEvent[] = answerOf(['Sure! Here is', ' {"a":1}'])
-  await eventsOf(makeQualityStage('m', { policyOf: () => WARN, onFinding: () => {} })(targetOf(events).handler), call)
+  await eventsOf(makeQualityStage('m', { policyOf: () => WARN, onFinding: () => {}, adjust: () => false })(targetOf(events).handler), call)
   expect(call.report.quality).toMatchObject([{ fault: 'off-schema', atCharacter: 0 }])
   fc.assert(
     fc.property(fc.jsonValue(), (value) => new JsonShape({ isObject: false }).push(JSON.stringify(value, null, 2)) === null),
@@ -120,13 +123,28 @@ test('a sure model is only collapsed when it is sure for long', () => {
   expect(faults.indexOf('low-entropy')).toBe(255)
 })
 
-test('adjust is refused by name, and a model that is not watched costs nothing', () => {
-  const refused = qualitySection.safeParse({ m: { repetition: 'adjust' } })
-  expect(refused.error?.issues[0]?.message).toContain('adjust is not offered')
+test('adjust asks the model for other sampling from the fault on and goes on; a model that cannot is only told of', async () => {
+  const policy = qualityPolicyOf(qualitySection.parse({ m: { repetition: 'adjust', adjustment: { temperature: 0.9 } } }), 'm')!
+  for (const canAdjust of [true, false]) {
+    const asked: unknown[] = []
+    const { handler } = targetOf(answerOf([PROSE, 'again and again. '.repeat(40), 'And on.']))
+    const adjust = (...given: unknown[]): boolean => {
+      asked.push(given)
+      return canAdjust
+    }
+    const call = callOf(requestOf(ask('hi')))
+    const answer = await eventsOf(makeQualityStage('m', { policyOf: () => policy, onFinding: () => {}, adjust })(handler), call)
+    expect(asked).toEqual([['m', call.request, { temperature: 0.9 }]])
+    expect(call.report.quality.map(({ fault, action }) => [fault, action])).toEqual([['repetition', canAdjust ? 'adjust' : 'warn']])
+    expect(textOf(answer)).toContain('And on.')
+  }
+})
+
+test('a model that is not watched costs nothing', () => {
   const off = qualitySection.parse({
     '*': { repetition: 'off', 'low-entropy': 'off', 'broken-encoding': 'off', whitespace: 'off', 'off-schema': 'off' },
   })
   expect(qualityPolicyOf(off, 'm')).toBeNull()
   const { handler } = targetOf([])
-  expect(makeQualityStage('m', { policyOf: () => null, onFinding: () => {} })(handler)).toBe(handler)
+  expect(makeQualityStage('m', { policyOf: () => null, onFinding: () => {}, adjust: () => false })(handler)).toBe(handler)
 })

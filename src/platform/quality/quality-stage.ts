@@ -1,40 +1,46 @@
 /**
  * The quality monitor between a target model and routing. It says in the report what it saw, and does what the policy says: nothing
- * (warn), the end of the choice with `degenerate` (stop), or giving the answer up so that another model may give one (fallback), which
+ * (warn), other sampling from here on (adjust), the end of the choice with `degenerate` (stop), or giving the answer up so that another model may give one (fallback), which
  * is possible only as long as nobody has seen any of it.
  */
 import type { OnlineCall, QualityFault, QualityFinding } from '#contract/call'
 import { InferdError } from '#contract/errors'
-import { NO_USAGE, type GenerateEvent, type OutputFormat, type Usage } from '#contract/generate'
+import { type GenerateEvent, type GenerateRequest, NO_USAGE, type OutputFormat, type SamplingChange, type Usage } from '#contract/generate'
 import type { CallHandler, Stage } from '#platform/online/stage'
 import { JsonShape } from './json-shape.ts'
 import { DEFAULT_LIMITS, StreamMonitor, type MonitorLimits } from './stream-monitor.ts'
 
-type QualityAction = 'off' | 'warn' | 'stop' | 'fallback'
-export type QualityPolicy = Readonly<Record<QualityFault, QualityAction>> & { readonly limits?: Partial<MonitorLimits> }
+type QualityAction = 'off' | 'warn' | 'adjust' | 'stop' | 'fallback'
+export type QualityPolicy = Readonly<Record<QualityFault, QualityAction>> & {
+  readonly limits?: Partial<MonitorLimits>
+  /** What `adjust` samples with from the fault on. */
+  readonly adjustment: SamplingChange
+}
 
 export interface QualityOptions {
   /** Of the target model; null = it is not watched. */
   readonly policyOf: (model: string) => QualityPolicy | null
   /** The metric: once for each finding. */
   readonly onFinding: (model: string, finding: QualityFinding) => void
+  /** As ServedModel.adjust. */
+  readonly adjust: (model: string, request: GenerateRequest, change: SamplingChange) => boolean
 }
 
 /** `model`: the target's own name. */
 export function makeQualityStage(model: string, options: QualityOptions): Stage {
   const policy = options.policyOf(model)
   if (policy === null) return (next) => next
-  return (next) => (call, signal) => watch(next, { call, policy, model, onFinding: options.onFinding }, signal)
+  return (next) => (call, signal) => watch(next, { call, policy, model, ...options }, signal)
 }
 
-interface Watch {
+interface Watch extends QualityOptions {
   readonly call: OnlineCall
   readonly policy: QualityPolicy
   readonly model: string
-  readonly onFinding: QualityOptions['onFinding']
 }
 
-async function* watch(next: CallHandler, { call, policy, model, onFinding }: Watch, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
+async function* watch(next: CallHandler, terms: Watch, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
+  const { call, policy, model, onFinding } = terms
   const cut = new AbortController()
   const choices = Array.from({ length: call.request.numChoices }, () => new WatchedChoice(policy, call.request.output.format))
   let usage: Usage = NO_USAGE
@@ -51,9 +57,7 @@ async function* watch(next: CallHandler, { call, policy, model, onFinding }: Wat
       if (choice.isStopped) continue
       const seen = choice.see(event)
       if (seen !== null) {
-        const wanted = policy[seen.fault]
-        const canFallBack = call.isBuffered || !hasSent
-        const action = wanted === 'fallback' ? (canFallBack ? 'fallback' : 'warn') : wanted === 'stop' ? 'stop' : 'warn'
+        const action = takeAction(seen.fault, terms, call.isBuffered || !hasSent)
         const finding: QualityFinding = { ...seen, choice: event.choice, action }
         call.report.quality.push(finding)
         onFinding(model, finding)
@@ -74,6 +78,22 @@ async function* watch(next: CallHandler, { call, policy, model, onFinding }: Wat
     }
   } finally {
     cut.abort()
+  }
+}
+
+/** What is done of what is wanted: a fallback only while nobody has seen anything, other sampling only where the model can. */
+function takeAction(fault: QualityFault, { policy, model, call, adjust }: Watch, canFallBack: boolean): QualityFinding['action'] {
+  const wanted = policy[fault]
+  switch (wanted) {
+    case 'stop':
+      return 'stop'
+    case 'fallback':
+      return canFallBack ? 'fallback' : 'warn'
+    case 'adjust':
+      return adjust(model, call.request, policy.adjustment) ? 'adjust' : 'warn'
+    case 'warn':
+    case 'off':
+      return 'warn'
   }
 }
 

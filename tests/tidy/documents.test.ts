@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { expect, test } from 'vitest'
+import { parsePlatformFile, readPlatformFile } from '#config/platform-file'
 import { platformFileJsonSchema, platformFilePage } from '#config/platform-file-page'
 import { configurationPage } from '#config/reference-page'
 import { ERRORS } from '#contract/errors'
@@ -30,6 +31,17 @@ test('every path that a document names exists', () => {
 
 test('the configuration page equals what the schema says', () => {
   expect(readFileSync(path.join(ROOT, 'docs/reference/configuration.md'), 'utf8')).toBe(configurationPage())
+})
+
+test('example files are platform files, and so is every yaml block of a document', () => {
+  const examples = projectFiles().filter((file) => /^examples\/.*\.yaml$/.test(file))
+  expect(examples).not.toEqual([])
+  for (const file of examples) expect(() => readPlatformFile(path.join(ROOT, file)), file).not.toThrow()
+  for (const document of projectFiles().filter((file) => file.startsWith('docs/') && file.endsWith('.md'))) {
+    for (const [, block] of readFileSync(path.join(ROOT, document), 'utf8').matchAll(/^```yaml\n([^]*?)^```$/gm)) {
+      expect(() => parsePlatformFile(block!, document), document).not.toThrow()
+    }
+  }
 })
 
 test('the page and the JSON schema of the platform file equal what the schema in use says', () => {

@@ -1,5 +1,5 @@
 /** A server on a free loopback port with a silent, recording log and ids that count. */
-import { systemClock } from '#base/clock'
+import { type Clock, systemClock } from '#base/clock'
 import type { Authenticate, ScopeRefusal } from '#server/http/door-request'
 import { createServer, type InferenceServer } from '#server/http/listener'
 import type { ServerLog, ServerOptions } from '#server/http/server-options'
@@ -30,6 +30,7 @@ export interface TestServerArguments {
   readonly onScopeRefusal?: (refusal: ScopeRefusal) => void
   readonly online?: OnlineModels
   readonly services?: ServerServices
+  readonly clock?: Clock
 }
 
 export async function startTestServer({
@@ -40,6 +41,7 @@ export async function startTestServer({
   onScopeRefusal,
   online,
   services,
+  clock = systemClock,
 }: TestServerArguments = {}): Promise<TestServer> {
   const lines: LogLine[] = []
   const log: ServerLog = {
@@ -52,7 +54,7 @@ export async function startTestServer({
     models,
     options: { host: '127.0.0.1', port: 0, lingerMs: 300, ...options },
     log,
-    clock: systemClock,
+    clock,
     newId: (prefix) => `${prefix}-${++numIds}`,
     ...(authenticate === undefined ? {} : { authenticate }),
     ...(onScopeRefusal === undefined ? {} : { onScopeRefusal }),

@@ -27,7 +27,7 @@ test('a killed server has kept what it said it keeps, and fails what it ran', as
   expect((await client.responses.retrieve(cut.id)).status).toBe('in_progress')
   await before[Symbol.asyncDispose]()
 
-  const after = await (await InferdProcess.start('--data-dir', folder, '--drain-s', '1')).ready()
+  const after = await (await InferdProcess.start('--data-dir', folder, '--drain-s', '0')).ready()
   const again = clientOf(after)
   expect((await again.responses.retrieve(kept.id)).output_text).toBe(kept.output_text)
   expect(await again.responses.retrieve(cut.id)).toMatchObject({ status: 'failed', error: { code: 'server_error' } })

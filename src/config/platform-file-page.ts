@@ -31,7 +31,8 @@ export function platformFilePage(): string {
   const sections = Object.entries(schemaTree().properties ?? {}).map(([name, node]) => sectionText(name, node))
   return `# The platform file
 
-Made from \`src/config/platform-file.ts\` by \`npm run -s docs:configuration\`; do not edit by hand. \`inferd serve --config FILE\` reads one YAML or JSON document of these sections; all of them may be left out. Unknown fields are refused by their path.
+Made from \`src/config/platform-file.ts\` by \`npm run -s docs:configuration\`; do not edit by hand.
+\`inferd serve --config FILE\` reads one YAML or JSON document of these sections; all of them may be left out. Unknown fields are refused by their path.
 [platform-file.schema.json](platform-file.schema.json) is the same for editors. \`[]\` stands for each entry of a list, \`*\` for a name of your own.
 
 ${sections.join('\n')}`

@@ -1,4 +1,8 @@
-/** The gateway as `inferd serve` puts it together, before workers without an engine; the store is a file of its own. */
+/**
+ * The gateway as `inferd serve` puts it together, before workers without an engine; the store is a file of its own.
+ *
+ * Arguments: [MAX_RUNNING MAX_WAIT_S], the capacity of the model and its longest line; without them it takes whatever comes.
+ */
 import { mkdtempSync } from 'node:fs'
 import { fork } from 'node:child_process'
 import { tmpdir } from 'node:os'
@@ -16,14 +20,17 @@ import { createServer } from '#server/http/listener'
 import { DEFAULT_SERVER_OPTIONS } from '#server/http/server-options'
 import { createLog } from '#telemetry/log'
 
+const [maxRunning = null, maxWaitS = '30'] = process.argv.slice(2)
+/** As for a model of so many sequences: a quarter more are given to it. */
+const admitted = maxRunning === null ? 100_000 : Math.ceil(Number(maxRunning) * 1.25)
 const FILE = `
 prices: { mock: { input: 0.5, output: 1.5 } }
-admission: { capacity: { mock: { maxRunning: 100000 } } }
+admission: { capacity: { mock: { maxRunning: ${admitted} } }, maxWaitS: ${maxWaitS} }
 `
 const WORKER_CORE = '1'
 
 const spawnMock: SpawnWorker = (listeners) => {
-  const child = fork(path.join(import.meta.dirname, 'mock-worker.ts'), [], {
+  const child = fork(path.join(import.meta.dirname, 'mock-worker.ts'), maxRunning === null ? [] : [maxRunning], {
     serialization: 'advanced',
     execPath: 'taskset',
     execArgv: ['-c', WORKER_CORE, process.execPath, '--conditions=inferd-source'],

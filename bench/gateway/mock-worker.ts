@@ -1,12 +1,15 @@
 /**
  * A worker without an engine, on the gateway's own pipe: every request gets one event each step until it has its number, all events of a
  * step in one message. The first text tells how long the request took to get here, each text when it left.
+ *
+ * Argument: how many requests it runs at a time, the others waiting in order of arrival; no bound when absent.
  */
 import type { CallId, FromWorker, ToWorker } from '#platform/replicas/messages'
 import type { GenerateEvent } from '#contract/generate'
 
 const NUM_EVENTS = 100
 const STEP_MS = 5
+const MAX_RUNNING = Number(process.argv[2] ?? Infinity)
 const FACTS = {
   architecture: 'mock',
   parameters: 0,
@@ -57,7 +60,9 @@ setInterval(() => {
     calls.push(call)
     events.push(event)
   }
+  let numStepped = 0
   for (const [call, state] of running) {
+    if (++numStepped > MAX_RUNNING) break
     if (state.numSent < 0) {
       add(call, { type: 'response-start', promptTokens: 9, cachedTokens: 0 })
       state.numSent = 0

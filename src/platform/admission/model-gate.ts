@@ -51,6 +51,8 @@ const MAX_RETRY_MS = 120_000
 /** Retry times are spread over so much more, so that those sent away do not come back together. */
 const JITTER = 0.3
 const ASSUMED_TOKENS_PER_MS = 1
+/** Who is let into the line is expected to leave it after this share of its wait: a guess that is off must not become a late refusal. */
+const HOPED_SHARE = 0.8
 const SERVICE_WEIGHT = 0.1
 
 export class ModelGate {
@@ -90,7 +92,7 @@ export class ModelGate {
     const expiresMs = nowMs + Math.min(maxWaitMs[call.tier], deadlineMs - this.serviceMs)
     if (this.queue.numWaiting === 0 && this.fits(call))
       return this.start({ ...call, arrivedMs: nowMs, expiresMs, startedMs: null, wake: null }, nowMs)
-    if (this.rate.isMeasured && nowMs + this.rate.timeFor(this.queue.tokensBefore(call)) > expiresMs) throw this.refusal(call.tokens)
+    if (this.rate.isMeasured && this.rate.timeFor(this.queue.tokensBefore(call)) > (expiresMs - nowMs) * HOPED_SHARE) throw this.refusal(call.tokens)
     const { promise, resolve, reject } = Promise.withResolvers<Ticket>()
     const onAbort = (): void => {
       this.queue.remove(ticket)

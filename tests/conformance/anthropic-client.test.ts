@@ -69,12 +69,13 @@ test('the raw events come in the documented order, with the documented bytes', a
     body: JSON.stringify({ ...HI, stream: true }),
   })
   const id = /"id":"(msg_-?\d+)"/.exec(await response.clone().text())?.[1] ?? ''
-  const usage = (write: number, input: number, output: number): string =>
-    `"usage":{"input_tokens":${input},"cache_creation_input_tokens":${write},"cache_read_input_tokens":4,"output_tokens":${output},"output_tokens_details":{"thinking_tokens":0},"service_tier":"standard"}`
+  const usage = (write: number, input: number, output: number, more = ''): string =>
+    `"usage":{"input_tokens":${input},"cache_creation_input_tokens":${write},"cache_read_input_tokens":4,"output_tokens":${output},"output_tokens_details":{"thinking_tokens":0},"server_tool_use":null${more}}`
+  const startUsage = usage(0, 5, 0, ',"cache_creation":null,"inference_geo":null,"service_tier":"standard","speed":null')
   expect(await response.text()).toBe(
     [
       'event: message_start',
-      `data: {"type":"message_start","message":{"id":"${id}","type":"message","role":"assistant","model":"fake/model","content":[],"stop_reason":null,"stop_sequence":null,"stop_details":null,"container":null,${usage(0, 5, 0)}}}`,
+      `data: {"type":"message_start","message":{"id":"${id}","type":"message","role":"assistant","model":"fake/model","content":[],"stop_reason":null,"stop_sequence":null,"stop_details":null,"container":null,"diagnostics":null,${startUsage}}}`,
       '',
       'event: content_block_start',
       'data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":"","citations":null}}',
@@ -211,7 +212,7 @@ test('count_tokens asks the model', async () => {
 
 test('models have their own shape for clients that send anthropic-version, and OpenAI clients keep theirs', async () => {
   const page = await client.models.list()
-  expect(page.data).toEqual([{ id: MODEL, type: 'model', display_name: MODEL, created_at: '2023-11-14T22:13:20.000Z' }])
+  expect(page.data).toEqual([expect.objectContaining({ id: MODEL, type: 'model', display_name: MODEL, created_at: '2023-11-14T22:13:20.000Z' })])
   expect([page.has_more, page.first_id, page.last_id]).toEqual([false, MODEL, MODEL])
   expect(await client.models.retrieve(MODEL)).toMatchObject({ id: MODEL, type: 'model' })
   expect(await (await fetch(`${target.url}/v1/models`)).json()).toMatchObject({ object: 'list' })

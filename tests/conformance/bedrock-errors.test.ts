@@ -31,7 +31,7 @@ const EXPECTED = {
   forbidden: [403, 'AccessDeniedException', false],
   model_not_found: [404, 'ResourceNotFoundException', false],
   resource_not_found: [404, 'ResourceNotFoundException', false],
-  conflict: [409, 'ConflictException', false],
+  conflict: [400, 'ConflictException', false],
   route_not_found: [404, 'UnknownOperationException', false],
   method_not_allowed: [405, 'UnknownOperationException', false],
   payload_too_large: [413, 'ValidationException', false],

@@ -34,7 +34,7 @@ const WIRE_ERRORS = {
   forbidden: { status: 403, type: 'AccessDeniedException' },
   model_not_found: NOT_FOUND,
   resource_not_found: NOT_FOUND,
-  conflict: { status: 409, type: 'ConflictException' },
+  conflict: { status: 400, type: 'ConflictException' },
   route_not_found: UNKNOWN_ROUTE,
   method_not_allowed: { ...UNKNOWN_ROUTE, status: 405 },
   payload_too_large: { ...VALIDATION, status: 413 },

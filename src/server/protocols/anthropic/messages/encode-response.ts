@@ -5,7 +5,7 @@ import type { JsonValue } from '#contract/generate'
 import type { ChoiceOutcome, GenerateOutcome } from '#server/generate-outcome'
 import { encodeStopReason } from '#server/protocols/anthropic/stop-reason'
 import { signThinking } from '#server/protocols/anthropic/thinking-signature'
-import { encodeTier, encodeUsage } from '#server/protocols/anthropic/wire-usage'
+import { encodeMessageUsage } from '#server/protocols/anthropic/wire-usage'
 import type { MessagesCall, WireBlock, WireMessage } from './wire-types.ts'
 
 export function encodeMessage(call: MessagesCall, { choices, usage }: GenerateOutcome, report: CallReport): WireMessage {
@@ -21,7 +21,8 @@ export function encodeMessage(call: MessagesCall, { choices, usage }: GenerateOu
     stop_sequence: choice.stopString,
     stop_details: null,
     container: null,
-    usage: { ...encodeUsage(usage), service_tier: encodeTier(report.tier) },
+    diagnostics: null,
+    usage: encodeMessageUsage(usage, report.tier),
   }
 }
 

@@ -9,7 +9,7 @@ import { type GenerateEvent, NO_USAGE } from '#contract/generate'
 import { encodeErrorBody } from '#server/protocols/anthropic/encode-error'
 import { encodeStopReason, type WireStopReason } from '#server/protocols/anthropic/stop-reason'
 import { finishSignature, startSignature } from '#server/protocols/anthropic/thinking-signature'
-import { encodeTier, encodeUsage } from '#server/protocols/anthropic/wire-usage'
+import { encodeMessageUsage, encodeUsage } from '#server/protocols/anthropic/wire-usage'
 import { sseEvent } from '#server/sse'
 import type { MessagesCall, WireMessage } from './wire-types.ts'
 
@@ -54,8 +54,7 @@ export function stepMessageStream(state: MessageStreamState, event: GenerateEven
     }
     case 'response-end': {
       const change = { stop_reason: state.stopReason, stop_sequence: state.stopSequence, stop_details: null, container: null }
-      const usage = { ...encodeUsage(event.usage), service_tier: encodeTier(state.report.tier) }
-      return [{ ...state, ended: true }, `${frame('message_delta', { delta: change, usage })}${frame('message_stop', {})}`]
+      return [{ ...state, ended: true }, `${frame('message_delta', { delta: change, usage: encodeUsage(event.usage) })}${frame('message_stop', {})}`]
     }
     case 'response-error':
       return [{ ...state, ended: true }, sseEvent('error', encodeErrorBody(event.error, state.call.requestId))]
@@ -65,7 +64,6 @@ export function stepMessageStream(state: MessageStreamState, event: GenerateEven
 }
 
 function encodeStart({ call, report }: MessageStreamState, promptTokens: number, cachedTokens: number): WireMessage {
-  const usage = encodeUsage({ ...NO_USAGE, promptTokens, cachedTokens })
   return {
     id: call.responseId,
     type: 'message',
@@ -76,7 +74,8 @@ function encodeStart({ call, report }: MessageStreamState, promptTokens: number,
     stop_sequence: null,
     stop_details: null,
     container: null,
-    usage: { ...usage, service_tier: encodeTier(report.tier) },
+    diagnostics: null,
+    usage: encodeMessageUsage({ ...NO_USAGE, promptTokens, cachedTokens }, report.tier),
   }
 }
 

@@ -2,7 +2,7 @@
 import type { GenerateRequest, JsonValue } from '#contract/generate'
 import type { CallOptions } from '#contract/call'
 import type { WireStopReason } from '#server/protocols/anthropic/stop-reason'
-import type { WireUsage } from '#server/protocols/anthropic/wire-usage'
+import type { WireMessageUsage } from '#server/protocols/anthropic/wire-usage'
 
 export interface MessagesCall {
   readonly responseId: string
@@ -28,5 +28,6 @@ export interface WireMessage {
   readonly stop_sequence: string | null
   readonly stop_details: null
   readonly container: null
-  readonly usage: WireUsage & { readonly service_tier: string }
+  readonly diagnostics: null
+  readonly usage: WireMessageUsage
 }

@@ -10,6 +10,14 @@ export interface WireModel {
   readonly type: 'model'
   readonly display_name: string
   readonly created_at: string
+  readonly lifecycle: 'active'
+  /** What a card does not know. */
+  readonly capabilities: null
+  readonly deprecated_at: null
+  readonly line: null
+  readonly max_input_tokens: null
+  readonly max_tokens: null
+  readonly retires_at: null
 }
 
 export interface WireModelPage {
@@ -20,7 +28,19 @@ export interface WireModelPage {
 }
 
 export function encodeModel({ name, createdSeconds }: ModelCard): WireModel {
-  return { id: name, type: 'model', display_name: name, created_at: new Date(createdSeconds * 1000).toISOString() }
+  return {
+    id: name,
+    type: 'model',
+    display_name: name,
+    created_at: new Date(createdSeconds * 1000).toISOString(),
+    lifecycle: 'active',
+    capabilities: null,
+    deprecated_at: null,
+    line: null,
+    max_input_tokens: null,
+    max_tokens: null,
+    retires_at: null,
+  }
 }
 
 /** `after_id` and `before_id` name a model of the page before or behind; an unknown one gives an empty page. */

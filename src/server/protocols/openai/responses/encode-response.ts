@@ -61,6 +61,7 @@ function body(call: ResponsesCall, status: ResponseStatus, items: readonly WireO
     status,
     error: null,
     incomplete_details: null,
+    access_programs: null,
     model: call.model,
     output: items as unknown as JsonRecord[],
     ...(call.echo as unknown as JsonRecord),

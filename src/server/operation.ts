@@ -154,6 +154,7 @@ export interface ServiceContext {
 export interface ModelCard {
   readonly name: string
   readonly createdSeconds: number
+  readonly state: { readonly kind: 'loading' | 'ready' | 'failed' | 'stopping' }
 }
 
 export type ListModels = () => readonly ModelCard[]

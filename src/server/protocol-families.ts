@@ -4,12 +4,16 @@ import type { ProtocolFamily, ProtocolRoute } from '#server/operation'
 import { anthropicFamily } from '#server/protocols/anthropic/routes'
 import { bedrockFamily } from '#server/protocols/bedrock/routes'
 import { managementFamily } from '#server/protocols/management/routes'
+import { oipFamily } from '#server/protocols/oip/routes'
 import { openaiFamily } from '#server/protocols/openai/routes'
 import { sagemakerFamily } from '#server/protocols/sagemaker/routes'
+import { textGenerationRoute } from '#server/protocols/tgi/generate/route'
+import { tgiFamily } from '#server/protocols/tgi/routes'
 
 /** Bodies inside SageMaker's envelope are another family's: it is given the routes that read them (docs/decisions/2026-12-01-protocol-seams.md). */
 const sagemaker = sagemakerFamily({
   messages: routeOf(openaiFamily, 'generate', '/v1/chat/completions'),
+  inputs: textGenerationRoute,
   input: routeOf(openaiFamily, 'embed', '/v1/embeddings'),
 })
 
@@ -19,7 +23,7 @@ const bedrock = bedrockFamily({
   chat: routeOf(openaiFamily, 'generate', '/v1/chat/completions').decode,
 })
 
-export const PROTOCOL_FAMILIES: readonly ProtocolFamily[] = [openaiFamily, anthropicFamily, bedrock, sagemaker, managementFamily]
+export const PROTOCOL_FAMILIES: readonly ProtocolFamily[] = [openaiFamily, anthropicFamily, bedrock, sagemaker, tgiFamily, oipFamily, managementFamily]
 
 function routeOf<Kind extends ProtocolRoute['kind']>(
   { routes }: ProtocolFamily,

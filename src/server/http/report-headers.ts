@@ -16,6 +16,7 @@ const NAMES = [
   'x-inferd-cache',
   'x-inferd-truncation',
   'x-inferd-quality',
+  'x-inferd-usage',
 ] as const
 const ANNOUNCED = NAMES.join(', ')
 /** What may stand in a header as it is. */
@@ -23,7 +24,7 @@ const PRINTABLE = /^[\x21-\x7e]{1,256}$/
 
 /** Only what there is to say. */
 function reportHeaders(report: CallReport): Readonly<Partial<Record<(typeof NAMES)[number], string>>> {
-  const { servedBy, cost, tier, queueMs, cache, truncation, quality } = report
+  const { servedBy, cost, tier, queueMs, cache, truncation, quality, isUsageEstimated } = report
   return {
     ...(servedBy !== null && PRINTABLE.test(servedBy) ? { 'x-inferd-model': servedBy } : {}),
     ...(cost === null ? {} : { 'x-inferd-cost-usd': formatDecimal(cost, COST_DIGITS) }),
@@ -32,6 +33,7 @@ function reportHeaders(report: CallReport): Readonly<Partial<Record<(typeof NAME
     ...(cache === 'none' ? {} : { 'x-inferd-cache': cache }),
     ...(truncation === null ? {} : { 'x-inferd-truncation': `${truncation.strategy}; dropped=${truncation.numDroppedMessages}` }),
     ...(quality.length === 0 ? {} : { 'x-inferd-quality': quality.map(({ fault, action }) => `${fault}=${action}`).join(', ') }),
+    ...(isUsageEstimated ? { 'x-inferd-usage': 'estimated' } : {}),
   }
 }
 

@@ -9,7 +9,6 @@ import { encodeError } from './encode-error.ts'
 import { modelOfTarget, variantName } from './endpoint-model.ts'
 import { answerHeaders, type Envelope, readEnvelope, readTarget } from './envelope.ts'
 import { replyInParts, streamInParts } from './payload-parts.ts'
-import { textGenerationRoute } from './text-generation/route.ts'
 
 type GenerateRoute = Extract<ProtocolRoute, { readonly kind: 'generate' }>
 type EmbedRoute = Extract<ProtocolRoute, { readonly kind: 'embed' }>
@@ -18,6 +17,8 @@ type EmbedRoute = Extract<ProtocolRoute, { readonly kind: 'embed' }>
 export interface BodyDialects {
   /** Of bodies with `messages`. */
   readonly messages: Pick<GenerateRoute, 'kind' | 'idPrefix' | 'decode'>
+  /** Of bodies with `inputs`. */
+  readonly inputs: Pick<GenerateRoute, 'kind' | 'idPrefix' | 'decode'>
   /** Of bodies with `input`. */
   readonly input: Pick<EmbedRoute, 'kind' | 'idPrefix' | 'decode'>
 }
@@ -57,7 +58,7 @@ export function sagemakerFamily(dialects: BodyDialects): ProtocolFamily {
   }
 }
 
-function invocationRoute(path: string, { messages, input }: BodyDialects, transport: Transport): ProtocolRoute {
+function invocationRoute(path: string, { messages, inputs, input }: BodyDialects, transport: Transport): ProtocolRoute {
   const base = { method: 'POST', path } as const
   const modelOf: GenerateRoute['modelOf'] = (incoming, listModels) =>
     modelOfTarget(
@@ -75,7 +76,7 @@ function invocationRoute(path: string, { messages, input }: BodyDialects, transp
     },
   })
   const chat = generate({ ...messages, decode: (incoming, context) => messages.decode(withModel(incoming, context.model), context) })
-  const text = generate(textGenerationRoute)
+  const text = generate(inputs)
   const embed: EmbedRoute = {
     ...base,
     ...input,

@@ -51,6 +51,7 @@ export interface FakeTarget {
   readonly requests: GenerateRequest[]
   /** Events that were taken from it. */
   numTaken: number
+  /** By its signal, or left before its last event. */
   isAborted: boolean
 }
 
@@ -62,9 +63,13 @@ export function targetOf(events: readonly GenerateEvent[]): FakeTarget {
     handler: async function* (call, signal) {
       signal.addEventListener('abort', () => (target.isAborted = true))
       target.requests.push(call.request)
-      for (const event of events) {
-        target.numTaken++
-        yield event
+      try {
+        for (const event of events) {
+          target.numTaken++
+          yield event
+        }
+      } finally {
+        target.isAborted ||= target.numTaken < events.length
       }
     },
   }

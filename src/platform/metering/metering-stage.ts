@@ -73,10 +73,11 @@ class MeteredEvents implements AsyncIterableIterator<GenerateEvent> {
 
   /** The reader leaves. An aborted call still says in the background what it has used. */
   return(): Promise<IteratorResult<GenerateEvent>> {
-    if (this.isOver || this.hasLeft) return DONE
+    if (this.hasLeft) return DONE
     this.hasLeft = true
     const { inner, parts } = this
     if (inner === null) this.isOver = true
+    else if (this.isOver) inner.return?.().catch(() => {})
     else if (parts.signal.aborted) void this.hearLastWord()
     else {
       this.finish(LEFT)

@@ -30,11 +30,21 @@ export const DEFAULT_LIMITS: MonitorLimits = {
 
 /** Longest period of a loop, characters; the ring holds two of them. */
 export const MAX_PERIOD = 512
-const RING = 2048
+/** Powers of two: a place is found with a mask. */
+const RING = 1024
+const RING_MASK = RING - 1
 const WINDOW = 256
 /** Tokens; loops of text are certain long before, so a sure model is not yet a broken one. */
 const LOGPROB_WINDOW = 256
-const CODES = 4096
+/** Twice the places of which the last occurrence may still matter. */
+const HASHES = 1024
+/** Characters are counted by their low bits. */
+const CODES = 1024
+const HASH_FACTOR = 0x01000193
+/** What a character weighs when it leaves the four that are hashed. */
+const HASH_FACTOR_4 = Math.imul(Math.imul(HASH_FACTOR, HASH_FACTOR), Math.imul(HASH_FACTOR, HASH_FACTOR))
+/** c log2 c for each count that a window can have. */
+const WEIGHTS = Float64Array.from({ length: WINDOW + 2 }, (_, count) => (count <= 1 ? 0 : count * Math.log2(count)))
 
 /** Two characters that UTF-8 gives when it is read as Windows-1252: lead byte, then continuation. */
 const MOJIBAKE_LEAD = /[ÂÃâðÐÑ]/
@@ -52,15 +62,18 @@ export class StreamMonitor {
   private numCharacters = 0
   /** For each period that is possible now, since where the text repeats itself by it: a few candidates, no table of all. */
   private candidates: { readonly period: number; readonly since: number }[] = []
-  /** Where each four characters stood last, by hash; how a period is noticed. */
-  private readonly lastSeen = new Int32Array(CODES).fill(-1)
+  /** Where each four characters stood last, by hash, modulo 2^16; how a period is noticed. What it says is checked against the ring. */
+  private readonly lastSeen = new Uint16Array(HASHES)
+  /** Of the last four characters. */
+  private hash = 0
   private whitespaceRun = 0
   private brokenRun = 0
   private previous = ''
   private readonly counts = new Uint16Array(CODES)
   /** Sum of c log2 c over the counts of the window. */
   private weighted = 0
-  private readonly logprobs = new Float64Array(LOGPROB_WINDOW)
+  /** null = the model has told none. */
+  private logprobs: Float64Array | null = null
   private numLogprobs = 0
   private logprobSum = 0
 
@@ -78,16 +91,19 @@ export class StreamMonitor {
   }
 
   pushLogprob(logprob: number): Fault | null {
+    const logprobs = (this.logprobs ??= new Float64Array(LOGPROB_WINDOW))
     const at = this.numLogprobs++ % LOGPROB_WINDOW
-    this.logprobSum += logprob - this.logprobs[at]!
-    this.logprobs[at] = logprob
+    this.logprobSum += logprob - logprobs[at]!
+    logprobs[at] = logprob
     const hasCollapsed = this.numLogprobs >= LOGPROB_WINDOW && this.logprobSum / LOGPROB_WINDOW > this.limits.maxMeanLogprob
     return hasCollapsed ? { fault: 'low-entropy', atCharacter: this.numCharacters } : null
   }
 
   /** Hot: per character. */
   private step(code: number, character: string): QualityFault | null {
-    this.ring[this.numCharacters % RING] = code
+    const left = this.ring[(this.numCharacters - 4) & RING_MASK]!
+    this.hash = (Math.imul(this.hash, HASH_FACTOR) + code - Math.imul(left, HASH_FACTOR_4)) | 0
+    this.ring[this.numCharacters & RING_MASK] = code
     this.numCharacters++
     this.count(code)
     const isSpace = code === 32 || (code >= 9 && code <= 13) || code === 0xa0 || code === 0x3000
@@ -99,10 +115,13 @@ export class StreamMonitor {
   }
 
   private isBroken(code: number, character: string): boolean {
-    const isPair = code > 127 && MOJIBAKE_TAIL.test(character) && MOJIBAKE_LEAD.test(this.previous)
-    if (code === 0xfffd) this.brokenRun++
-    else if (isPair) this.brokenRun++
-    else if (!MOJIBAKE_LEAD.test(character) && code < 0x80) this.brokenRun = 0
+    if (code < 0x80) {
+      this.previous = character
+      this.brokenRun = 0
+      return false
+    }
+    const isPair = MOJIBAKE_TAIL.test(character) && MOJIBAKE_LEAD.test(this.previous)
+    if (code === 0xfffd || isPair) this.brokenRun++
     this.previous = character
     return this.brokenRun >= this.limits.brokenRun
   }
@@ -110,42 +129,51 @@ export class StreamMonitor {
   /** A candidate lives as long as each new character is the one a period before it. */
   private isLoop(isSpace: boolean): boolean {
     const at = this.numCharacters - 1
-    const code = this.ring[at % RING]!
-    let kept = 0
-    for (const candidate of this.candidates) {
-      if (this.ring[(at - candidate.period) % RING] !== code) continue
-      this.candidates[kept++] = candidate
-      const length = at + 1 - candidate.since
-      const { loopCharacters, loopRepeats } = this.limits
-      if (!isSpace && length >= Math.max(loopCharacters, loopRepeats * candidate.period)) return true
-    }
-    this.candidates.length = kept
+    if (this.candidates.length > 0 && this.hasLoop(at, isSpace)) return true
     if (at >= 3) this.propose(at)
     return false
   }
 
+  /** Drops the candidates that the last character contradicts. */
+  private hasLoop(at: number, isSpace: boolean): boolean {
+    const { ring, candidates } = this
+    const { loopCharacters, loopRepeats } = this.limits
+    const code = ring[at & RING_MASK]!
+    let kept = 0
+    for (let i = 0; i < candidates.length; i++) {
+      const candidate = candidates[i]!
+      if (ring[(at - candidate.period) & RING_MASK] !== code) continue
+      candidates[kept++] = candidate
+      if (!isSpace && at + 1 - candidate.since >= Math.max(loopCharacters, loopRepeats * candidate.period)) return true
+    }
+    if (kept < candidates.length) candidates.length = kept
+    return false
+  }
+
   private propose(at: number): void {
-    let hash = 0
-    for (let i = at - 3; i <= at; i++) hash = Math.imul(hash ^ this.ring[i % RING]!, 0x01000193)
-    const slot = (hash ^ (hash >>> 15)) & (CODES - 1)
-    const before = this.lastSeen[slot]!
+    const slot = (this.hash ^ (this.hash >>> 15)) & (HASHES - 1)
+    const period = (at - this.lastSeen[slot]!) & 0xffff
     this.lastSeen[slot] = at
-    const period = at - before
-    if (before < 0 || period > MAX_PERIOD || this.candidates.length >= MAX_CANDIDATES) return
-    if (this.candidates.some((candidate) => candidate.period === period)) return
-    for (let i = 0; i < 4; i++) if (this.ring[(at - i) % RING] !== this.ring[(before - i + RING) % RING]) return
-    this.candidates.push({ period, since: before - 3 })
+    const { ring, candidates } = this
+    const before = at - period
+    // Four characters end at the fourth place or later, so the 0 of a slot that was never used names none.
+    if (period === 0 || period > MAX_PERIOD || before < 3 || candidates.length >= MAX_CANDIDATES) return
+    for (let i = 0; i < candidates.length; i++) if (candidates[i]!.period === period) return
+    for (let i = 0; i < 4; i++) if (ring[(at - i) & RING_MASK] !== ring[(before - i) & RING_MASK]) return
+    candidates.push({ period, since: before - 3 })
   }
 
   private count(code: number): void {
-    this.add(code & (CODES - 1), 1)
-    if (this.numCharacters > WINDOW) this.add(this.ring[(this.numCharacters - 1 - WINDOW) % RING]! & (CODES - 1), -1)
-  }
-
-  private add(slot: number, by: number): void {
-    const before = this.counts[slot]!
-    this.counts[slot] = before + by
-    this.weighted += xlog2x(before + by) - xlog2x(before)
+    const { counts } = this
+    const slot = code & (CODES - 1)
+    const count = counts[slot]!
+    counts[slot] = count + 1
+    this.weighted += WEIGHTS[count + 1]! - WEIGHTS[count]!
+    if (this.numCharacters <= WINDOW) return
+    const leaving = this.ring[(this.numCharacters - 1 - WINDOW) & RING_MASK]! & (CODES - 1)
+    const before = counts[leaving]!
+    counts[leaving] = before - 1
+    this.weighted += WEIGHTS[before - 1]! - WEIGHTS[before]!
   }
 
   private entropyBits(): number {
@@ -154,7 +182,3 @@ export class StreamMonitor {
 }
 
 const MAX_CANDIDATES = 8
-
-function xlog2x(count: number): number {
-  return count <= 1 ? 0 : count * Math.log2(count)
-}

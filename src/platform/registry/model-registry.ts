@@ -3,6 +3,7 @@ import type { Clock } from '#base/clock'
 import { InferdError } from '#contract/errors'
 import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, SamplingChange } from '#contract/generate'
 import { Replica, type ReplicaOptions } from '#platform/replicas/replica'
+import { OpenedEvents } from './opened-events.ts'
 import { ReplicaSet } from './replica-set.ts'
 import type { ModelDirectory, ModelLoad, ServedModel, ServedModelState } from './served-model.ts'
 
@@ -47,19 +48,14 @@ export class ReplicaModel implements ServedModel {
   }
 
   /** A worker that dies before the first event is forgiven once: nothing was sent, so the request runs again on the next worker. */
-  async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void> {
-    let hasStarted = false
-    try {
-      await this.whenReady(signal)
-      for await (const event of this.replica.generate(request, signal)) {
-        hasStarted = true
-        yield event
-      }
-    } catch (error) {
-      if (hasStarted || !this.forgives || !isReplicaLost(error)) throw error
-      await this.whenReady(signal)
-      yield* this.replica.generate(request, signal)
-    }
+  generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent> {
+    return new OpenedEvents({
+      open: async () => {
+        if (this.state.kind !== 'ready') await this.whenReady(signal)
+        return this.replica.generate(request, signal)
+      },
+      isForgiven: (error) => this.forgives && isReplicaLost(error),
+    })
   }
 
   adjust(request: GenerateRequest, change: SamplingChange): boolean {

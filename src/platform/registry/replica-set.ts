@@ -3,6 +3,7 @@ import { InferdError } from '#contract/errors'
 import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, PromptInput, SamplingChange } from '#contract/generate'
 import { assert } from '#base/assert'
 import { chooseReplica, DEFAULT_AFFINITY, prefixChain, type AffinityPolicy } from './choose-replica.ts'
+import { OpenedEvents } from './opened-events.ts'
 import type { ModelLoad, ServedModel, ServedModelState } from './served-model.ts'
 
 /** Beginnings whose owner is remembered; the one that was not used for longest goes first. */
@@ -52,17 +53,8 @@ export class ReplicaSet implements ServedModel {
   }
 
   /** A member that is lost before the first event is forgiven once: another one answers. */
-  async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void> {
-    let hasStarted = false
-    try {
-      for await (const event of this.generateOnce(request, signal)) {
-        hasStarted = true
-        yield event
-      }
-    } catch (error) {
-      if (hasStarted || !isReplicaLost(error)) throw error
-      yield* this.generateOnce(request, signal)
-    }
+  generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent> {
+    return new OpenedEvents({ open: () => this.open(request, signal), isForgiven: isReplicaLost })
   }
 
   adjust(request: GenerateRequest, change: SamplingChange): boolean {
@@ -113,15 +105,11 @@ export class ReplicaSet implements ServedModel {
     await Promise.race(this.members.filter(({ state }) => state.kind === 'loading').map((member) => member.whileLoading(signal)))
   }
 
-  private async *generateOnce(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void> {
+  private async open(request: GenerateRequest, signal: AbortSignal): Promise<AsyncIterator<GenerateEvent>> {
     await this.whileLoading(signal)
     const tokens = estimateTokens(request.input)
     const index = this.choose(prefixChain(request.input, request.cacheSalt), tokens)
-    try {
-      yield* this.members[index]!.generate(request, signal)
-    } finally {
-      this.release(index, tokens)
-    }
+    return new CountedEvents(this.members[index]!.generate(request, signal)[Symbol.asyncIterator](), () => this.release(index, tokens))
   }
 
   /** A member that the tokens are now counted for. With none ready the first says why. */
@@ -154,6 +142,43 @@ export class ReplicaSet implements ServedModel {
 
   private readyIndex(): number {
     return this.members.findIndex(({ state }) => state.kind === 'ready')
+  }
+}
+
+/** Tells once that a member is done with a call: at its last event, at its failure, or when its reader leaves. */
+class CountedEvents implements AsyncIterator<GenerateEvent> {
+  private readonly source: AsyncIterator<GenerateEvent>
+  private onEnd: (() => void) | null
+
+  constructor(source: AsyncIterator<GenerateEvent>, onEnd: () => void) {
+    this.source = source
+    this.onEnd = onEnd
+  }
+
+  /** Hot: per event. */
+  next(): Promise<IteratorResult<GenerateEvent>> {
+    return this.source.next().then(this.onResult, this.onFailure)
+  }
+
+  async return(): Promise<IteratorResult<GenerateEvent>> {
+    this.end()
+    await this.source.return?.()
+    return { value: undefined, done: true }
+  }
+
+  private readonly onResult = (result: IteratorResult<GenerateEvent>): IteratorResult<GenerateEvent> => {
+    if (result.done === true || result.value.type === 'response-end' || result.value.type === 'response-error') this.end()
+    return result
+  }
+
+  private readonly onFailure = (error: unknown): never => {
+    this.end()
+    throw error as Error
+  }
+
+  private end(): void {
+    this.onEnd?.()
+    this.onEnd = null
   }
 }
 

@@ -114,6 +114,7 @@ function openRouting({ models, file, clock, random }: PlatformParts, prices: Pri
   const quality = {
     policyOf: (model: string) => qualityPolicyOf(file.quality, model),
     onFinding: () => {},
+    clock,
     adjust: (model: string, request: GenerateRequest, change: SamplingChange) => models.find(model)?.adjust?.(request, change) ?? false,
   }
   const targetStage = (model: string): Stage => {

@@ -122,6 +122,8 @@ export interface CallReport {
   readonly quality: QualityFinding[]
   /** Sum of what has been settled so far. Writer: metering. */
   usage: Usage | null
+  /** True: the model was cut and did not say what it had made; `usage` counts what was seen of it. Writer: whoever cut it. */
+  isUsageEstimated: boolean
   /** null = not settled yet. Writer: metering. */
   cost: Picodollars | null
 }
@@ -139,6 +141,7 @@ export function newCallReport(): CallReport {
     guardrail: null,
     quality: [],
     usage: null,
+    isUsageEstimated: false,
     cost: null,
   }
 }

@@ -114,6 +114,10 @@ export class AnswerBuilder {
     this.events.push({ type: 'response-end', usage: this.usageSoFar })
   }
 
+  get toldUsage(): Usage | null {
+    return this.usage
+  }
+
   get usageSoFar(): Usage {
     const completionTokens = Math.ceil(this.numCharacters / CHARACTERS_PER_TOKEN)
     return this.usage ?? { ...NO_USAGE, promptTokens: this.promptTokens, completionTokens }

@@ -12,6 +12,8 @@ export interface AnswerDecoder {
   drain(): readonly GenerateEvent[]
   /** For an answer that fails after it began. */
   readonly usageSoFar: Usage
+  /** As the upstream said it; null = it has not yet. */
+  readonly toldUsage: Usage | null
 }
 
 export interface UpstreamDialect {

@@ -54,7 +54,12 @@ export class UpstreamModel implements ServedModel {
       }
       yield* decoder.end()
     } catch (error) {
-      if (signal.aborted) throw error
+      if (signal.aborted) {
+        const { toldUsage } = decoder
+        if (toldUsage === null || !hasStarted || !(signal.reason instanceof InferdError)) throw error
+        yield { type: 'response-error', error: toErrorRecord(signal.reason), usage: toldUsage }
+        return
+      }
       // Bytes that came in one piece with the failure count as if they had come before it.
       const last = decoder.drain()
       if (!hasStarted && last.length === 0) throw error

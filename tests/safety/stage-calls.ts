@@ -1,6 +1,7 @@
 /** Calls and models for tests of stages: a model is a list of events. */
 import { DEFAULT_CALL_OPTIONS, newCallReport, type GuardrailChoice, type OnlineCall } from '#contract/call'
-import { NO_USAGE, PLAIN_OUTPUT, type GenerateEvent, type GenerateRequest, type PromptInput } from '#contract/generate'
+import { NO_USAGE, PLAIN_OUTPUT, type GenerateEvent, type GenerateRequest, type PromptInput, type Usage } from '#contract/generate'
+import { toErrorRecord } from '#contract/errors'
 import { LOCAL_PRINCIPAL } from '#contract/principal'
 import type { CallHandler } from '#platform/online/stage'
 
@@ -55,7 +56,8 @@ export interface FakeTarget {
   isAborted: boolean
 }
 
-export function targetOf(events: readonly GenerateEvent[]): FakeTarget {
+/** `lastWord`: what it has used when it is aborted; without one it throws the reason, as a model that cannot say. */
+export function targetOf(events: readonly GenerateEvent[], lastWord: Usage | null = null): FakeTarget {
   const target: FakeTarget = {
     requests: [],
     numTaken: 0,
@@ -65,6 +67,11 @@ export function targetOf(events: readonly GenerateEvent[]): FakeTarget {
       target.requests.push(call.request)
       try {
         for (const event of events) {
+          if (signal.aborted && lastWord === null) throw signal.reason
+          if (signal.aborted && lastWord !== null) {
+            yield { type: 'response-error', error: toErrorRecord(signal.reason), usage: lastWord }
+            return
+          }
           target.numTaken++
           yield event
         }

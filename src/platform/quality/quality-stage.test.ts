@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { systemClock } from '#base/clock'
 import { qualitySection } from '#config/platform-file/quality'
 import type { QualityFinding } from '#contract/call'
 import { PLAIN_OUTPUT, type GenerateEvent } from '#contract/generate'
@@ -70,7 +71,12 @@ test('a loop of any period is found, wherever it is cut into pieces', () => {
 
 test('by default a fault is told and nothing else', async () => {
   const findings: QualityFinding[] = []
-  const stage = makeQualityStage('m', { policyOf: () => WARN, onFinding: (_, finding) => findings.push(finding), adjust: () => false })
+  const stage = makeQualityStage('m', {
+    policyOf: () => WARN,
+    onFinding: (_, finding) => findings.push(finding),
+    clock: systemClock,
+    adjust: () => false,
+  })
   const call = callOf(requestOf(ask('x')))
   const pieces = ['start ', ...Array.from({ length: 80 }, () => 'never ')]
   expect(textOf(await eventsOf(stage(targetOf(answerOf(pieces)).handler), call))).toBe(pieces.join(''))
@@ -82,7 +88,7 @@ test('stop ends the choice and the model, and bills what was made', async () => 
   const target = targetOf(answerOf(Array.from({ length: 200 }, () => 'never ')))
   const policy: QualityPolicy = { ...WARN, repetition: 'stop' }
   const events = await eventsOf(
-    makeQualityStage('m', { policyOf: () => policy, onFinding: () => {}, adjust: () => false })(target.handler),
+    makeQualityStage('m', { policyOf: () => policy, onFinding: () => {}, clock: systemClock, adjust: () => false })(target.handler),
     callOf(requestOf(ask('x'))),
   )
   expect(events.slice(-2)).toMatchObject([
@@ -93,9 +99,23 @@ test('stop ends the choice and the model, and bills what was made', async () => 
   expect(target.numTaken).toBeLessThan(60)
 })
 
+test('a stopped answer is billed with what the model says that it made', async () => {
+  const real = { promptTokens: 7, cachedTokens: 3, cacheWriteTokens: 1, completionTokens: 77, reasoningTokens: 0 }
+  const call = callOf(requestOf(ask('x')))
+  const stage = makeQualityStage('m', {
+    policyOf: () => ({ ...WARN, repetition: 'stop' }),
+    onFinding: () => {},
+    clock: systemClock,
+    adjust: () => false,
+  })
+  const events = await eventsOf(stage(targetOf(answerOf(Array.from({ length: 200 }, () => 'never ')), real).handler), call)
+  expect(events.at(-1)).toEqual({ type: 'response-end', usage: real })
+  expect(call.report.isUsageEstimated).toBe(false)
+})
+
 test('fallback gives a buffered answer up, and only tells of one that has been seen', async () => {
   const policy: QualityPolicy = { ...WARN, repetition: 'fallback' }
-  const stage = makeQualityStage('m', { policyOf: () => policy, onFinding: () => {}, adjust: () => false })
+  const stage = makeQualityStage('m', { policyOf: () => policy, onFinding: () => {}, clock: systemClock, adjust: () => false })
   const pieces = Array.from({ length: 100 }, () => 'never ')
   await expect(eventsOf(stage(targetOf(answerOf(pieces)).handler), callOf(requestOf(ask('x')), null, { isBuffered: true }))).rejects.toMatchObject({
     code: 'degenerate_output',
@@ -109,7 +129,10 @@ test('text that cannot become the JSON that was asked for is found', async () =>
   const output = { ...PLAIN_OUTPUT, format: { kind: 'json-object', whitespace: 'flexible' } as const }
   const call = callOf(requestOf(ask('x'), { output }))
   const events: GenerateEvent[] = answerOf(['Sure! Here is', ' {"a":1}'])
-  await eventsOf(makeQualityStage('m', { policyOf: () => WARN, onFinding: () => {}, adjust: () => false })(targetOf(events).handler), call)
+  await eventsOf(
+    makeQualityStage('m', { policyOf: () => WARN, onFinding: () => {}, clock: systemClock, adjust: () => false })(targetOf(events).handler),
+    call,
+  )
   expect(call.report.quality).toMatchObject([{ fault: 'off-schema', atCharacter: 0 }])
   fc.assert(
     fc.property(fc.jsonValue(), (value) => new JsonShape({ isObject: false }).push(JSON.stringify(value, null, 2)) === null),
@@ -133,7 +156,7 @@ test('adjust asks the model for other sampling from the fault on and goes on; a 
       return canAdjust
     }
     const call = callOf(requestOf(ask('hi')))
-    const answer = await eventsOf(makeQualityStage('m', { policyOf: () => policy, onFinding: () => {}, adjust })(handler), call)
+    const answer = await eventsOf(makeQualityStage('m', { policyOf: () => policy, onFinding: () => {}, clock: systemClock, adjust })(handler), call)
     expect(asked).toEqual([['m', call.request, { temperature: 0.9 }]])
     expect(call.report.quality.map(({ fault, action }) => [fault, action])).toEqual([['repetition', canAdjust ? 'adjust' : 'warn']])
     expect(textOf(answer)).toContain('And on.')
@@ -146,5 +169,5 @@ test('a model that is not watched costs nothing', () => {
   })
   expect(qualityPolicyOf(off, 'm')).toBeNull()
   const { handler } = targetOf([])
-  expect(makeQualityStage('m', { policyOf: () => null, onFinding: () => {}, adjust: () => false })(handler)).toBe(handler)
+  expect(makeQualityStage('m', { policyOf: () => null, onFinding: () => {}, clock: systemClock, adjust: () => false })(handler)).toBe(handler)
 })

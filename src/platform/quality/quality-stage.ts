@@ -3,10 +3,12 @@
  * (warn), other sampling from here on (adjust), the end of the choice with `degenerate` (stop), or giving the answer up so that another model may give one (fallback), which
  * is possible only as long as nobody has seen any of it.
  */
+import type { Clock } from '#base/clock'
 import type { OnlineCall, QualityFault, QualityFinding } from '#contract/call'
 import { InferdError } from '#contract/errors'
-import { type GenerateEvent, type GenerateRequest, NO_USAGE, type OutputFormat, type SamplingChange, type Usage } from '#contract/generate'
-import type { CallHandler, Stage } from '#platform/online/stage'
+import type { GenerateEvent, GenerateRequest, OutputFormat, SamplingChange, Usage } from '#contract/generate'
+import { CutAnswer } from '#platform/online/cut-answer'
+import type { Stage } from '#platform/online/stage'
 import { JsonShape } from './json-shape.ts'
 import { DEFAULT_LIMITS, StreamMonitor, type MonitorLimits } from './stream-monitor.ts'
 
@@ -22,6 +24,7 @@ export interface QualityOptions {
   readonly policyOf: (model: string) => QualityPolicy | null
   /** The metric: once for each finding. */
   readonly onFinding: (model: string, finding: QualityFinding) => void
+  readonly clock: Clock
   /** As ServedModel.adjust. */
   readonly adjust: (model: string, request: GenerateRequest, change: SamplingChange) => boolean
 }
@@ -30,8 +33,16 @@ export interface QualityOptions {
 export function makeQualityStage(model: string, options: QualityOptions): Stage {
   const policy = options.policyOf(model)
   if (policy === null) return (next) => next
-  return (next) => (call, signal) => watch(next, { call, policy, model, ...options }, signal)
+  const canStop = Object.values(policy).includes('stop')
+  return (next) => (call, signal) => {
+    const terms = { call, policy, model, ...options }
+    if (!canStop) return new WatchedEvents(terms, next(call, signal)[Symbol.asyncIterator](), null)
+    const answer = new CutAnswer(next, { call, clock: options.clock, signal })
+    return new WatchedEvents(terms, answer[Symbol.asyncIterator](), answer)
+  }
 }
+
+type ChoiceEvent = Extract<GenerateEvent, { readonly choice: number }>
 
 interface Watch extends QualityOptions {
   readonly call: OnlineCall
@@ -39,45 +50,92 @@ interface Watch extends QualityOptions {
   readonly model: string
 }
 
-async function* watch(next: CallHandler, terms: Watch, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
-  const { call, policy, model, onFinding } = terms
-  const cut = new AbortController()
-  const choices = Array.from({ length: call.request.numChoices }, () => new WatchedChoice(policy, call.request.output.format))
-  let usage: Usage = NO_USAGE
-  let hasSent = false
-  try {
-    for await (const event of next(call, AbortSignal.any([signal, cut.signal]))) {
-      if (event.type === 'response-start') usage = { ...NO_USAGE, promptTokens: event.promptTokens, cachedTokens: event.cachedTokens }
-      if (!('choice' in event)) {
-        yield event
-        continue
-      }
-      usage = countPiece(usage, event)
-      const choice = choices[event.choice]!
-      if (choice.isStopped) continue
-      const seen = choice.see(event)
-      if (seen !== null) {
-        const action = takeAction(seen.fault, terms, call.isBuffered || !hasSent)
-        const finding: QualityFinding = { ...seen, choice: event.choice, action }
-        call.report.quality.push(finding)
-        onFinding(model, finding)
-        if (action === 'fallback') throw new InferdError('degenerate_output', `the answer was given up: ${seen.fault}`)
-        if (action === 'stop') {
-          choice.isStopped = true
-          yield { type: 'choice-end', choice: event.choice, finishReason: 'degenerate', stopString: null }
-        }
-      }
-      if (!choice.isStopped) {
-        hasSent ||= event.type !== 'choice-end'
-        yield event
-      }
-      if (choices.some(({ isStopped }) => isStopped) && choices.every(({ isStopped, hasEnded }) => isStopped || hasEnded)) {
-        yield { type: 'response-end', usage }
-        return
-      }
+/** One hop of a promise for each event. Invariant: `inner` is left as soon as nothing of it can be shown any more. */
+class WatchedEvents implements AsyncIterableIterator<GenerateEvent> {
+  private readonly terms: Watch
+  private readonly inner: AsyncIterator<GenerateEvent>
+  private readonly choices: readonly WatchedChoice[]
+  private hasSent = false
+  private numStopped = 0
+  /** null = no fault stops it. */
+  private readonly answer: CutAnswer | null
+  /** Of an answer that was cut: the terminal event comes behind the event that was given last. */
+  private ending: Promise<Usage> | null = null
+  private isOver = false
+
+  constructor(terms: Watch, inner: AsyncIterator<GenerateEvent>, answer: CutAnswer | null) {
+    const { call, policy } = terms
+    this.terms = terms
+    this.inner = inner
+    this.answer = answer
+    this.choices = Array.from({ length: call.request.numChoices }, () => new WatchedChoice(policy, call.request.output.format))
+  }
+
+  /** Hot: per event. */
+  next(): Promise<IteratorResult<GenerateEvent>> {
+    const { ending } = this
+    if (ending !== null) {
+      this.ending = null
+      return ending.then((usage) => ({ value: { type: 'response-end', usage }, done: false }))
     }
-  } finally {
-    cut.abort()
+    return this.isOver ? Promise.resolve({ value: undefined, done: true }) : this.inner.next().then(this.onResult)
+  }
+
+  async return(): Promise<IteratorResult<GenerateEvent>> {
+    this.ending = null
+    await this.leave()
+    return { value: undefined, done: true }
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  private readonly onResult = (result: IteratorResult<GenerateEvent>): IteratorResult<GenerateEvent> | Promise<IteratorResult<GenerateEvent>> => {
+    if (result.done === true) return result
+    const event = result.value
+    if (!('choice' in event)) return result
+    const shown = this.watch(event)
+    if (this.answer !== null && this.numStopped > 0 && this.choices.every(({ isStopped, hasEnded }) => isStopped || hasEnded)) {
+      this.isOver = true
+      this.ending = this.answer.cut()
+    }
+    if (shown === event) return result
+    return shown === null ? this.next() : { value: shown, done: false }
+  }
+
+  /** What is shown instead of the event: it itself, the early end of its choice, or nothing. Throws degenerate_output. */
+  private watch(event: ChoiceEvent): GenerateEvent | null {
+    const choice = this.choices[event.choice]!
+    if (choice.isStopped) return null
+    const seen = choice.see(event)
+    if (seen !== null && this.report(seen, event.choice) === 'stop') {
+      choice.isStopped = true
+      this.numStopped++
+      return { type: 'choice-end', choice: event.choice, finishReason: 'degenerate', stopString: null }
+    }
+    if (event.type !== 'choice-end') this.hasSent = true
+    return event
+  }
+
+  private report(seen: Pick<QualityFinding, 'fault' | 'atCharacter'>, choice: number): QualityFinding['action'] {
+    const { call, model, onFinding } = this.terms
+    const action = takeAction(seen.fault, this.terms, call.isBuffered || !this.hasSent)
+    const finding: QualityFinding = { ...seen, choice, action }
+    call.report.quality.push(finding)
+    onFinding(model, finding)
+    if (action === 'fallback') {
+      this.leave().catch(() => {})
+      throw new InferdError('degenerate_output', `the answer was given up: ${seen.fault}`)
+    }
+    return action
+  }
+
+  private async leave(): Promise<void> {
+    if (this.isOver) return
+    this.isOver = true
+    if (this.answer === null) await this.inner.return?.()
+    else this.answer.leave()
   }
 }
 
@@ -101,29 +159,29 @@ class WatchedChoice {
   isStopped = false
   hasEnded = false
   private readonly policy: QualityPolicy
-  private readonly text: StreamMonitor
-  private readonly reasoning: StreamMonitor
+  private readonly limits: MonitorLimits
+  /** Made with the first piece that they watch: most answers have no reasoning, and many streams only wait. */
+  private text: StreamMonitor | null = null
+  private reasoning: StreamMonitor | null = null
   private readonly shape: JsonShape | null
   private numCharacters = 0
   /** Each fault is told once for a choice. */
   private readonly told = new Set<QualityFault>()
 
   constructor(policy: QualityPolicy, format: OutputFormat) {
-    const limits = { ...DEFAULT_LIMITS, ...policy.limits }
     this.policy = policy
-    this.text = new StreamMonitor(limits)
-    this.reasoning = new StreamMonitor(limits)
+    this.limits = { ...DEFAULT_LIMITS, ...policy.limits }
     const isJson = format.kind === 'json-object' || format.kind === 'json-schema'
     this.shape = isJson && policy['off-schema'] !== 'off' ? new JsonShape({ isObject: format.kind === 'json-object' }) : null
   }
 
   /** The first new fault; a piece bears one at most. */
-  see(event: Extract<GenerateEvent, { readonly choice: number }>): Pick<QualityFinding, 'fault' | 'atCharacter'> | null {
+  see(event: ChoiceEvent): Pick<QualityFinding, 'fault' | 'atCharacter'> | null {
     if (event.type === 'choice-end') this.hasEnded = true
     if (event.type !== 'text-delta' && event.type !== 'reasoning-delta') return null
-    const monitor = event.type === 'text-delta' ? this.text : this.reasoning
+    const monitor = this.monitorOf(event.type)
     let found = this.accept(monitor.push(event.text))
-    for (const { logprob } of event.logprobs ?? []) found ??= this.accept(monitor.pushLogprob(logprob))
+    if (event.logprobs !== null) for (const { logprob } of event.logprobs) found ??= this.accept(monitor.pushLogprob(logprob))
     if (event.type === 'text-delta') {
       const at = this.shape?.push(event.text) ?? null
       if (at !== null) found ??= this.accept({ fault: 'off-schema', atCharacter: this.numCharacters + at })
@@ -132,17 +190,14 @@ class WatchedChoice {
     return found
   }
 
+  private monitorOf(type: 'text-delta' | 'reasoning-delta'): StreamMonitor {
+    if (type === 'text-delta') return (this.text ??= new StreamMonitor(this.limits))
+    return (this.reasoning ??= new StreamMonitor(this.limits))
+  }
+
   private accept(seen: Pick<QualityFinding, 'fault' | 'atCharacter'> | null): typeof seen {
     if (seen === null || this.policy[seen.fault] === 'off' || this.told.has(seen.fault)) return null
     this.told.add(seen.fault)
     return seen
   }
-}
-
-/** Of a model that was cut: a token for each piece is the least that it has made. */
-function countPiece(usage: Usage, event: Extract<GenerateEvent, { readonly choice: number }>): Usage {
-  if (event.type !== 'text-delta' && event.type !== 'reasoning-delta' && event.type !== 'tool-call-delta') return usage
-  const numTokens = event.type === 'tool-call-delta' ? 1 : (event.logprobs?.length ?? 1)
-  const reasoningTokens = usage.reasoningTokens + (event.type === 'reasoning-delta' ? numTokens : 0)
-  return { ...usage, completionTokens: usage.completionTokens + numTokens, reasoningTokens }
 }

@@ -129,7 +129,9 @@ export class Attempt {
   private see(event: GenerateEvent): GenerateEvent {
     this.note(event)
     if (event.type === 'response-end') this.end(() => this.terms.health.succeed(this.nowMs))
-    if (event.type === 'response-error') this.end(() => this.terms.health.fail(event.error.code, this.nowMs))
+    // The last word of a target that was cut for a reason of ours.
+    if (event.type === 'response-error')
+      this.end(() => (this.signal.aborted ? this.terms.health.release(this.nowMs) : this.terms.health.fail(event.error.code, this.nowMs)))
     return event
   }
 

@@ -2,8 +2,9 @@
 import type { Clock } from '#base/clock'
 import type { GuardrailChoice, OnlineCall } from '#contract/call'
 import { toErrorRecord, type ErrorRecord } from '#contract/errors'
-import { NO_USAGE, type GenerateEvent, type Usage } from '#contract/generate'
+import type { GenerateEvent } from '#contract/generate'
 import type { GuardAssessment } from '#contract/guardrail'
+import { CutAnswer } from '#platform/online/cut-answer'
 import type { CallHandler } from '#platform/online/stage'
 import { ChoiceGate } from './choice-gate.ts'
 import type { CompiledPolicy } from './compiled-policy.ts'
@@ -21,29 +22,29 @@ export interface OutputGuardOptions {
 }
 
 export async function* guardOutput(next: CallHandler, options: OutputGuardOptions, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
-  const { call } = options
-  const model = new AbortController()
-  const modelSignal = AbortSignal.any([signal, model.signal])
+  const { call, clock } = options
+  const answer = new CutAnswer(next, { call, clock, signal })
   const guard = new OutputGuard(options, signal)
   try {
-    for await (const event of next(call, modelSignal)) {
+    for await (const event of answer) {
       const shown = await guard.push(event)
       if (shown.error !== null) {
+        const usage = await answer.cut()
         guard.report()
-        yield { type: 'response-error', error: shown.error, usage: guard.usage }
+        yield { type: 'response-error', error: shown.error, usage }
         return
       }
       for (const own of shown.events) yield own
       if (guard.isOver) break
     }
     if (guard.isOver) {
-      model.abort()
+      const usage = await answer.cut()
       guard.report()
-      yield { type: 'response-end', usage: guard.usage }
+      yield { type: 'response-end', usage }
     }
   } finally {
     // Whoever left early, left for good.
-    model.abort()
+    answer.leave()
     guard.report()
   }
 }
@@ -51,7 +52,6 @@ export async function* guardOutput(next: CallHandler, options: OutputGuardOption
 class OutputGuard {
   private readonly options: OutputGuardOptions
   private readonly gates: readonly ChoiceGate[]
-  private spent: Usage = NO_USAGE
   private isFinished = false
   private isReported = false
   private judgeMs = 0
@@ -80,23 +80,14 @@ class OutputGuard {
     return !this.isFinished && this.gates.every(({ isEnded }) => isEnded) && this.gates.some(({ isCut }) => isCut)
   }
 
-  /** Of a model that was cut: its prompt, and a token for each piece that it sent, which is the least that it can have made. */
-  get usage(): Usage {
-    return this.spent
-  }
-
   /** `error`: what is held back cannot be judged, so the call fails. */
   async push(event: GenerateEvent): Promise<{ readonly events: readonly GenerateEvent[]; readonly error: ErrorRecord | null }> {
-    if (event.type === 'response-start') {
-      this.spent = { ...NO_USAGE, promptTokens: event.promptTokens, cachedTokens: event.cachedTokens }
-      return { events: [event], error: null }
-    }
+    if (event.type === 'response-start') return { events: [event], error: null }
     if (event.type === 'response-end' || event.type === 'response-error') {
       this.isFinished = true
       this.report()
       return { events: [event], error: null }
     }
-    this.count(event)
     const beganMs = this.options.clock.nowMs()
     try {
       const events = await this.gates[event.choice]!.push(event)
@@ -124,12 +115,5 @@ class OutputGuard {
       },
       findings.some(({ action }) => action === 'block' || (action === 'mask' && !isAsync)),
     )
-  }
-
-  private count(event: GenerateEvent): void {
-    if (event.type !== 'text-delta' && event.type !== 'reasoning-delta' && event.type !== 'tool-call-delta') return
-    const numTokens = event.type === 'tool-call-delta' ? 1 : (event.logprobs?.length ?? 1)
-    const reasoningTokens = this.spent.reasoningTokens + (event.type === 'reasoning-delta' ? numTokens : 0)
-    this.spent = { ...this.spent, completionTokens: this.spent.completionTokens + numTokens, reasoningTokens }
   }
 }

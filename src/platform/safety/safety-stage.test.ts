@@ -99,6 +99,15 @@ test('a stream is cut before what is blocked; the model is stopped, its pieces a
   expect(call.report.guardrail).toMatchObject({ intervened: true })
 })
 
+test('a cut answer is billed with what the model says that it made', async () => {
+  const real = { promptTokens: 7, cachedTokens: 3, cacheWriteTokens: 1, completionTokens: 23, reasoningTokens: 0 }
+  const target = targetOf(answerOf(['all is well. ', 'the kill', ' switch', ' more', ' and more']), real)
+  const call = callOf(requestOf(ask('hi')), CHOICE)
+  const events = await eventsOf(makeSafetyStage(optionsOf({ g: WORDS }))(target.handler), call)
+  expect(events.at(-1)).toEqual({ type: 'response-end', usage: real })
+  expect(call.report.isUsageEstimated).toBe(false)
+})
+
 test('thoughts and arguments are judged; a cut call gets no words of ours', async () => {
   const events: GenerateEvent[] = [
     { type: 'response-start', promptTokens: 1, cachedTokens: 0 },

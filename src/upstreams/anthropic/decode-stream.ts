@@ -31,6 +31,10 @@ export class AnthropicStream implements AnswerDecoder {
     return this.answer.usageSoFar
   }
 
+  get toldUsage(): Usage | null {
+    return this.answer.toldUsage
+  }
+
   drain(): readonly GenerateEvent[] {
     return this.answer.drain()
   }

@@ -30,6 +30,10 @@ export class BedrockStream implements AnswerDecoder {
     return this.answer.usageSoFar
   }
 
+  get toldUsage(): Usage | null {
+    return this.answer.toldUsage
+  }
+
   drain(): readonly GenerateEvent[] {
     return this.answer.drain()
   }

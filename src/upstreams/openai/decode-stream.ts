@@ -34,6 +34,10 @@ export class OpenAiStream implements AnswerDecoder {
     return this.answer.usageSoFar
   }
 
+  get toldUsage(): Usage | null {
+    return this.answer.toldUsage
+  }
+
   drain(): readonly GenerateEvent[] {
     return this.answer.drain()
   }

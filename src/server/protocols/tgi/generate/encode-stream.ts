@@ -8,6 +8,9 @@ import { sseFrame } from '#server/sse'
 import { encodeFinishReason, encodeToken } from './encode-response.ts'
 import type { TextGenerationCall, WireStreamFrame, WireToken } from './wire-types.ts'
 
+/** The schema has no null: typed clients read numbers from every frame. */
+const NO_TOKEN = { id: 0, logprob: 0 } as const
+
 export interface TextGenerationStreamState {
   readonly call: TextGenerationCall
   /** Everything that was written. */
@@ -41,7 +44,7 @@ export function stepTextGenerationStream(state: TextGenerationStreamState, event
       const finishReason = encodeFinishReason(end.finishReason, end.stopString)
       const frame: WireStreamFrame = {
         index: state.numFrames + 1,
-        token: { id: null, text: '', logprob: null, special: true },
+        token: { ...NO_TOKEN, text: '', special: true },
         generated_text: (call.returnFullText ? (call.inputs[0] ?? '') : '') + state.text,
         details: { finish_reason: finishReason, generated_tokens: completionTokens, input_length: promptTokens, seed: call.seed },
       }
@@ -60,7 +63,7 @@ function stepText(state: TextGenerationStreamState, text: string, tokens: readon
   if (text === '' && tokens.length === 0) return [state, '']
   const last = tokens.length - 1
   const next = { ...state, text: state.text + text, numFrames: state.numFrames + Math.max(1, tokens.length) }
-  if (last < 0) return [next, tokenFrame(state.numFrames + 1, { id: null, text, logprob: null, special: false }, null)]
+  if (last < 0) return [next, tokenFrame(state.numFrames + 1, { ...NO_TOKEN, text, special: false }, null)]
   const frames = tokens.map((token, index) => {
     const wire = encodeToken({ ...token, text: index === last ? text : '' })
     return tokenFrame(state.numFrames + 1 + index, wire, state.call.numTopTokens === 0 ? null : token.top.map(encodeToken))

@@ -16,12 +16,12 @@ export interface TextGenerationCall {
   readonly requests: readonly GenerateRequest[]
 }
 
-/** `special` is always false: marks of control are never a part of the text here. */
+/** `special` is true at the end of a stream only: marks of control are never a part of the text here. */
 export interface WireToken {
-  /** null: text that came without a token, or the end of the answer. */
-  readonly id: number | null
+  /** 0, its logprob too: text that came without a token, or the end of the answer. */
+  readonly id: number
   readonly text: string
-  readonly logprob: number | null
+  readonly logprob: number
   readonly special: boolean
 }
 

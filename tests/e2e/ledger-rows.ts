@@ -1,0 +1,42 @@
+/** What the ledger of a data directory says, read beside the server that writes it. */
+import path from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+
+export interface LedgerRow {
+  readonly requestId: string
+  readonly error: string | null
+  /** Picodollars. */
+  readonly cost: bigint
+}
+
+const PICOS_PER_MICRO = 1_000_000n
+const PICO_DIGITS = 12
+
+export function readLedger(dataDir: string): readonly LedgerRow[] {
+  const rows = inStore(dataDir, 'select request_id, error, cost_micros, cost_rest from usage')
+  return rows.map((row) => ({
+    requestId: String(row['request_id']),
+    error: row['error'] === null ? null : String(row['error']),
+    cost: BigInt(row['cost_micros'] as number) * PICOS_PER_MICRO + BigInt(row['cost_rest'] as number),
+  }))
+}
+
+/** Reservations of calls that are not settled. */
+export function countReservations(dataDir: string): number {
+  return inStore(dataDir, 'select id from reservation').length
+}
+
+/** `0.000123` as picodollars; exact. */
+export function picosOf(usd: string): bigint {
+  const [whole = '0', digits = ''] = usd.split('.')
+  return BigInt(whole + digits.padEnd(PICO_DIGITS, '0'))
+}
+
+function inStore(dataDir: string, query: string): readonly Readonly<Record<string, unknown>>[] {
+  const store = new DatabaseSync(path.join(dataDir, 'inferd.sqlite'), { readOnly: true })
+  try {
+    return store.prepare(query).all()
+  } finally {
+    store.close()
+  }
+}

@@ -41,14 +41,19 @@ await delay(1500)
 async function run(
   ratePerSecond: number,
   durationMs: number,
-): Promise<LatencyResult & { readonly gatewayCpuShare: number; readonly rssMib: number }> {
+): Promise<LatencyResult & { readonly gatewayCpuShare: number; readonly cpuMicrosPerRequest: number; readonly rssMib: number }> {
   const before = await ask<Figures>(gateway, {})
   const startMs = performance.now()
   const order: LatencyOrder = { port, ratePerSecond, durationMs, model: 'mock' }
   const result = await ask<LatencyResult>(client, order)
   const after = await ask<Figures>(gateway, {})
   const cpuMs = (after.cpu.user + after.cpu.system - before.cpu.user - before.cpu.system) / 1000
-  return { ...result, gatewayCpuShare: cpuMs / (performance.now() - startMs), rssMib: after.rssMib }
+  return {
+    ...result,
+    gatewayCpuShare: cpuMs / (performance.now() - startMs),
+    cpuMicrosPerRequest: (cpuMs * 1000) / result.numRequests,
+    rssMib: after.rssMib,
+  }
 }
 
 await run(Number(rate) / 2, 3000)

@@ -1,7 +1,6 @@
 /**
  * The only reader of time. Everything that waits or measures takes a Clock, so that simulations run on a fake one.
  */
-import { setTimeout as delay } from 'node:timers/promises'
 
 export interface Clock {
   /** Monotonic milliseconds with a fraction; only differences mean something. */
@@ -15,5 +14,21 @@ export interface Clock {
 export const systemClock: Clock = {
   nowMs: () => performance.now(),
   wallMs: () => Date.now(),
-  sleep: (durationMs, signal) => delay(durationMs, undefined, signal === undefined ? {} : { signal }),
+  sleep,
+}
+
+/** Unlike the promise of node:timers it makes no exception with a stack for each wait that is given up, which most of them are. */
+function sleep(durationMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted === true) return reject(signal.reason as Error)
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', onAbort)
+      resolve()
+    }, durationMs)
+    const onAbort = (): void => {
+      clearTimeout(timer)
+      reject(signal?.reason as Error)
+    }
+    signal?.addEventListener('abort', onAbort, { once: true })
+  })
 }

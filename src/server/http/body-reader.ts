@@ -24,6 +24,8 @@ export interface BodyReadArguments {
   readonly memory: MemoryBudget
 }
 
+/** A reason of its own: the default one is an exception with a stack, made for each body. */
+const READ = new InferdError('cancelled', 'the body is read')
 const FIRST_BUFFER_BYTES = 16_384
 const MAX_RATE_CHECK_INTERVAL_MS = 1000
 
@@ -39,7 +41,7 @@ export async function readBody({ request, limits, clock, memory }: BodyReadArgum
     const received = collect({ request, decoded, buffer, arrival, limitBytes: limits.bodyLimitBytes, signal: reading.signal })
     return await Promise.race([received, enforceRate({ arrival, limits, clock, signal: reading.signal })])
   } finally {
-    reading.abort()
+    reading.abort(READ)
     buffer.release()
     request.unpipe()
     if (decoded !== request) decoded.destroy()

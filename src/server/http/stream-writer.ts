@@ -12,6 +12,8 @@ import { type AnswerStream, answerStream, cutAnswer } from './answer-stream.ts'
 /** A reason of its own: the default one is an exception with a stack, made for each stream. */
 const ENDED = new InferdError('cancelled', 'the stream has ended')
 
+const CRLF = Buffer.from('\r\n')
+
 export interface StreamWriterOptions {
   readonly streamBufferBytes: number
   readonly streamStallTimeoutMs: number
@@ -34,9 +36,13 @@ export class StreamWriter {
   private readonly response: ServerResponse
   private readonly stream: AnswerStream
   private readonly ended = new AbortController()
-  /** Text of this turn of the event loop that is not yet in the response. */
+  /** What was written in this turn of the event loop and is not yet in the response: text, or bytes, never both. */
   private pending = ''
+  private pendingBytes: Uint8Array[] = []
+  private numPendingBytes = 0
   private flushIsDue = false
+  /** Whether the response's body is in chunks: they are framed here. */
+  private isChunked = false
   private lastWriteMs: number
   /** How long the reader may still be waited for: filled by what it takes, up to `streamStallTimeoutMs`. */
   private patienceMs: number
@@ -55,18 +61,20 @@ export class StreamWriter {
 
   /** Hot: per event. null = go on; a promise = wait for it before the next event. Bytes after the end are dropped. */
   write(bytes: string | Uint8Array): Promise<void> | null {
-    const { response, stream } = this
+    const { stream } = this
     if (bytes.length === 0 || this.ended.signal.aborted || stream.destroyed) return null
     if (!this.opened) this.open()
     const { streamBufferBytes } = this.args.options
     if (typeof bytes === 'string') {
+      if (this.numPendingBytes > 0) this.flush()
       this.pending += bytes
-      if (this.pending.length > streamBufferBytes) this.flush()
-      else this.flushSoon()
     } else {
-      this.flush()
-      response.write(bytes)
+      if (this.pending !== '') this.flush()
+      this.pendingBytes.push(bytes)
+      this.numPendingBytes += bytes.length
     }
+    if (this.pending.length + this.numPendingBytes > streamBufferBytes) this.flush()
+    else this.flushSoon()
     return stream.writableNeedDrain && stream.writableLength > streamBufferBytes ? this.drained() : null
   }
 
@@ -74,6 +82,8 @@ export class StreamWriter {
     if (this.ended.signal.aborted) return
     this.flush()
     this.ended.abort(ENDED)
+    // The last chunk and the trailers are the response's own.
+    if (this.isChunked) this.response.chunkedEncoding = true
     this.response.end()
   }
 
@@ -91,7 +101,11 @@ export class StreamWriter {
   private open(): void {
     const { takeOver, stream } = this.args
     this.opened = true
-    this.response.writeHead(200, { ...takeOver(), ...stream.headers })
+    const { response } = this
+    response.writeHead(200, { ...takeOver(), ...stream.headers })
+    // One write of one string for each chunk; framed by the response it would be three.
+    this.isChunked = response.chunkedEncoding === true
+    if (this.isChunked) response.chunkedEncoding = false
   }
 
   /** A tick runs when no promise is left to continue: everything that the model has said by then goes out in one write. */
@@ -104,10 +118,40 @@ export class StreamWriter {
   /** Public to the tick only. */
   flush(): void {
     this.flushIsDue = false
-    if (this.pending === '' || this.ended.signal.aborted || this.stream.destroyed) return
+    const { pending, pendingBytes, numPendingBytes } = this
+    if ((pending === '' && numPendingBytes === 0) || this.ended.signal.aborted || this.stream.destroyed) return
     this.lastWriteMs = this.args.clock.nowMs()
-    this.response.write(this.pending)
-    this.pending = ''
+    if (pending === '') {
+      this.pendingBytes = []
+      this.numPendingBytes = 0
+      this.sendBytes(pendingBytes, numPendingBytes)
+    } else {
+      this.pending = ''
+      this.sendText(pending)
+    }
+  }
+
+  /** RFC 9112, section 7.1: the length in hexadecimal digits, then the chunk. */
+  private sendText(text: string): void {
+    this.send(this.isChunked ? `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n` : text)
+  }
+
+  private sendBytes(parts: readonly Uint8Array[], numBytes: number): void {
+    this.send(Buffer.concat(this.isChunked ? [Buffer.from(`${numBytes.toString(16)}\r\n`), ...parts, CRLF] : parts))
+  }
+
+  /** A response leaves its socket corked until the next tick; what is whole goes at once, without a tick of its own. */
+  private send(data: string | Uint8Array): void {
+    const { response } = this
+    const socket = this.isChunked ? response.socket : null
+    socket?.cork()
+    response.write(data)
+    socket?.uncork()
+  }
+
+  private sendHeartbeat(heartbeat: string | Uint8Array): void {
+    if (typeof heartbeat === 'string') this.sendText(heartbeat)
+    else this.sendBytes([heartbeat], heartbeat.length)
   }
 
   /** Ends with a rejection when the stream ends. */
@@ -120,7 +164,7 @@ export class StreamWriter {
       if (dueMs() > 0) continue
       if (!this.opened) this.open()
       if (stream.heartbeat === null) this.response.flushHeaders()
-      else if (!this.stream.writableNeedDrain) this.response.write(stream.heartbeat)
+      else if (!this.stream.writableNeedDrain) this.sendHeartbeat(stream.heartbeat)
       this.lastWriteMs = clock.nowMs()
     }
   }

@@ -18,6 +18,8 @@ export class CallMeter {
   private numPieces = 0
   private numReasoningPieces = 0
   private exact: Usage | null = null
+  /** The answer came to its end: then `exact` is true even of nothing, as for words that no model made. */
+  private isEnded = false
 
   /** Hot: per event. Returns whether the event is the terminal one. */
   observe(event: GenerateEvent, nowMs: number): boolean {
@@ -39,6 +41,9 @@ export class CallMeter {
       case 'choice-end':
         return false
       case 'response-end':
+        this.isEnded = true
+        this.exact = event.usage
+        return true
       case 'response-error':
         this.exact = event.usage
         return true
@@ -55,7 +60,7 @@ export class CallMeter {
    */
   get usage(): Usage {
     const { exact, prompt, numPieces, numReasoningPieces } = this
-    if (exact !== null && (exact.completionTokens > 0 || numPieces === 0)) return exact
+    if (exact !== null && (this.isEnded || exact.completionTokens > 0 || numPieces === 0)) return exact
     if (prompt === null) return exact ?? NO_USAGE
     return {
       ...NO_USAGE,

@@ -1,0 +1,70 @@
+/** The server with the whole online path, put together as `inferd serve` does, over fake models and a platform file given as text. */
+import { systemClock } from '#base/clock'
+import { SeededRandom } from '#base/random'
+import { parsePlatformFile } from '#config/platform-file'
+import { openPlatform } from '../../src/cli/open-platform.ts'
+import { ModelRegistry } from '#platform/registry/model-registry'
+import { openStore } from '#platform/store/open-store'
+import { createLog } from '#telemetry/log'
+import type { FakeModel } from './fake-model.ts'
+import { startTestServer, type TestServer } from './test-server.ts'
+
+export interface ComposedServer extends AsyncDisposable {
+  readonly url: string
+  readonly port: number
+  /** What the ledger has of the model so far, exact. */
+  ledger(model: string): Promise<LedgerRow>
+}
+
+export interface LedgerRow {
+  readonly requests: number
+  readonly inputTokens: number
+  readonly cachedTokens: number
+  readonly cacheWriteTokens: number
+  readonly outputTokens: number
+  readonly costUsd: string
+}
+
+export async function startComposedServer(yaml: string, models: readonly FakeModel[]): Promise<ComposedServer> {
+  const store = await openStore({ file: null })
+  const registry = new ModelRegistry()
+  for (const model of models) registry.addRemote(model)
+  const platform = await openPlatform({
+    store,
+    dataDir: null,
+    file: parsePlatformFile(yaml, 'platform.yaml'),
+    models: registry,
+    maxSequences: 16,
+    requestTimeoutMs: 60_000,
+    responseRetentionDays: 1,
+    version: 'test',
+    clock: systemClock,
+    random: new SeededRandom(7),
+    log: createLog('silent'),
+  })
+  const target = await startTestServer({ models: registry, online: platform.online, services: platform.services })
+  return {
+    url: target.url,
+    port: target.port,
+    ledger: (model) => ledgerRow(target, model),
+    [Symbol.asyncDispose]: async () => {
+      await target.server.close({ graceMs: 0 })
+      await platform.close()
+      await store.close()
+    },
+  }
+}
+
+async function ledgerRow({ url }: TestServer, model: string): Promise<LedgerRow> {
+  const answer = await fetch(`${url}/inferd/v1/usage?model=${encodeURIComponent(model)}`)
+  const { data } = (await answer.json()) as { readonly data: readonly Record<string, number | string>[] }
+  const row = data[0] ?? {}
+  return {
+    requests: Number(row['requests'] ?? 0),
+    inputTokens: Number(row['input_tokens'] ?? 0),
+    cachedTokens: Number(row['cached_tokens'] ?? 0),
+    cacheWriteTokens: Number(row['cache_write_tokens'] ?? 0),
+    outputTokens: Number(row['output_tokens'] ?? 0),
+    costUsd: String(row['cost_usd'] ?? '0'),
+  }
+}

@@ -197,9 +197,9 @@ export type ProtocolRoute =
     })
   /** One route for bodies of either kind: `choose` looks at the body and says which of the others it is. */
   | (RouteBase & { readonly kind: 'dispatch'; choose(incoming: Incoming): Exclude<ProtocolRoute, { readonly kind: 'dispatch' }> })
-  | (RouteBase & { readonly kind: 'list-models'; encode(cards: readonly ModelCard[], incoming: Incoming): WireReply })
+  | (RouteBase & { readonly kind: 'list-models'; encode(cards: readonly ModelCard[], incoming: Incoming, requestId: string): WireReply })
   /** `path` ends with `*`: a model's name may contain slashes. */
-  | (RouteBase & { readonly kind: 'get-model'; encode(card: ModelCard): WireReply })
+  | (RouteBase & { readonly kind: 'get-model'; encode(card: ModelCard, requestId: string): WireReply })
   /** Everything that a platform service answers. Throws InferdError. */
   | (RouteBase & { readonly kind: 'service'; handle(incoming: Incoming, context: ServiceContext): Promise<WireReply> })
 

@@ -62,8 +62,8 @@ test('generate answers with the text and, when asked, with its tokens', async ()
 test('generate_stream sends the pieces and then why it ended', async () => {
   const [status, wire] = await post('generate_stream', { text_input: 'Hi' })
   const head = '"model_name":"org/model","model_version":"1"'
-  const frames = ['Hello', ' ', 'wörld'].map((text) => `data: {${head},"text_output":"${text}"}\n\n`)
-  expect([status, wire]).toEqual([200, `${frames.join('')}data: {${head},"text_output":"","details":{"finish_reason":"stop"}}\n\n`])
+  const frames = ['Hello', ' ', 'wörld'].map((text) => `data: {${head},"text_output":"${text}","done":false}\n\n`)
+  expect([status, wire]).toEqual([200, `${frames.join('')}data: {${head},"text_output":"","done":true,"details":{"finish_reason":"stop"}}\n\n`])
 })
 
 test('infer takes a tensor of texts and gives one back', async () => {

@@ -70,9 +70,9 @@ async function answer(route: ProtocolRoute, exchange: Exchange): Promise<void> {
     case 'count':
       return count(route, exchange)
     case 'list-models':
-      return sendReply(reply, route.encode(context.online.list(scope.principal), incoming))
+      return sendReply(reply, route.encode(context.online.list(scope.principal), incoming, scope.id))
     case 'get-model':
-      return sendReply(reply, route.encode(findModel(context.online, scope.principal, incoming.params['*'] ?? '')))
+      return sendReply(reply, route.encode(findModel(context.online, scope.principal, incoming.params['*'] ?? ''), scope.id))
     case 'service':
       return sendReply(reply, await scope.race(route.handle(incoming, serviceContext(exchange))))
     default:

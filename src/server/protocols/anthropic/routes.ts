@@ -56,8 +56,14 @@ export const anthropicFamily: ProtocolFamily = {
       method: 'GET',
       path: '/v1/models',
       matches: isOurs,
-      encode: (cards, incoming) => jsonReply(encodeModelPage(cards, incoming)),
+      encode: (cards, incoming, requestId) => jsonReply(encodeModelPage(cards, incoming), 200, { 'request-id': requestId }),
     },
-    { kind: 'get-model', method: 'GET', path: '/v1/models/*', matches: isOurs, encode: (card) => jsonReply(encodeModel(card)) },
+    {
+      kind: 'get-model',
+      method: 'GET',
+      path: '/v1/models/*',
+      matches: isOurs,
+      encode: (card, requestId) => jsonReply(encodeModel(card), 200, { 'request-id': requestId }),
+    },
   ],
 }

@@ -95,10 +95,10 @@ function encodePiece(call: OipCall, event: GenerateEvent): string {
     case 'text-delta':
     case 'reasoning-delta': {
       const details = call.details ? { details: { logprobs: (event.logprobs ?? []).map(tokenOf) } } : {}
-      return sseFrame(JSON.stringify({ ...headOf(call), text_output: event.text, ...details }))
+      return sseFrame(JSON.stringify({ ...headOf(call), text_output: event.text, done: false, ...details }))
     }
     case 'choice-end':
-      return sseFrame(JSON.stringify({ ...headOf(call), text_output: '', details: { finish_reason: reasonOf(event.finishReason) } }))
+      return sseFrame(JSON.stringify({ ...headOf(call), text_output: '', done: true, details: { finish_reason: reasonOf(event.finishReason) } }))
     case 'response-error':
       return sseFrame(encodeErrorBody(event.error))
     default:

@@ -8,8 +8,8 @@ import { sseFrame } from '#server/sse'
 import { encodeFinishReason, encodeToken } from './encode-response.ts'
 import type { TextGenerationCall, WireStreamFrame, WireToken } from './wire-types.ts'
 
-/** The schema has no null: typed clients read numbers from every frame. */
-const NO_TOKEN = { id: 0, logprob: 0 } as const
+/** In the schema an id is never null: typed clients read a number from every frame. */
+const NO_TOKEN = { id: 0, logprob: null } as const
 
 export interface TextGenerationStreamState {
   readonly call: TextGenerationCall

@@ -18,10 +18,10 @@ export interface TextGenerationCall {
 
 /** `special` is true at the end of a stream only: marks of control are never a part of the text here. */
 export interface WireToken {
-  /** 0, its logprob too: text that came without a token, or the end of the answer. */
+  /** 0 without a logprob: text that came without a token, or the end of the answer. */
   readonly id: number
   readonly text: string
-  readonly logprob: number
+  readonly logprob: number | null
   readonly special: boolean
 }
 

@@ -1,8 +1,11 @@
 #!/usr/bin/env node
 /** The composition root: parses the command line, turns signals into one orderly end, and errors into an exit code. */
 import { readFileSync } from 'node:fs'
-import { commandLine } from '#cli/command-line'
+import { useCompileCache } from '#base/compile-cache'
 import { InferdError } from '#contract/errors'
+
+useCompileCache()
+const { commandLine } = await import('#cli/command-line')
 
 const { version }: { version: string } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
 const stop = new AbortController()

@@ -1,15 +1,10 @@
-/** The commands, their arguments and their settings as one table for commander. */
+/** The commands, their arguments and their settings as one table for commander. What a command needs is loaded when it runs. */
 import { Command, Option } from 'commander'
 import { readConfig } from '#config/read-config'
 import { DATA_SETTINGS, ENGINE_SETTINGS, flagName, SERVER_SETTINGS, type SettingTable } from '#config/schema'
 import { int } from '#config/setting'
 import { InferdError } from '#contract/errors'
-import { inspect } from './inspect.ts'
 import { addKeyCommands } from './key-commands.ts'
-import { quantize } from './quantize.ts'
-import { run } from './run.ts'
-import { serve } from './serve.ts'
-import { usage } from './usage.ts'
 
 type Flags = Readonly<Record<string, string | undefined>>
 
@@ -28,14 +23,14 @@ export function commandLine(version: string, signal: AbortSignal): Command {
     .description('show what is in a model file')
     .argument('<path>', '.gguf file or model folder')
     .option('--json', 'as JSON')
-    .action((path: string, flags: { json?: true }) => inspect(path, flags.json === true))
+    .action(async (path: string, flags: { json?: true }) => (await import('./inspect.ts')).inspect(path, flags.json === true))
   program
     .command('quantize')
     .description('write a GGUF model in a smaller format')
     .argument('<source>', '.gguf file with f32, f16 or bf16 weights')
     .argument('<target>', 'file to write')
     .argument('<scheme>', 'q8_0, q4_0, q4_k_m, ...')
-    .action((source: string, target: string, scheme: string) => quantize(source, target, scheme, signal))
+    .action(async (source: string, target: string, scheme: string) => (await import('./quantize.ts')).quantize(source, target, scheme, signal))
   return program
 }
 
@@ -49,8 +44,8 @@ function addUsage(program: Command, signal: AbortSignal): void {
     .option('--from <TIME>', 'from this day or moment on, UTC')
     .option('--to <TIME>', 'before this day or moment')
     .option('--json', 'as JSON')
-  addSettings(command, DATA_SETTINGS).action(({ dataDir, url, key, groupBy, from, to, json }: UsageFlags) =>
-    usage(
+  addSettings(command, DATA_SETTINGS).action(async ({ dataDir, url, key, groupBy, from, to, json }: UsageFlags) =>
+    (await import('./usage.ts')).usage(
       {
         dataDir: readConfig(DATA_SETTINGS, { dataDir }).dataDir,
         url: url ?? null,
@@ -83,13 +78,14 @@ function addServe(program: Command, signal: AbortSignal, version: string): void 
       new Option('--model <[NAME=]PATH...>', 'model to serve, a .gguf file or a folder; repeatable (default: the shipped chat model)').default([]),
     )
   addSettings(addSettings(addSettings(command, SERVER_SETTINGS), DATA_SETTINGS), ENGINE_SETTINGS).action(
-    (flags: Flags & { readonly model: readonly string[] }) => {
+    async (flags: Flags & { readonly model: readonly string[] }) => {
       const { model, ...settings } = flags
       const config = {
         server: readConfig(SERVER_SETTINGS, settings),
         data: readConfig(DATA_SETTINGS, settings),
         engine: readConfig(ENGINE_SETTINGS, settings),
       }
+      const { serve } = await import('./serve.ts')
       return serve(model, config, signal, version)
     },
   )
@@ -106,8 +102,8 @@ function addRun(program: Command, signal: AbortSignal): void {
     .option('--max-tokens <N>', 'longest answer, in tokens')
     .option('--temperature <T>', '0 = always the likeliest token', '0')
     .option('--seed <N>', 'seed of the sampling')
-  addSettings(command, ENGINE_SETTINGS).action((model: string, prompt: string | undefined, flags: Flags) =>
-    run(
+  addSettings(command, ENGINE_SETTINGS).action(async (model: string, prompt: string | undefined, flags: Flags) =>
+    (await import('./run.ts')).run(
       {
         model,
         prompt: prompt ?? null,

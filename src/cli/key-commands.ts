@@ -3,20 +3,22 @@ import { Command, Option } from 'commander'
 import { readConfig } from '#config/read-config'
 import { DATA_SETTINGS, flagName } from '#config/schema'
 import type { KeyKind } from '#platform/keys/key-record'
-import { createKey, limitKey, limitTeam, listKeys, listTeams, revokeKey, rotateKey, showKey, verifyAudit } from './keys.ts'
 import type { Flags } from './key-terms.ts'
+
+/** Loaded when one of them runs: they open the store. */
+const commands = (): Promise<typeof import('./keys.ts')> => import('./keys.ts')
 
 export function addKeyCommands(program: Command): void {
   const keys = program.command('keys').description('make, list and end the keys of callers')
   addCreate(keys)
-  withData(keys.command('list').description('all keys, newest first').option('--json', 'as JSON')).action((flags: Flags) =>
-    listKeys(dataDirOf(flags), flags['json'] !== undefined),
+  withData(keys.command('list').description('all keys, newest first').option('--json', 'as JSON')).action(async (flags: Flags) =>
+    (await commands()).listKeys(dataDirOf(flags), flags['json'] !== undefined),
   )
-  withData(keys.command('show').description('one key, without its secret').argument('<id>')).action((id: string, flags: Flags) =>
-    showKey(dataDirOf(flags), id),
+  withData(keys.command('show').description('one key, without its secret').argument('<id>')).action(async (id: string, flags: Flags) =>
+    (await commands()).showKey(dataDirOf(flags), id),
   )
   withData(keys.command('revoke').description('end a key; running servers know within 5 seconds').argument('<id>')).action(
-    (id: string, flags: Flags) => revokeKey(dataDirOf(flags), id),
+    async (id: string, flags: Flags) => (await commands()).revokeKey(dataDirOf(flags), id),
   )
   withData(
     keys
@@ -25,18 +27,18 @@ export function addKeyCommands(program: Command): void {
       .argument('<id>')
       .option('--overlap <TIME>', 'how long the old key is good for, as 30m, 24h or 7d (default: 24h)')
       .option('--json', 'as JSON'),
-  ).action((id: string, flags: Flags) => rotateKey(dataDirOf(flags), id, flags))
+  ).action(async (id: string, flags: Flags) => (await commands()).rotateKey(dataDirOf(flags), id, flags))
   withData(withLimits(keys.command('limits').description('change what a key may use; without options, show it').argument('<id>'))).action(
-    (id: string, flags: Flags) => limitKey(dataDirOf(flags), id, flags),
+    async (id: string, flags: Flags) => (await commands()).limitKey(dataDirOf(flags), id, flags),
   )
   const teams = program.command('teams').description('limits over all keys of a team')
-  withData(withLimits(teams.command('limits').description('change what a team may use').argument('<name>'))).action((name: string, flags: Flags) =>
-    limitTeam(dataDirOf(flags), name, flags),
+  withData(withLimits(teams.command('limits').description('change what a team may use').argument('<name>'))).action(
+    async (name: string, flags: Flags) => (await commands()).limitTeam(dataDirOf(flags), name, flags),
   )
-  withData(teams.command('list').description('teams that have limits')).action((flags: Flags) => listTeams(dataDirOf(flags)))
+  withData(teams.command('list').description('teams that have limits')).action(async (flags: Flags) => (await commands()).listTeams(dataDirOf(flags)))
   const audit = program.command('audit').description('the log of changes to keys and of refusals')
-  withData(audit.command('verify').description('check that no line was changed, removed or added')).action((flags: Flags) =>
-    verifyAudit(dataDirOf(flags)),
+  withData(audit.command('verify').description('check that no line was changed, removed or added')).action(async (flags: Flags) =>
+    (await commands()).verifyAudit(dataDirOf(flags)),
   )
 }
 
@@ -51,8 +53,8 @@ function addCreate(keys: Command): void {
     .addOption(new Option('--model <NAME...>', 'models that it may call (default: all)').default([]))
     .option('--expires-in <TIME>', 'as 12h or 90d (default: never)')
     .option('--json', 'as JSON')
-  withData(withLimits(command)).action((flags: Flags & { readonly kind: KeyKind; readonly model: readonly string[] }) =>
-    createKey(dataDirOf(flags), flags.kind, flags),
+  withData(withLimits(command)).action(async (flags: Flags & { readonly kind: KeyKind; readonly model: readonly string[] }) =>
+    (await commands()).createKey(dataDirOf(flags), flags.kind, flags),
   )
 }
 

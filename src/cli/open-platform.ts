@@ -22,7 +22,6 @@ import { onlinePath, type NamedStage } from '#platform/online/online-path'
 import type { OnlineModels } from '#platform/online/online-models'
 import type { Stage } from '#platform/online/stage'
 import type { ModelRegistry } from '#platform/registry/model-registry'
-import { openUpstreams } from '#platform/registry/open-upstreams'
 import { embedWith, responseCacheStage } from '#platform/response-cache/response-cache-stage'
 import { makeQualityStage } from '#platform/quality/quality-stage'
 import { qualityPolicyOf } from '#platform/quality/quality-policy'
@@ -33,8 +32,9 @@ import type { Store } from '#platform/store/open-store'
 import { forgetReservations, insertEntries, insertReservations, sumOfCosts, takeOpenReservations } from '#platform/store/usage-table'
 import type { ServerServices } from '#server/services'
 import type { Log } from '#telemetry/log'
+import type { Upstream } from '#upstreams/open-upstream'
 import { Metrics } from '#telemetry/metrics'
-import { SpanExport } from '#telemetry/span-export'
+import type { SpanExport } from '#telemetry/span-export'
 import { openSafety } from './open-safety.ts'
 
 const LEDGER_CLOSE_MS = 5000
@@ -73,8 +73,8 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
   const onFailure = (err: unknown): void => log.error({ err }, 'the store could not be swept')
   const prices = new PriceTable(file.prices)
   const ledger = new Ledger({ write: (entries) => insertEntries(store.db, entries), clock, log })
-  const tracing = openTracing(parts)
-  const upstreams = openUpstreams({ upstreams: file.upstreams, egress: file.egress, clock })
+  const tracing = await openTracing(parts)
+  const upstreams = await openRemote(parts)
   for (const model of upstreams.flatMap(({ models }) => models)) parts.models.addRemote(model)
   const routing = openRouting(parts, prices, tracing?.marks ?? null)
   const admission = await openAdmission(parts, { prices, routing, ledger })
@@ -107,6 +107,13 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
     await Promise.all(upstreams.map((upstream) => upstream.close()))
   }
   return { online, services, metrics, drain: (options) => background.close(options), close }
+}
+
+/** Throws invalid_parameter. */
+async function openRemote({ file: { upstreams, egress }, clock }: PlatformParts): Promise<readonly Upstream[]> {
+  if (upstreams.length === 0) return []
+  const { openUpstreams } = await import('#platform/registry/open-upstreams')
+  return openUpstreams({ upstreams, egress, clock })
 }
 
 /** Throws invalid_parameter for routes that cannot be. */
@@ -201,9 +208,11 @@ interface Tracing {
   readonly tracer: CallTracer
 }
 
-function openTracing({ file, version, clock }: PlatformParts): Tracing | null {
+/** The exporter is large: it is loaded only where somebody wants it, and so are the clients of upstreams. */
+async function openTracing({ file, version, clock }: PlatformParts): Promise<Tracing | null> {
   const { traces } = file.telemetry
   if (traces === null) return null
+  const { SpanExport } = await import('#telemetry/span-export')
   const spans = new SpanExport(traces, version)
   const marks = new StageMarks(clock)
   return { spans, marks, tracer: new CallTracer({ spans, marks, clock }) }

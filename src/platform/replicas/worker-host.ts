@@ -1,0 +1,35 @@
+/** The worker process: one engine, one pipe. Ends itself when the gateway is gone. */
+import { writeSync } from 'node:fs'
+import { assert } from '#base/assert'
+import { loadEngine } from '#engine/load-engine'
+import type { FromWorker, ToWorker } from './messages.ts'
+import { WorkerSession } from './worker-session.ts'
+
+const session = new WorkerSession({
+  send,
+  loadEngine,
+  defer: (task) => queueMicrotask(task),
+  // Standard error is the gateway's own.
+  onBug: (error) => writeSync(2, `inferd worker: ${error instanceof Error ? error.stack : String(error)}\n`),
+  onClosed: () => {
+    process.removeListener('disconnect', endNow)
+    process.disconnect?.()
+  },
+})
+
+/** A failed send means that the gateway is gone; 'disconnect' follows and ends us. */
+function send(message: FromWorker): void {
+  assert(process.send !== undefined, 'the worker runs only as a child of the gateway')
+  process.send(message, undefined, {}, () => {})
+}
+
+/** Without a gateway nobody waits for an answer: a step that still runs is not worth finishing. */
+function endNow(): void {
+  process.kill(process.pid, 'SIGKILL')
+}
+
+// Signals to the whole process group (Ctrl-C) reach us too; only the gateway decides when to stop.
+process.on('SIGINT', () => {})
+process.on('SIGTERM', () => {})
+process.on('message', (message) => session.handle(message as ToWorker))
+process.once('disconnect', endNow)

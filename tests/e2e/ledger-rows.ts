@@ -15,8 +15,8 @@ const PICO_DIGITS = 12
 export function readLedger(dataDir: string): readonly LedgerRow[] {
   const rows = inStore(dataDir, 'select request_id, error, cost_micros, cost_rest from usage')
   return rows.map((row) => ({
-    requestId: String(row['request_id']),
-    error: row['error'] === null ? null : String(row['error']),
+    requestId: row['request_id'] as string,
+    error: row['error'] as string | null,
     cost: BigInt(row['cost_micros'] as number) * PICOS_PER_MICRO + BigInt(row['cost_rest'] as number),
   }))
 }

@@ -10,6 +10,8 @@ export interface PostedAnswer {
 }
 
 export interface Posted {
+  /** The first bytes of the answer's body have come. */
+  readonly onBegun?: () => void
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
@@ -25,11 +27,12 @@ export class TwoProtocolClient implements Disposable {
   }
 
   /** Aborting closes the socket, or resets the stream. Rejects when the answer breaks off. */
-  post({ path, headers, body }: Posted, signal: AbortSignal): Promise<PostedAnswer> {
+  post({ path, headers, body, onBegun }: Posted, signal: AbortSignal): Promise<PostedAnswer> {
     const { promise, resolve, reject } = Promise.withResolvers<PostedAnswer>()
     const all = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), ...headers }
     const sent = request(`${this.url}${path}`, { method: 'POST', agent: this.agent, headers: all, signal }, (answer) => {
       const chunks: Buffer[] = []
+      if (onBegun !== undefined) answer.once('data', onBegun)
       answer.on('data', (chunk: Buffer) => chunks.push(chunk)).on('error', reject)
       answer.on('end', () =>
         resolve({ status: answer.statusCode!, headers: { ...answer.headers, ...answer.trailers }, bytes: Buffer.concat(chunks) }),
@@ -40,12 +43,13 @@ export class TwoProtocolClient implements Disposable {
     return promise
   }
 
-  postOverHttp2({ path, headers, body }: Posted, signal: AbortSignal): Promise<PostedAnswer> {
+  postOverHttp2({ path, headers, body, onBegun }: Posted, signal: AbortSignal): Promise<PostedAnswer> {
     if (this.session === null || this.session.closed || this.session.destroyed) this.session = connect(this.url).on('error', () => {})
     const { promise, resolve, reject } = Promise.withResolvers<PostedAnswer>()
     const all = { ':method': 'POST', ':path': path, 'content-type': 'application/json', ...headers }
     const stream = this.session.request(all, { signal })
     const chunks: Buffer[] = []
+    if (onBegun !== undefined) stream.once('data', onBegun)
     let seen: IncomingHttpHeaders = {}
     const onHeaders = (more: IncomingHttpHeaders): void => {
       seen = { ...seen, ...more }

@@ -13,11 +13,17 @@ const folder = mkdtempSync(path.join(tmpdir(), 'inferd-commands-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
 describe('run', () => {
-  test('streams the answer to standard output and its speed to standard error', async () => {
-    const pieces: string[] = []
-    const result = await runInferd(['run', MODEL, CAPITAL], { onOutput: (piece) => pieces.push(piece) })
+  test('writes the answer to standard output and its speed to standard error', async () => {
+    const result = await runInferd(['run', MODEL, CAPITAL])
     expect(result).toMatchObject({ exitCode: 0, stdout: 'The capital of France is Paris.\n' })
     expect(result.stderr).toMatch(/^15 prompt tokens in \d+ ms \(\d+ tokens\/s\), 9 tokens at [\d.]+ tokens\/s\n$/)
+  })
+
+  test('streams: the beginning of a story is there long before its end', async () => {
+    const pieces: string[] = []
+    // The reference takes seconds for a story, whatever else the machine does.
+    const args = ['run', MODEL, 'Tell me a short story about a fox.', '--kernels', 'reference', '--max-tokens', '40']
+    await runInferd(args, { onOutput: (piece) => pieces.push(piece) })
     expect(pieces.length).toBeGreaterThan(1)
   })
 

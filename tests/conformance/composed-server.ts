@@ -14,6 +14,8 @@ export interface ComposedServer extends AsyncDisposable {
   readonly port: number
   /** What the ledger has of the model so far, exact. */
   ledger(model: string): Promise<LedgerRow>
+  /** Of all records that `ledger` has made sure of. */
+  labels(): Promise<readonly Readonly<Record<string, string>>[]>
 }
 
 export interface LedgerRow {
@@ -47,6 +49,10 @@ export async function startComposedServer(yaml: string, models: readonly FakeMod
     url: target.url,
     port: target.port,
     ledger: (model) => ledgerRow(target, model),
+    labels: async () => {
+      const rows = await store.db.selectFrom('usage').select('metadata').execute()
+      return rows.map(({ metadata }) => JSON.parse(metadata) as Readonly<Record<string, string>>)
+    },
     [Symbol.asyncDispose]: async () => {
       await target.server.close({ graceMs: 0 })
       await platform.close()

@@ -1,5 +1,5 @@
 /** The store as its users see it: statements in order, transactions for themselves, durable, and honest about what it cannot do. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { sql } from 'kysely'
@@ -22,6 +22,19 @@ test('what one connection wrote another one reads, and a reopened file still has
   const again = await openStore({ file })
   expect((await sql`select word from thing`.execute(again.db)).rows).toEqual([{ word: 'one' }])
   await again.close()
+})
+
+test('nobody but its owner reads the file, nor those beside it, whatever the mode in which it was found', async () => {
+  for (const [name, make] of [
+    ['new', () => {}],
+    ['found', (file: string) => writeFileSync(file, '', { mode: 0o666 })],
+  ] as const) {
+    const file = path.join(folder, `${name}.sqlite`)
+    make(file)
+    const store = await openStore({ file })
+    expect(['', '-wal', '-shm'].map((end) => statSync(`${file}${end}`).mode & 0o777)).toEqual([0o600, 0o600, 0o600])
+    await store.close()
+  }
 })
 
 test('a transaction has the connection for itself and leaves nothing behind when it fails', async () => {

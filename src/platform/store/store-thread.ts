@@ -2,6 +2,7 @@
  * The thread that owns the SQLite file: statements arrive in order and are answered in order. WAL with synchronous FULL: what is
  * answered is on the disk. Settings are read back, because a binding may have changed a default.
  */
+import { chmodSync, closeSync, openSync } from 'node:fs'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
 import { assert } from '#base/assert'
@@ -13,10 +14,12 @@ const SQLITE_CONSTRAINT = 19
 const BROKEN_CODES: readonly number[] = [10, 11, 26]
 const FULL = 2
 const PAUSE_MS = 20
+const OWNER_ONLY = 0o600
 
 const { file, busyTimeoutMs } = workerData as StoreThreadData
 const port = parentPort
 assert(port !== null, 'the store thread runs only as a thread')
+if (file !== null) keepForOwner(file)
 const database = new DatabaseSync(file ?? ':memory:', { timeout: busyTimeoutMs })
 useWal()
 database.exec('pragma synchronous = full; pragma foreign_keys = on')
@@ -48,6 +51,18 @@ function answer({ id, sql, parameters }: StoreQuery): StoreAnswer {
     const code = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0
     const message = error instanceof Error ? error.message : String(error)
     return { id, error: message, isConflict: code === SQLITE_CONSTRAINT, isBroken: BROKEN_CODES.includes(code) }
+  }
+}
+
+/** It holds secrets, conversations and bills. SQLite gives the files beside it the same mode. */
+function keepForOwner(file: string): void {
+  closeSync(openSync(file, 'a', OWNER_ONLY))
+  for (const name of [file, `${file}-wal`, `${file}-shm`]) {
+    try {
+      chmodSync(name, OWNER_ONLY)
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
+    }
   }
 }
 

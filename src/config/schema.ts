@@ -57,7 +57,9 @@ export const SERVER_SETTINGS = {
   auth: choice({
     default: 'auto',
     words: ['auto', 'required', 'container', 'off'],
-    doc: 'Who needs a key. auto: everybody once a key was made, and always on addresses that are not loopback; container: everybody but on `/invocations`, for images of SageMaker endpoints; off: nobody, on loopback only.',
+    doc:
+      'Who needs a key. auto: everybody once a key was made, and always on addresses that are not loopback; container: everybody but on ' +
+      '`/invocations`, for images of SageMaker endpoints; off: nobody, on loopback only.',
   }),
   awsRegion: text({ default: 'any', placeholder: 'REGION', doc: 'Region to which AWS signatures must be scoped; any: to whichever.' }),
   port: int({ default: 8484, min: 0, max: 65_535, doc: 'Port to listen on; 0 picks a free one.' }),

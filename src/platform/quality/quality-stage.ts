@@ -1,7 +1,7 @@
 /**
  * The quality monitor between a target model and routing. It says in the report what it saw, and does what the policy says: nothing
- * (warn), other sampling from here on (adjust), the end of the choice with `degenerate` (stop), or giving the answer up so that another model may give one (fallback), which
- * is possible only as long as nobody has seen any of it.
+ * (warn), other sampling from here on (adjust), the end of the choice with `degenerate` (stop), or giving the answer up so that another
+ * model may give one (fallback), which is possible only as long as nobody has seen any of it.
  */
 import type { Clock } from '#base/clock'
 import type { OnlineCall, QualityFault, QualityFinding } from '#contract/call'

@@ -10,7 +10,7 @@ import { findApiKeys, findAwsAccessKeys, findAwsSecretKeys, findNames, findPassw
 import type { Stretch, TextSpan } from './text-span.ts'
 
 /** The longest match of a user's pattern, UTF-16 units: what a stream holds back for it. A longer one counts up to there. */
-export const MAX_PATTERN_MATCH = 256
+const MAX_PATTERN_MATCH = 256
 /** Characters before a stretch that its detectors may look at. */
 export const LEFT_CONTEXT = 64
 

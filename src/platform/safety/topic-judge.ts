@@ -7,7 +7,7 @@ import { overlap, stemsOf } from './lexical-similarity.ts'
 import { sentencesOf } from './passage-cutter.ts'
 import type { EmbedTexts } from './safety-ports.ts'
 
-export const TOPIC_THRESHOLDS = { embedding: 0.6, lexical: 0.42 } as const
+const TOPIC_THRESHOLDS = { embedding: 0.6, lexical: 0.42 } as const
 
 type Topics = GuardrailPolicy['topics']
 export type TopicJudge = (text: string, signal: AbortSignal) => Promise<GuardFinding[]>

@@ -185,7 +185,7 @@ describe('Titan embeddings', () => {
     const { json } = await invoke({ inputText: 'hi' })
     expect(json['inputTextTokenCount']).toBe(3)
     expect(json['embedding']).toHaveLength(8)
-    expect(json).not.toHaveProperty('embeddingsByType')
+    expect(json['embeddingsByType']).toEqual({ float: json['embedding'] })
   })
 
   test('shortens vectors and keeps their length at 1', async () => {

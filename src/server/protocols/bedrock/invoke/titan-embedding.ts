@@ -13,8 +13,8 @@ type EmbeddingType = (typeof EMBEDDING_TYPES)[number]
 interface TitanCall {
   /** null = as long as the model's. */
   readonly dimensions: number | null
-  /** null = `embedding` alone, as in version 1. */
-  readonly types: readonly EmbeddingType[] | null
+  /** Of `embeddingsByType`; `embedding` is always there. */
+  readonly types: readonly EmbeddingType[]
   readonly request: EmbedRequest
 }
 
@@ -43,7 +43,7 @@ function readTitan(fields: Fields, { responseId, facts }: DecodeContext): TitanC
   const types = fields.list('embeddingTypes', { minItems: 1, maxItems: EMBEDDING_TYPES.length })
   return {
     dimensions: fields.integer('dimensions', { min: 1, max: facts.hiddenSize }),
-    types: types === null ? null : types.map(readType),
+    types: types === null ? ['float'] : types.map(readType),
     request: {
       requestId: responseId,
       inputs: [{ kind: 'text', text: fields.requiredText('inputText', { minLength: 1 }) }],
@@ -61,10 +61,8 @@ function readType(item: unknown): EmbeddingType {
 
 function encodeTitan({ dimensions, types }: TitanCall, { vectors, usage }: EmbedResult): object {
   const embedding = shorten(vectors[0] ?? new Float32Array(), dimensions)
-  const head = { embedding, inputTextTokenCount: usage.promptTokens }
-  if (types === null) return head
   const byType = Object.fromEntries(types.map((type) => [type, type === 'float' ? embedding : embedding.map((value) => (value > 0 ? 1 : 0))]))
-  return types.includes('float') ? { ...head, embeddingsByType: byType } : { embeddingsByType: byType, inputTextTokenCount: usage.promptTokens }
+  return { embedding, inputTextTokenCount: usage.promptTokens, embeddingsByType: byType }
 }
 
 /** The first components, brought back to length 1. */

@@ -1,5 +1,6 @@
 /** Admission as a stage: the first event waits for a place, the others pass untouched. */
 import type { OnlineCall } from '#contract/call'
+import { InferdError } from '#contract/errors'
 import type { GenerateEvent } from '#contract/generate'
 import type { EmbedHandler } from '#platform/online/embed-handler'
 import type { CallHandler, Stage } from '#platform/online/stage'
@@ -27,6 +28,8 @@ interface AdmittedParts {
 class AdmittedEvents implements AsyncIterableIterator<GenerateEvent> {
   private readonly parts: AdmittedParts
   private inner: AsyncIterator<GenerateEvent> | null = null
+  /** The wait for a place; a call is admitted once, however often it is asked for an event meanwhile. */
+  private opening: Promise<AsyncIterator<GenerateEvent>> | null = null
   private hasLeft = false
 
   constructor(parts: AdmittedParts) {
@@ -49,11 +52,17 @@ class AdmittedEvents implements AsyncIterableIterator<GenerateEvent> {
   }
 
   private async begin(): Promise<IteratorResult<GenerateEvent>> {
-    const { admission, next, call, signal } = this.parts
     if (this.hasLeft) return { value: undefined, done: true }
+    this.opening ??= this.open()
+    return (await this.opening).next()
+  }
+
+  private async open(): Promise<AsyncIterator<GenerateEvent>> {
+    const { admission, next, call, signal } = this.parts
     const waiting = admission.admit(call, signal)
     if (waiting !== null) await waiting
+    if (this.hasLeft) throw new InferdError('cancelled', 'the caller left before its turn')
     this.inner = next(call, signal)[Symbol.asyncIterator]()
-    return this.inner.next()
+    return this.inner
   }
 }

@@ -68,6 +68,8 @@ export class Admission implements Settlement {
   private readonly callers: CallerLimitTable
   private readonly gates = new Map<string, ModelGate>()
   private readonly holds = new Map<AdmittedCall, Hold>()
+  /** Settled before they held anything: what they may still get is given back at once. */
+  private readonly ended = new WeakSet<AdmittedCall>()
 
   constructor(parts: AdmissionParts) {
     this.parts = parts
@@ -107,14 +109,21 @@ export class Admission implements Settlement {
   /** As Settlement. */
   settle(call: AdmittedCall, { cost, usedTokens, wasStarted }: Parameters<Settlement['settle']>[1]): string | null {
     const hold = this.holds.get(call)
-    if (hold === undefined) return null
+    if (hold === undefined) {
+      this.ended.add(call)
+      return null
+    }
     this.holds.delete(call)
     const { clock, budgets } = this.parts
     const { caller, takenTokens, money, gate, ticket } = hold
     this.callers.release(caller, { takenTokens, usedTokens, wasStarted: true, nowMs: clock.nowMs() })
     if (money !== null) budgets.settle(money.lines, { amount: money.amount, cost, wallMs: clock.wallMs() })
     gate.leave(ticket, wasStarted ? usedTokens : null)
-    return money?.reservationId ?? null
+    const reservationId = money?.reservationId ?? null
+    if (reservationId === null || wasStarted || cost > 0n) return reservationId
+    // Of a refusal there is no record that could end it.
+    this.parts.reservations?.forget(reservationId)
+    return null
   }
 
   checkInvariants(): void {
@@ -180,7 +189,12 @@ export class Admission implements Settlement {
     return entered instanceof Promise ? entered.then((ticket) => ({ gate, ticket })) : { gate, ticket: entered }
   }
 
+  /** Throws cancelled for a call that was settled while it waited: its place goes to the next. */
   private keep(call: AdmittedCall, hold: Hold): void {
+    if (this.ended.has(call)) {
+      hold.gate.leave(hold.ticket, null)
+      throw new InferdError('cancelled', 'the caller left before its turn')
+    }
     this.holds.set(call, hold)
     call.report.tier = call.options.tier
     call.report.queueMs = Math.max(0, this.parts.clock.nowMs() - call.arrivedMs)

@@ -1,7 +1,8 @@
 /** A model that a remote server computes: called like any other. */
-import { InferdError, toErrorRecord } from '#contract/errors'
+import { InferdError } from '#contract/errors'
 import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts } from '#contract/generate'
 import type { ModelLoad, ServedModel, ServedModelState } from '#contract/served-model'
+import { type AnswerSource, UpstreamAnswer } from './upstream-answer.ts'
 import type { UpstreamClient } from './upstream-client.ts'
 import type { UpstreamDialect } from './upstream-dialect.ts'
 import { notOffered } from './upstream-error.ts'
@@ -39,35 +40,15 @@ export class UpstreamModel implements ServedModel {
   /** Never loads. */
   async whileLoading(): Promise<void> {}
 
-  async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void> {
-    const { dialect, client } = this.options
-    const post = dialect.encodeGenerate(request)
-    const decoder = dialect.decoder(request)
-    let hasStarted = false
-    this.enter()
-    try {
-      for await (const bytes of client.post(this.name, post, signal)) {
-        for (const event of decoder.push(bytes)) {
-          hasStarted = true
-          yield event
-        }
-      }
-      yield* decoder.end()
-    } catch (error) {
-      if (signal.aborted) {
-        const { toldUsage } = decoder
-        if (toldUsage === null || !hasStarted || !(signal.reason instanceof InferdError)) throw error
-        yield { type: 'response-error', error: toErrorRecord(signal.reason), usage: toldUsage }
-        return
-      }
-      // Bytes that came in one piece with the failure count as if they had come before it.
-      const last = decoder.drain()
-      if (!hasStarted && last.length === 0) throw error
-      yield* last
-      yield { type: 'response-error', error: toErrorRecord(error), usage: decoder.usageSoFar }
-    } finally {
-      this.numRunning--
+  generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent> {
+    const begin = (): AnswerSource => {
+      const { dialect, client } = this.options
+      const post = dialect.encodeGenerate(request)
+      const decoder = dialect.decoder(request)
+      this.enter()
+      return { decoder, pieces: client.post(this.name, post, signal), onEnd: () => this.numRunning-- }
     }
+    return new UpstreamAnswer(begin, signal)
   }
 
   async embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult> {

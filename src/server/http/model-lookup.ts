@@ -32,6 +32,17 @@ export function readyFacts({ name, state }: CallableModel): ModelFacts {
 
 /** Equal for equal versions of the program and equal models: the promise `seed` is given under. */
 export function systemFingerprint(version: string, facts: ModelFacts): string {
+  const known = FINGERPRINTS.get(facts)
+  if (known?.version === version) return known.fingerprint
+  const fingerprint = fingerprintOf(version, facts)
+  FINGERPRINTS.set(facts, { version, fingerprint })
+  return fingerprint
+}
+
+/** A model that is ready keeps its facts' record. */
+const FINGERPRINTS = new WeakMap<ModelFacts, { readonly version: string; readonly fingerprint: string }>()
+
+function fingerprintOf(version: string, facts: ModelFacts): string {
   const digest = createHash('sha256')
     .update(JSON.stringify([version, facts]))
     .digest('hex')

@@ -9,7 +9,7 @@
  */
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -29,6 +29,11 @@ interface Subject {
   readonly process: ChildProcess | null
 }
 
+interface MeasuredRun extends LoadResult {
+  /** Of the subject's process: what neighbours on the machine spoil least. */
+  readonly cpuMs: number
+}
+
 type Mode = 'stream' | 'whole'
 
 const [folder, rounds = '5', seconds = '4', connections = '16'] = process.argv.slice(2)
@@ -45,7 +50,13 @@ function startInferd(): Subject {
   const file = path.join(temporary, 'inferd.yaml')
   writeFileSync(
     file,
-    `upstreams:\n  mock:\n    kind: openai\n    baseUrl: http://127.0.0.1:${MOCK_PORT}/v1\n    allowPrivate: true\n    models:\n      - name: mock\n        contextLength: 100000\n`,
+    `upstreams:
+  - dialect: openai
+    baseUrl: http://127.0.0.1:${MOCK_PORT}/v1
+    maxConcurrentCalls: 1000
+    models: [{ name: mock, remoteModel: mock, contextLength: 100000 }]
+egress: { hosts: [{ host: 127.0.0.1, allowPrivate: true }] }
+`,
   )
   const args = [
     '--conditions=inferd-source',
@@ -102,6 +113,13 @@ async function measure(client: ChildProcess, order: LoadOrder): Promise<LoadResu
   return result
 }
 
+/** Of the process so far: user and system, in units of 10 ms. */
+function cpuMsOf({ process: child }: Subject): number {
+  if (child?.pid === undefined) return 0
+  const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * 10
+}
+
 function median(values: readonly number[]): number {
   return values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] ?? 0
 }
@@ -114,13 +132,15 @@ async function main(): Promise<void> {
   for (const subject of subjects) await untilAnswering(subject)
   const client = fork(path.join(import.meta.dirname, 'load-client.ts'), [], { execArgv: [] })
   if (client.pid !== undefined) spawn('taskset', ['-cp', LOAD_CORE, String(client.pid)], { stdio: 'ignore' })
-  const results = new Map<string, LoadResult[]>()
+  const results = new Map<string, MeasuredRun[]>()
   for (let round = 0; round <= Number(rounds); round++) {
     for (const mode of ['stream', 'whole'] as const) {
       for (const subject of subjects) {
         const order = { port: subject.port, path: '/v1/chat/completions', headers: subject.headers, body: bodyOf(subject, mode) }
         const durationMs = round === 0 ? 1500 : Number(seconds) * 1000
-        const result = await measure(client, { ...order, numConnections: Number(connections), durationMs })
+        const cpuMs = cpuMsOf(subject)
+        const loaded = await measure(client, { ...order, numConnections: Number(connections), durationMs })
+        const result = { ...loaded, cpuMs: cpuMsOf(subject) - cpuMs }
         const key = `${mode} ${subject.name}`
         // Round 0 warms everybody up.
         if (round > 0) results.set(key, [...(results.get(key) ?? []), result])
@@ -136,6 +156,7 @@ async function main(): Promise<void> {
         answersPerSecond: Math.round(median(rates)),
         spread: [Math.round(Math.min(...rates)), Math.round(Math.max(...rates))],
         inferdIsTimesFaster: Number((median(ours) / median(rates)).toFixed(2)),
+        cpuMicrosPerAnswer: Math.round(median(runs.map(({ cpuMs, numAnswers }) => (cpuMs * 1000) / numAnswers))),
         p50Ms: Number(median(runs.map(({ latencyMs }) => latencyMs.p50)).toFixed(2)),
         p99Ms: Number(median(runs.map(({ latencyMs }) => latencyMs.p99)).toFixed(2)),
         failures: runs.reduce((sum, { numFailures }) => sum + numFailures, 0),

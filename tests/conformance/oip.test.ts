@@ -44,7 +44,7 @@ test('a new dialect costs under 300 lines', () => {
 
 test('generate answers with the text and, when asked, with its tokens', async () => {
   const parameters = { temperature: 0.5, top_p: 0.9, top_k: 3, max_tokens: 9, stop: ['END'], seed: 7 }
-  const head = { id: 'a', model_name: 'org/model', model_version: '1' }
+  const head = { id: 'a', model_name: 'org/model' }
   expect(await post('generate', { id: 'a', text_input: 'Hi', parameters })).toEqual([200, { ...head, text_output: 'Hello wörld' }])
   expect(model.requests[0]).toMatchObject({
     input: { kind: 'text', text: 'Hi' },
@@ -61,7 +61,7 @@ test('generate answers with the text and, when asked, with its tokens', async ()
 
 test('generate_stream sends the pieces and then why it ended', async () => {
   const [status, wire] = await post('generate_stream', { text_input: 'Hi' })
-  const head = '"model_name":"org/model","model_version":"1"'
+  const head = '"model_name":"org/model"'
   const frames = ['Hello', ' ', 'wörld'].map((text) => `data: {${head},"text_output":"${text}","done":false}\n\n`)
   expect([status, wire]).toEqual([200, `${frames.join('')}data: {${head},"text_output":"","done":true,"details":{"finish_reason":"stop"}}\n\n`])
 })
@@ -74,7 +74,7 @@ test('infer takes a tensor of texts and gives one back', async () => {
     {
       id: 'x',
       model_name: 'org/model',
-      model_version: '1',
+
       outputs: [{ name: 'text_output', datatype: 'BYTES', shape: [2], data: ['Hello wörld', 'Hello wörld'] }],
     },
   ])

@@ -14,7 +14,6 @@ import { encodeError, encodeErrorBody } from './encode-error.ts'
 
 type GenerateRoute = Extract<ProtocolRoute, { readonly kind: 'generate' }>
 
-const VERSION = '1'
 const WORDS: Readonly<Record<string, string>> = {
   maxTokens: 'parameters.max_tokens',
   stopStrings: 'parameters.stop',
@@ -76,7 +75,8 @@ function placeOf(place: string): string {
   return WORDS[field] ?? (/^(?:input|prompt)/.test(field) ? 'text_input' : field)
 }
 
-const headOf = ({ id, model }: OipCall): object => ({ ...(id === null ? {} : { id }), model_name: model, model_version: VERSION })
+/** Without a version: models have none here, and the protocol wants none then. */
+const headOf = ({ id, model }: OipCall): object => ({ ...(id === null ? {} : { id }), model_name: model })
 
 function encodeGenerated(call: OipCall, [choice]: readonly ChoiceOutcome[]): object {
   const { text = '', reasoning = '', finishReason = 'stop', logprobs = null } = choice ?? {}
@@ -122,5 +122,5 @@ function find({ params }: Incoming, { models }: ServiceContext): ModelCard {
 
 function metadataOf({ name }: ModelCard): object {
   const tensor = (tensorName: string): object => ({ name: tensorName, datatype: 'BYTES', shape: [-1] })
-  return { name, versions: [VERSION], platform: 'inferd', inputs: [tensor('text_input')], outputs: [tensor('text_output')] }
+  return { name, platform: 'inferd', inputs: [tensor('text_input')], outputs: [tensor('text_output')] }
 }

@@ -43,6 +43,14 @@ test('a run that cannot be made known takes no room', async () => {
   expect(runs.numRunning).toBe(1)
 })
 
+test('a run whose work fails gives its room back and takes nothing else down', async () => {
+  const { runs, clock } = setup({ maxRuns: 1 })
+  await runs.start({ ...endless('1'), work: () => Promise.reject(new InferdError('internal', 'a fault of the work')) })
+  await settle()
+  expect([runs.numRunning, clock.numSleepers]).toEqual([0, 0])
+  await runs.start(endless('2'))
+})
+
 test('nobody cancels or follows the run of another team', async () => {
   const { runs } = setup()
   await runs.start(endless('1'))

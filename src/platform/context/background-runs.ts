@@ -68,7 +68,8 @@ export class DetachedRuns implements BackgroundRuns {
       finish()
       throw error
     }
-    void this.run({ team, id, prepare, work }, controller).finally(finish)
+    // The end of its work is the end of it, whichever it was: what failed is told by the work itself.
+    void this.run({ team, id, prepare, work }, controller).then(finish, finish)
   }
 
   async cancel({ team, id }: ResponseKey): Promise<boolean> {
@@ -115,12 +116,15 @@ export class DetachedRuns implements BackgroundRuns {
     )
     const log = new FrameLog()
     this.logs.set(id, { team, log })
-    await work(controller.signal, (frame) => this.note(log, frame))
-    over.abort()
-    log.end()
-    if (log.numFrames === 0) return this.drop(id)
-    const drop = (): void => this.drop(id)
-    clock.sleep(keepFramesMs, this.closing.signal).then(drop, drop)
+    try {
+      await work(controller.signal, (frame) => this.note(log, frame))
+    } finally {
+      over.abort()
+      log.end()
+      const drop = (): void => this.drop(id)
+      if (log.numFrames === 0) drop()
+      else clock.sleep(keepFramesMs, this.closing.signal).then(drop, drop)
+    }
   }
 
   private note(log: FrameLog, frame: string): void {

@@ -31,11 +31,12 @@ export async function startInBackground(exchange: GenerateExchange, background: 
       await runToEnd(exchange, signal, encode)
     } catch (cause) {
       const error = toErrorRecord(placeError(signal.aborted ? signal.reason : cause, call.placeOf))
-      encode({ type: 'response-error', error, usage: NO_USAGE })
       context.log.warn({ requestId: scope.id, code: error.code }, 'background response ended with an error')
       await background.onFailure(error).catch((failure: unknown) => {
         context.log.error({ requestId: scope.id, code: toErrorRecord(failure).code }, 'the end of a background response could not be kept')
       })
+      // Kept before it is told: an encoder that failed once may fail again.
+      encode({ type: 'response-error', error, usage: NO_USAGE })
     }
   }
   await runs.start({ ...key, prepare: background.accept, work })

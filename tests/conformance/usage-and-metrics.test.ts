@@ -146,6 +146,7 @@ test.each([
   ['from=yesterday', 'from'],
   ['from=2026-13-45', 'from'],
   ['from=2026-02-01&to=2026-01-01', 'to'],
+  ['group_by=day&group_by=key', 'group_by'],
   ['drop=table', 'drop'],
   [`team=${'x'.repeat(300)}`, 'team'],
 ])('a bad query is refused by the name of its parameter: %s', async (query, param) => {
@@ -165,6 +166,20 @@ test('a key sees the usage of its own team only, and none without the scope', as
   principal = CALLER
   expect((await fetch(`${target.url}/inferd/v1/usage`)).status).toBe(403)
   expect((await fetch(`${target.url}/metrics`)).status).toBe(403)
+  principal = LOCAL_PRINCIPAL
+})
+
+test('the page of a key without the scope admin has the samples of no other team', async () => {
+  const teamsOf = async (): Promise<readonly string[]> => {
+    const page = await (await fetch(`${target.url}/metrics`)).text()
+    expect(page).toContain('inferd_build_info{version="1.2.3"} 1')
+    return [...page.matchAll(/[{,]team="([^"]*)"/g)].map(([, team]) => team!)
+  }
+  expect(await teamsOf()).toContain('local')
+  principal = { ...READER, team: 'lo"cal' }
+  expect(await teamsOf()).toEqual([])
+  principal = { ...READER, team: 'local' }
+  expect(await teamsOf()).toContain('local')
   principal = LOCAL_PRINCIPAL
 })
 

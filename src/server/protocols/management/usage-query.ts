@@ -18,7 +18,10 @@ export interface UsageQuery {
 
 /** Whoever may not see all sees their own team. Throws invalid_parameter with the name of the parameter. */
 export function readUsageQuery(query: URLSearchParams, { scopes, team: ownTeam }: Principal): UsageQuery {
-  for (const name of query.keys()) if (!KNOWN.includes(name)) throw invalid(name, `${name} is not known here; known are ${KNOWN.join(', ')}`)
+  for (const name of query.keys()) {
+    if (!KNOWN.includes(name)) throw invalid(name, `${name} is not known here; known are ${KNOWN.join(', ')}`)
+    if (query.getAll(name).length > 1) throw invalid(name, `${name} must be given once`)
+  }
   const team = nameOf(query, 'team')
   const seesAll = scopes.includes('admin')
   if (!seesAll && team !== null && team !== ownTeam) throw invalid('team', 'this key sees the usage of its own team only')

@@ -3,6 +3,7 @@ import { InferdError } from '#contract/errors'
 import type { ProtocolFamily } from '#server/operation'
 import { jsonReply } from '#server/wire-reply'
 import { encodeError } from './encode-error.ts'
+import { visibleMetrics } from './visible-metrics.ts'
 import { encodeUsageReport, readUsageQuery } from './usage-query.ts'
 
 export const managementFamily: ProtocolFamily = {
@@ -26,9 +27,13 @@ export const managementFamily: ProtocolFamily = {
       method: 'GET',
       path: '/metrics',
       scope: 'read',
-      handle: async (_incoming, { services }) => {
+      handle: async (_incoming, { services, principal }) => {
         if (services.metrics === null) throw new InferdError('route_not_found', 'this server has no metrics')
-        return { status: 200, headers: { 'content-type': services.metrics.contentType }, body: await services.metrics.text() }
+        return {
+          status: 200,
+          headers: { 'content-type': services.metrics.contentType },
+          body: visibleMetrics(await services.metrics.text(), principal),
+        }
       },
     },
   ],

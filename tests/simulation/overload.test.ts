@@ -28,6 +28,8 @@ interface Load {
   readonly perS: number
   readonly tier?: ServiceTier
   readonly tokens?: number
+  /** Of a refused call, after the time that it was told, as the official clients do it. */
+  readonly maxRetries?: number
 }
 
 interface Outcome {
@@ -36,6 +38,8 @@ interface Outcome {
   numRefused: number
   readonly waitsMs: number[]
   readonly retriesMs: number[]
+  /** How long a refused call waited for its refusal. */
+  readonly refusalsMs: number[]
 }
 
 /** The engine: admitted calls beyond its sequences wait in its own line. */
@@ -102,8 +106,8 @@ interface Serving {
   readonly outcome: Outcome
 }
 
-async function serve({ gate, engine, clock, load, outcome }: Serving): Promise<void> {
-  const { tenant, tier = 'default', tokens = CALL_TOKENS } = load
+async function serve({ gate, engine, clock, load, outcome }: Serving, numRetries = 0): Promise<void> {
+  const { tenant, tier = 'default', tokens = CALL_TOKENS, maxRetries = 0 } = load
   const arrivedMs = clock.nowMs()
   let ticket: Ticket
   try {
@@ -112,7 +116,10 @@ async function serve({ gate, engine, clock, load, outcome }: Serving): Promise<v
     if (!(error instanceof InferdError) || error.code !== 'overloaded') throw error
     outcome.numRefused++
     outcome.retriesMs.push(error.retryAfterMs ?? 0)
-    return
+    outcome.refusalsMs.push(clock.nowMs() - arrivedMs)
+    if (numRetries >= maxRetries) return
+    await clock.sleep(error.retryAfterMs ?? 0)
+    return serve({ gate, engine, clock, load, outcome }, numRetries + 1)
   }
   await engine.run(tokens)
   gate.leave(ticket, tokens)
@@ -123,7 +130,7 @@ async function serve({ gate, engine, clock, load, outcome }: Serving): Promise<v
 }
 
 function outcomeOf(outcomes: Map<string, Outcome>, { tenant }: Load): Outcome {
-  const outcome = outcomes.get(tenant) ?? { numGood: 0, numRefused: 0, waitsMs: [], retriesMs: [] }
+  const outcome = outcomes.get(tenant) ?? { numGood: 0, numRefused: 0, waitsMs: [], retriesMs: [], refusalsMs: [] }
   outcomes.set(tenant, outcome)
   return outcome
 }
@@ -147,6 +154,17 @@ test('goodput at ten times the load is at least 90 % of the peak, the line stays
   const peak = Math.max(...goodput)
   expect(peak).toBeGreaterThan(0.85 * PEAK_PER_S)
   expect(goodput[3]! / peak).toBeGreaterThanOrEqual(0.9)
+})
+
+test.each([0, 2])('who is refused is told at once, and with %i retries goodput holds', async (maxRetries) => {
+  const goodput: number[] = []
+  for (const factor of [1, 10]) {
+    const { outcomes } = await overload([{ tenant: 'all', perS: PEAK_PER_S * factor, maxRetries }], SECONDS)
+    const { numGood, refusalsMs } = outcomes.get('all')!
+    goodput.push(numGood / (SECONDS - 10))
+    if (factor === 10) expect(percentile(refusalsMs, 0.99)).toBeLessThan(50)
+  }
+  expect(goodput[1]! / Math.max(...goodput)).toBeGreaterThanOrEqual(0.9)
 })
 
 test('a tenant that floods does not hurt a light one: its 99th percentile stays within one and a half times', async () => {

@@ -2,6 +2,8 @@
 import { RateLimit } from '#platform/admission/rate-limit'
 
 const FAILURES_PER_MINUTE = 60
+/** However many fail at once, or with the id of a key that exists: who shares the address is not locked out for days. */
+const MAX_WAIT_MS = 60_000
 const MAX_SOURCES = 10_000
 
 export class FailureLimit {
@@ -18,7 +20,7 @@ export class FailureLimit {
     const rate = this.sources.get(network) ?? new RateLimit(FAILURES_PER_MINUTE)
     this.sources.delete(network)
     this.sources.set(network, rate)
-    rate.take(1, nowMs)
+    if (rate.waitMs(1, nowMs) < MAX_WAIT_MS) rate.take(1, nowMs)
     if (this.sources.size <= MAX_SOURCES) return
     const [oldest] = this.sources.keys()
     if (oldest !== undefined) this.sources.delete(oldest)

@@ -21,6 +21,16 @@ test('a model is asked once for each type, held to four words', async () => {
   expect(JSON.stringify(requests[0]!.input)).not.toContain('>>> say')
 })
 
+test('a judgement shares no prefix with another, so that its time tells nothing of what other teams had judged', async () => {
+  const salts: string[] = []
+  const classifier = modelClassifier(({ cacheSalt }) => {
+    salts.push(cacheSalt)
+    return saying(['NONE'])
+  })
+  for (const text of ['the same', 'the same']) await classifier.classify(text, ['HATE'], signal)
+  expect(new Set(salts).size).toBe(2)
+})
+
 test('no judgement is a failure, never a pass', async () => {
   const silent = modelClassifier(() => saying(['maybe']))
   await expect(silent.classify('x', ['HATE'], signal)).rejects.toMatchObject({ code: 'upstream_failed' })

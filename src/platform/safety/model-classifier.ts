@@ -71,6 +71,7 @@ function requestFor(text: string, type: ClassifiedType): GenerateRequest {
     numChoices: 1,
     echo: false,
     priority: 0,
-    cacheSalt: 'judge',
+    // Nobody learns from the time of a judgement whether a text, perhaps of another team, was judged before.
+    cacheSalt: randomId('judge'),
   }
 }

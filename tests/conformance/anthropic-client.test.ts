@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import Anthropic, { APIError, AuthenticationError, BadRequestError, InternalServerError, NotFoundError, RateLimitError } from '@anthropic-ai/sdk'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { type ErrorCode, ERRORS, InferdError } from '#contract/errors'
+import { signThinking } from '#server/protocols/anthropic/thinking-signature'
 import { doActs, type FakeModel, play, sayWords } from './fake-model.ts'
 import { rejection } from './openai-suite.ts'
 import { startTestServer, type TestServer } from './test-server.ts'
@@ -168,6 +169,18 @@ test('thinking: a signed block before the text, which is taken back unaltered an
   })
 })
 
+test('thinking: assistant turns that are combined keep the thoughts of each', async () => {
+  const turn = (thinking: string, text: string): Anthropic.MessageParam => ({
+    role: 'assistant',
+    content: [
+      { type: 'thinking', thinking, signature: signThinking(thinking) },
+      { type: 'text', text },
+    ],
+  })
+  await client.messages.create({ ...HI, messages: [...HI.messages, turn('A', 'a'), turn('B', 'b'), ...HI.messages] })
+  expect(model.requests[0]?.input).toMatchObject({ messages: [{}, { role: 'assistant', content: 'a\nb', reasoning: 'A\nB' }, {}] })
+})
+
 test('cache_control marks the message up to which the prompt is worth keeping', async () => {
   const cached = { type: 'ephemeral' as const, ttl: '1h' as const }
   await client.messages.create({
@@ -265,6 +278,33 @@ test('an error after the first word is an error event without message_stop, and 
   )
   expect(texts).toEqual(['Hel'])
   expect(error).toMatchObject({ error: { type: 'error', error: { type: 'api_error', message: 'the worker died' } } })
+})
+
+test('a silent model is kept alive by ping events, and the client passes over them', async () => {
+  const silence = Promise.withResolvers<void>()
+  const silent = await startTestServer({ options: { heartbeatMs: 20 } })
+  silent.model.script = async function* () {
+    yield { type: 'response-start', promptTokens: 1, cachedTokens: 0 }
+    yield { type: 'text-delta', choice: 0, text: 'a', logprobs: null }
+    await silence.promise
+    yield { type: 'choice-end', choice: 0, finishReason: 'stop', stopString: null }
+    yield { type: 'response-end', usage: { promptTokens: 1, cachedTokens: 0, cacheWriteTokens: 0, completionTokens: 1, reasoningTokens: 0 } }
+  }
+  let wire = ''
+  const watching: typeof fetch = async (url, init) => {
+    const response = await fetch(url, init)
+    const [seen, given] = response.body!.tee()
+    void (async () => {
+      for await (const bytes of seen) {
+        wire += Buffer.from(bytes).toString()
+        if (wire.includes('event: ping\ndata: {"type":"ping"}\n\n')) silence.resolve()
+      }
+    })()
+    return new Response(given, response)
+  }
+  const final = await new Anthropic({ baseURL: silent.url, apiKey: 'unused', maxRetries: 0, fetch: watching }).messages.stream(HI).finalMessage()
+  expect(final.content).toEqual([{ type: 'text', text: 'a', citations: null }])
+  await silent.server.close({ graceMs: 0 })
 })
 
 /** body changes, the path that the refusal names */

@@ -3,8 +3,19 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { OutcomeCollector } from '#server/generate-outcome'
 import { anthropicFamily } from '#server/protocols/anthropic/routes'
+import { signThinking } from '#server/protocols/anthropic/thinking-signature'
+import { startMessageStream, stepMessageStream } from '#server/protocols/anthropic/messages/encode-stream'
 import { decodeCall, EMPTY_REPORT, incomingOf } from './decode-call.ts'
 import { coursesOf } from './event-courses.ts'
+
+const CALL: Parameters<typeof startMessageStream>[0] = {
+  responseId: 'msg',
+  requestId: 'req',
+  model: 'm',
+  stream: true,
+  request: undefined as never,
+  options: undefined as never,
+}
 
 interface Block {
   readonly type: string
@@ -77,8 +88,19 @@ test('the events of any course make the whole message', async () => {
       expect(wire.endsWith('event: message_stop\ndata: {"type":"message_stop"}\n\n')).toBe(true)
       const streamed = joined(wire)
       expect({ ...streamed, content: null }).toEqual({ ...whole, content: null })
+      for (const { type, thinking, signature } of streamed['content'] as Block[]) {
+        if (type === 'thinking') expect(signature).toBe(signThinking(thinking ?? ''))
+      }
       expect(merged(streamed['content'] as Block[])).toEqual(merged(whole['content'] as Block[]))
     }),
     { seed: 20261201, numRuns: 400 },
   )
+})
+
+test('a step of a stream leaves the state that it was given as it was', () => {
+  const [started] = stepMessageStream(startMessageStream(CALL, EMPTY_REPORT), { type: 'response-start', promptTokens: 1, cachedTokens: 0 })
+  const [thinking] = stepMessageStream(started, { type: 'reasoning-delta', choice: 0, text: 'A', logprobs: null })
+  stepMessageStream(thinking, { type: 'reasoning-delta', choice: 0, text: 'another course', logprobs: null })
+  const [, frames] = stepMessageStream(thinking, { type: 'choice-end', choice: 0, finishReason: 'stop', stopString: null })
+  expect(frames).toContain(signThinking('A'))
 })

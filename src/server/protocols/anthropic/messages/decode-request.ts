@@ -158,12 +158,13 @@ function readStopSequences(fields: Fields, { limits }: DecodeContext): readonly 
   })
 }
 
-/** `standard_only` and `auto` are both our default: priority is asked for with `x-inferd-tier`. */
+/** `auto` is our default: priority is asked for with `x-inferd-tier`, which `standard_only` forbids. */
 function readOptions(fields: Fields, headers: Incoming['headers']): CallOptions {
-  fields.word('service_tier', ['auto', 'standard_only'])
+  const isStandardOnly = fields.word('service_tier', ['auto', 'standard_only']) === 'standard_only'
   const metadata = fields.nestedFields('metadata')
   metadata?.check({ user_id: 'read' })
   const userId = metadata?.text('user_id', { maxLength: 512 }) ?? null
-  const options = readCallOptions(headers)
+  const asked = readCallOptions(headers)
+  const options: CallOptions = isStandardOnly && asked.tier === 'priority' ? { ...asked, tier: 'default' } : asked
   return userId === null ? options : { ...options, metadata: { ...options.metadata, user_id: userId } }
 }

@@ -2,18 +2,17 @@
  * Message events: message_start, then blocks (content_block_start, deltas, content_block_stop) one after the other, message_delta with
  * reason and usage, message_stop. A failed response ends with an error event and without message_stop.
  */
-import type { Hash } from 'node:crypto'
 import { assert, unreachable } from '#base/assert'
 import type { CallReport } from '#contract/call'
 import { type GenerateEvent, NO_USAGE } from '#contract/generate'
 import { encodeErrorBody } from '#server/protocols/anthropic/encode-error'
 import { encodeStopReason, type WireStopReason } from '#server/protocols/anthropic/stop-reason'
-import { finishSignature, startSignature } from '#server/protocols/anthropic/thinking-signature'
+import { signThinking } from '#server/protocols/anthropic/thinking-signature'
 import { encodeMessageUsage, encodeUsage } from '#server/protocols/anthropic/wire-usage'
 import { sseEvent } from '#server/sse'
 import type { MessagesCall, WireMessage } from './wire-types.ts'
 
-type OpenBlock = { readonly kind: 'text' } | { readonly kind: 'thinking'; readonly signature: Hash } | { readonly kind: 'tool-use' }
+type OpenBlock = { readonly kind: 'text' } | { readonly kind: 'thinking'; readonly text: string } | { readonly kind: 'tool-use' }
 
 export interface MessageStreamState {
   readonly call: MessagesCall
@@ -88,10 +87,10 @@ function addThinking(state: MessageStreamState, thinking: string): Step {
   const [opened, frames] =
     state.open?.kind === 'thinking'
       ? [state, '']
-      : openBlock(state, { kind: 'thinking', signature: startSignature() }, { type: 'thinking', thinking: '', signature: '' })
+      : openBlock(state, { kind: 'thinking', text: '' }, { type: 'thinking', thinking: '', signature: '' })
   assert(opened.open?.kind === 'thinking', 'thoughts stand in a block of their own')
-  opened.open.signature.update(thinking)
-  return [opened, frames + delta(opened, { type: 'thinking_delta', thinking })]
+  const open = { ...opened.open, text: opened.open.text + thinking }
+  return [{ ...opened, open }, frames + delta(opened, { type: 'thinking_delta', thinking })]
 }
 
 function openBlock(state: MessageStreamState, open: OpenBlock, block: object): Step {
@@ -102,7 +101,7 @@ function openBlock(state: MessageStreamState, open: OpenBlock, block: object): S
 function closeBlock(state: MessageStreamState): Step {
   const { open, blockIndex } = state
   if (open === null) return [state, '']
-  const signed = open.kind === 'thinking' ? delta(state, { type: 'signature_delta', signature: finishSignature(open.signature) }) : ''
+  const signed = open.kind === 'thinking' ? delta(state, { type: 'signature_delta', signature: signThinking(open.text) }) : ''
   return [{ ...state, open: null, blockIndex: blockIndex + 1 }, signed + frame('content_block_stop', { index: blockIndex })]
 }
 

@@ -78,7 +78,12 @@ function joinTurns(messages: readonly ChatMessage[]): ChatMessage[] {
     const before = joined.at(-1)
     const isPlain = (one: ChatMessage): boolean => one.role !== 'tool' && (one.role !== 'assistant' || (one.toolCalls ?? []).length === 0)
     if (before === undefined || before.role !== message.role || !isPlain(before) || !isPlain(message)) joined.push(message)
-    else joined[joined.length - 1] = { ...before, ...message, content: `${before.content}\n${message.content}` }
+    else joined[joined.length - 1] = { ...before, ...message, ...joinThoughts(before, message), content: `${before.content}\n${message.content}` }
   }
   return joined
+}
+
+function joinThoughts(...turns: readonly ChatMessage[]): { readonly reasoning?: string } {
+  const thoughts = turns.flatMap((turn) => (turn.role === 'assistant' && turn.reasoning !== undefined ? [turn.reasoning] : []))
+  return thoughts.length === 0 ? {} : { reasoning: thoughts.join('\n') }
 }

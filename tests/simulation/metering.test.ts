@@ -132,6 +132,22 @@ test.each(['rate_limited', 'budget_exceeded', 'overloaded'] as const)(
   },
 )
 
+test('a reader that takes the terminal event and no more leaves what is behind the ledger too', async () => {
+  const { metering, records } = bench()
+  let hasLeft = false
+  const handler: CallHandler = async function* () {
+    try {
+      yield* replayed(ANSWER)
+    } finally {
+      hasLeft = true
+    }
+  }
+  for await (const { type } of meteringStage(metering)(handler)(callOf(), NEVER)) if (type === 'response-end') break
+  await settle()
+  expect(hasLeft).toBe(true)
+  expect(records.length).toBe(1)
+})
+
 test('a reader who leaves an aborted stream: its exact usage comes with the last word, in the background', async () => {
   const { metering, records } = bench()
   const controller = new AbortController()

@@ -25,6 +25,14 @@ const SUITES: Readonly<Record<string, { readonly script: string; readonly doc: s
   },
   start: { script: 'server/start.ts', doc: '[MODEL]: from spawn to ready and to the first streamed token' },
   stream: { script: 'server/stream-overhead.ts', doc: 'cost of the streaming path with a fake model' },
+  gateway: {
+    script: 'gateway/latency.ts',
+    doc: '[RATE SECONDS ROUNDS STREAMS]: what the gateway adds to streams of 100 events before a mock worker, and the memory of open streams',
+  },
+  'gateway-peers': {
+    script: 'gateway/peers.ts',
+    doc: "FOLDER [ROUNDS SECONDS CONNECTIONS]: throughput before one mock model, beside the LiteLLM proxy and Portkey's gateway",
+  },
   peers: { script: 'peers/compare.ts', doc: 'MODEL [PROMPT OUTPUT THREADS ROUNDS]: against node-llama-cpp, interleaved' },
   'peers-grammar': {
     script: 'peers/compare-grammar.ts',

@@ -8,6 +8,8 @@ export interface LatencyOrder {
   readonly port: number
   readonly ratePerSecond: number
   readonly durationMs: number
+  /** From one text of a stream to the next. */
+  readonly paceMs: number
   readonly model: string
 }
 
@@ -20,6 +22,9 @@ export interface LatencyResult {
   readonly requestMs: readonly [p50: number, p99: number]
   readonly pieceMs: readonly [p50: number, p99: number]
 }
+
+/** For the streams that are open when no more arrive. */
+const MAX_DRAIN_MS = 60_000
 
 const now = (): number => performance.timeOrigin + performance.now()
 
@@ -42,7 +47,7 @@ process.on('message', (order: LatencyOrder) => {
   void run(order).then((result) => process.send?.(result))
 })
 
-async function run({ port, ratePerSecond, durationMs, model }: LatencyOrder): Promise<LatencyResult> {
+async function run({ port, ratePerSecond, durationMs, paceMs, model }: LatencyOrder): Promise<LatencyResult> {
   const requests = new Samples()
   const pieces = new Samples()
   const idle: Socket[] = []
@@ -51,7 +56,7 @@ async function run({ port, ratePerSecond, durationMs, model }: LatencyOrder): Pr
   let numFailures = 0
   let numRequests = 0
   const startOne = (socket: Socket): void => {
-    const body = JSON.stringify({ model, stream: true, messages: [{ role: 'user', content: String(now()) }] })
+    const body = JSON.stringify({ model, stream: true, messages: [{ role: 'user', content: `${now()} ${paceMs}` }] })
     const head = `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`
     let tail = ''
     let isDone = false
@@ -92,7 +97,7 @@ async function run({ port, ratePerSecond, durationMs, model }: LatencyOrder): Pr
         dueMs += (-Math.log(1 - Math.random()) * 1000) / ratePerSecond
       }
       if (nowMs < startMs + durationMs) setTimeout(tick, 1)
-      else if (numRunning > 0 && nowMs < startMs + durationMs + 10_000) setTimeout(tick, 20)
+      else if (numRunning > 0 && nowMs < startMs + durationMs + MAX_DRAIN_MS) setTimeout(tick, 20)
       else resolve()
     }
     tick()

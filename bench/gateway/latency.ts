@@ -14,6 +14,10 @@ import type { LatencyOrder, LatencyResult } from './latency-client.ts'
 const [rate = '1000', seconds = '5', rounds = '5', streams = '2000'] = process.argv.slice(2)
 const GATEWAY_CORE = '0'
 const LOAD_CORE = '1'
+/** Of the mock worker. */
+const STEP_MS = 5
+const NUM_EVENTS = 100
+const OPENING_S = 5
 
 interface Figures {
   readonly rssMib: number
@@ -41,26 +45,37 @@ await delay(1500)
 async function run(
   ratePerSecond: number,
   durationMs: number,
-): Promise<LatencyResult & { readonly gatewayCpuShare: number; readonly cpuMicrosPerRequest: number; readonly rssMib: number }> {
+  paceMs = STEP_MS,
+): Promise<
+  LatencyResult & { readonly gatewayCpuShare: number; readonly cpuMicrosPerRequest: number; readonly rssMib: readonly [before: number, peak: number] }
+> {
   const before = await ask<Figures>(gateway, {})
   const startMs = performance.now()
-  const order: LatencyOrder = { port, ratePerSecond, durationMs, model: 'mock' }
-  const result = await ask<LatencyResult>(client, order)
+  const order: LatencyOrder = { port, ratePerSecond, durationMs, paceMs, model: 'mock' }
+  const answer = ask<LatencyResult>(client, order)
+  let isOver = false
+  answer.finally(() => (isOver = true))
+  let peakRssMib = before.rssMib
+  while (!isOver) {
+    await delay(250)
+    peakRssMib = Math.max(peakRssMib, (await ask<Figures>(gateway, {})).rssMib)
+  }
+  const result = await answer
   const after = await ask<Figures>(gateway, {})
   const cpuMs = (after.cpu.user + after.cpu.system - before.cpu.user - before.cpu.system) / 1000
   return {
     ...result,
     gatewayCpuShare: cpuMs / (performance.now() - startMs),
     cpuMicrosPerRequest: (cpuMs * 1000) / result.numRequests,
-    rssMib: after.rssMib,
+    rssMib: [Math.round(before.rssMib), Math.round(peakRssMib)],
   }
 }
 
 await run(Number(rate) / 2, 3000)
 for (let round = 0; round < Number(rounds); round++)
   console.log(JSON.stringify({ case: `${rate} requests/s`, ...(await run(Number(rate), Number(seconds) * 1000)) }))
-// Streams last half a second: as many are open as arrive in it.
-const burst = await run(Number(streams) * 2, 1500)
-console.log(JSON.stringify({ case: `about ${streams} streams at once`, ...burst }))
+// A stream takes twice as long as all of them take to arrive: all are open at once for a while.
+const open = await run(Number(streams) / OPENING_S, OPENING_S * 1000, (OPENING_S * 2000) / NUM_EVENTS)
+console.log(JSON.stringify({ case: `${streams} streams open at once, an event each ${(OPENING_S * 2000) / NUM_EVENTS} ms`, ...open }))
 gateway.disconnect()
 client.disconnect()

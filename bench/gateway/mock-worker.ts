@@ -1,6 +1,6 @@
 /**
- * A worker without an engine, on the gateway's own pipe: every request gets one event each step until it has its number, all events of a
- * step in one message. The first text tells how long the request took to get here, each text when it left.
+ * A worker without an engine, on the gateway's own pipe: every request gets one event each step, or each few by its pace, until it has
+ * its number, all events of a step in one message. The prompt says when it was sent and the pace. The first text tells how long the request took to get here, each text when it left.
  *
  * Argument: how many requests it runs at a time, the others waiting in order of arrival; no bound when absent.
  */
@@ -29,6 +29,10 @@ const send = (message: FromWorker): void => void process.send?.(message)
 
 interface Running {
   readonly transitMs: number
+  /** Steps from one text to the next. */
+  readonly everySteps: number
+  /** So that streams of one pace do not all speak in the same step. */
+  readonly phase: number
   numSent: number
 }
 
@@ -41,7 +45,13 @@ process.on('message', (message: ToWorker) => {
     case 'generate': {
       const { input } = message.request
       const last = input.kind === 'messages' ? (input.messages.at(-1)?.content ?? '') : ''
-      running.set(message.call, { transitMs: now() - Number(last), numSent: -1 })
+      const [sentMs, paceMs] = last.split(' ').map(Number)
+      running.set(message.call, {
+        transitMs: now() - sentMs!,
+        everySteps: Math.max(1, Math.round(paceMs! / STEP_MS)),
+        phase: message.call,
+        numSent: -1,
+      })
       return
     }
     case 'probe':
@@ -53,7 +63,10 @@ process.on('message', (message: ToWorker) => {
   }
 })
 
+let numSteps = 0
+
 setInterval(() => {
+  numSteps++
   const calls: CallId[] = []
   const events: GenerateEvent[] = []
   const add = (call: CallId, event: GenerateEvent): void => {
@@ -63,6 +76,7 @@ setInterval(() => {
   let numStepped = 0
   for (const [call, state] of running) {
     if (++numStepped > MAX_RUNNING) break
+    if ((numSteps + state.phase) % state.everySteps !== 0) continue
     if (state.numSent < 0) {
       add(call, { type: 'response-start', promptTokens: 9, cachedTokens: 0 })
       state.numSent = 0

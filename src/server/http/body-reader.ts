@@ -35,7 +35,7 @@ export async function readBody({ request, limits, clock, memory }: BodyReadArgum
   if (declared > limits.bodyLimitBytes) throw tooLarge(limits.bodyLimitBytes)
   const decoded = decodedStream(request)
   const reading = new AbortController()
-  const buffer = new BodyBuffer(limits.bodyLimitBytes, memory)
+  const buffer = new BodyBuffer({ limitBytes: limits.bodyLimitBytes, declaredBytes: declared, memory })
   const arrival: BodyArrival = { numBytes: 0 }
   try {
     const received = collect({ request, decoded, buffer, arrival, limitBytes: limits.bodyLimitBytes, signal: reading.signal })
@@ -48,17 +48,26 @@ export async function readBody({ request, limits, clock, memory }: BodyReadArgum
   }
 }
 
-/** One growing buffer: a body in millions of tiny chunks costs its bytes, not its chunks. */
+interface BodyBufferTerms {
+  readonly limitBytes: number
+  /** Of the body as it is sent, which may be compressed; 0 = not known. */
+  readonly declaredBytes: number
+  readonly memory: MemoryBudget
+}
+
+/** One growing buffer: a body in millions of tiny chunks costs its bytes, not its chunks. It lives as long as its request: a small one is no larger than it. */
 class BodyBuffer {
   private readonly limitBytes: number
+  private readonly firstBytes: number
   private readonly memory: MemoryBudget
   private buffer = Buffer.alloc(0)
   private numBytes = 0
   private takenBytes = 0
   private isReleased = false
 
-  constructor(limitBytes: number, memory: MemoryBudget) {
+  constructor({ limitBytes, declaredBytes, memory }: BodyBufferTerms) {
     this.limitBytes = limitBytes
+    this.firstBytes = declaredBytes > 0 ? Math.min(declaredBytes, FIRST_BUFFER_BYTES) : FIRST_BUFFER_BYTES
     this.memory = memory
   }
 
@@ -67,7 +76,8 @@ class BodyBuffer {
     assert(!this.isReleased, 'a body that nobody waits for grows')
     const needed = this.numBytes + chunk.length
     if (needed > this.limitBytes) throw tooLarge(this.limitBytes)
-    if (needed > this.buffer.length) this.grow(Math.min(this.limitBytes, Math.max(FIRST_BUFFER_BYTES, 2 * needed)))
+    if (needed > this.buffer.length)
+      this.grow(Math.min(this.limitBytes, needed <= this.firstBytes ? this.firstBytes : Math.max(FIRST_BUFFER_BYTES, 2 * needed)))
     this.buffer.set(chunk, this.numBytes)
     this.numBytes = needed
   }

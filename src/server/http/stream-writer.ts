@@ -112,7 +112,7 @@ export class StreamWriter {
   private flushSoon(): void {
     if (this.flushIsDue) return
     this.flushIsDue = true
-    process.nextTick(flushWriter, this)
+    if (DUE.push(this) === 1) process.nextTick(flushDue)
   }
 
   /** Public to the tick only. */
@@ -195,6 +195,9 @@ export class StreamWriter {
   }
 }
 
-function flushWriter(writer: StreamWriter): void {
-  writer.flush()
+/** Written to since the last tick: one step of a model speaks in many streams, and they share the tick. */
+const DUE: StreamWriter[] = []
+
+function flushDue(): void {
+  for (const writer of DUE.splice(0)) writer.flush()
 }

@@ -120,7 +120,6 @@ async function openRemote({ file: { upstreams, egress }, clock }: PlatformParts)
 function openRouting({ models, file, clock, random }: PlatformParts, prices: PriceTable, marks: StageMarks | null): RoutingHandler {
   const quality = {
     policyOf: (model: string) => qualityPolicyOf(file.quality, model),
-    onFinding: () => {},
     clock,
     adjust: (model: string, request: GenerateRequest, change: SamplingChange) => models.find(model)?.adjust?.(request, change) ?? false,
   }

@@ -195,10 +195,14 @@ test('an aborted stream that never says its last word is settled after a while',
   expect(settled.length).toBe(1)
 })
 
+function embedCallOf(): OnlineEmbedCall {
+  const { request: _request, operation: _operation, isBuffered: _isBuffered, ...caller } = callOf()
+  return { ...caller, operation: 'embeddings', request: { requestId: 'r', inputs: [], priority: 0, cacheSalt: '' } }
+}
+
 test('embeddings are settled as everything else', async () => {
   const { metering, records, settled } = bench()
-  const { request: _request, operation: _operation, isBuffered: _isBuffered, ...caller } = callOf()
-  const call: OnlineEmbedCall = { ...caller, operation: 'embeddings', request: { requestId: 'r', inputs: [], priority: 0, cacheSalt: '' } }
+  const call = embedCallOf()
   const usage = { promptTokens: 10, cachedTokens: 4, completionTokens: 0 }
   await meteredEmbedding(metering, async () => ({ vectors: [], usage }))(call, NEVER)
   expect(records).toMatchObject([{ operation: 'embeddings', inputTokens: 10, streamed: false, cost: 6_400_000n + 1_000_000_000n }])
@@ -208,9 +212,11 @@ test('embeddings are settled as everything else', async () => {
 })
 
 test('no call begins whose record could not be kept', async () => {
-  const { metering, settled } = bench({ hasRoom: false })
+  const { metering, settled, refusals, records } = bench({ hasRoom: false })
   await expect(readAll(meteringStage(metering)(() => replayed(ANSWER))(callOf(), NEVER))).rejects.toMatchObject({ code: 'store_failed' })
-  expect(settled.length).toBe(1)
+  const embed = meteredEmbedding(metering, () => Promise.reject(new Error('the model was asked')))
+  await expect(embed(embedCallOf(), NEVER)).rejects.toMatchObject({ code: 'store_failed' })
+  expect([settled.length, refusals, records]).toEqual([2, ['store_failed', 'store_failed'], []])
 })
 
 function ledgerOf(

@@ -78,7 +78,7 @@ export class CallMeter {
   }
 }
 
-/** Refused before a model saw it: counted by metrics, no record. */
+/** Refused before a model saw it: counted by metrics, no record. Least of all one for want of room in the ledger. */
 export function isRefusal(error: unknown): boolean {
-  return error instanceof InferdError && ['rate_limited', 'budget_exceeded', 'overloaded', 'shutting_down'].includes(error.code)
+  return error instanceof InferdError && ['rate_limited', 'budget_exceeded', 'overloaded', 'shutting_down', 'store_failed'].includes(error.code)
 }

@@ -17,7 +17,6 @@ export function meteringStage(metering: Metering): Stage {
 
 export function meteredEmbedding(metering: Metering, next: EmbedHandler): EmbedHandler {
   return async (call, signal) => {
-    metering.requireRoom()
     const { clock, busy } = metering
     const startedMs = clock.nowMs()
     const mark = busy.begin(call.model, startedMs)
@@ -29,6 +28,7 @@ export function meteredEmbedding(metering: Metering, next: EmbedHandler): EmbedH
       metering.finish(call, { usage: usage ?? NOTHING_USED, times, error, busyMs: wasStarted ? busyMs : 0 })
     }
     try {
+      metering.requireRoom()
       const result = await next(call, signal)
       end({ ...NOTHING_USED, ...result.usage }, null)
       return result

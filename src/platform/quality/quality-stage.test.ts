@@ -2,7 +2,6 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { systemClock } from '#base/clock'
 import { qualitySection } from '#config/platform-file/quality'
-import type { QualityFinding } from '#contract/call'
 import { PLAIN_OUTPUT, type GenerateEvent } from '#contract/generate'
 import { answerOf, ask, callOf, eventsOf, requestOf, targetOf, textOf } from '../../../tests/safety/stage-calls.ts'
 import { JsonShape } from './json-shape.ts'
@@ -70,25 +69,22 @@ test('a loop of any period is found, wherever it is cut into pieces', () => {
 })
 
 test('by default a fault is told and nothing else', async () => {
-  const findings: QualityFinding[] = []
   const stage = makeQualityStage('m', {
     policyOf: () => WARN,
-    onFinding: (_, finding) => findings.push(finding),
     clock: systemClock,
     adjust: () => false,
   })
   const call = callOf(requestOf(ask('x')))
   const pieces = ['start ', ...Array.from({ length: 80 }, () => 'never ')]
   expect(textOf(await eventsOf(stage(targetOf(answerOf(pieces)).handler), call))).toBe(pieces.join(''))
-  expect(findings).toMatchObject([{ fault: 'repetition', action: 'warn', choice: 0 }])
-  expect(call.report.quality).toEqual(findings)
+  expect(call.report.quality).toMatchObject([{ fault: 'repetition', action: 'warn', choice: 0 }])
 })
 
 test('stop ends the choice and the model, and bills what was made', async () => {
   const target = targetOf(answerOf(Array.from({ length: 200 }, () => 'never ')))
   const policy: QualityPolicy = { ...WARN, repetition: 'stop' }
   const events = await eventsOf(
-    makeQualityStage('m', { policyOf: () => policy, onFinding: () => {}, clock: systemClock, adjust: () => false })(target.handler),
+    makeQualityStage('m', { policyOf: () => policy, clock: systemClock, adjust: () => false })(target.handler),
     callOf(requestOf(ask('x'))),
   )
   expect(events.slice(-2)).toMatchObject([
@@ -104,7 +100,7 @@ test('a stopped answer is billed with what the model says that it made', async (
   const call = callOf(requestOf(ask('x')))
   const stage = makeQualityStage('m', {
     policyOf: () => ({ ...WARN, repetition: 'stop' }),
-    onFinding: () => {},
+
     clock: systemClock,
     adjust: () => false,
   })
@@ -115,7 +111,7 @@ test('a stopped answer is billed with what the model says that it made', async (
 
 test('fallback gives a buffered answer up, and only tells of one that has been seen', async () => {
   const policy: QualityPolicy = { ...WARN, repetition: 'fallback' }
-  const stage = makeQualityStage('m', { policyOf: () => policy, onFinding: () => {}, clock: systemClock, adjust: () => false })
+  const stage = makeQualityStage('m', { policyOf: () => policy, clock: systemClock, adjust: () => false })
   const pieces = Array.from({ length: 100 }, () => 'never ')
   await expect(eventsOf(stage(targetOf(answerOf(pieces)).handler), callOf(requestOf(ask('x')), null, { isBuffered: true }))).rejects.toMatchObject({
     code: 'degenerate_output',
@@ -129,10 +125,7 @@ test('text that cannot become the JSON that was asked for is found', async () =>
   const output = { ...PLAIN_OUTPUT, format: { kind: 'json-object', whitespace: 'flexible' } as const }
   const call = callOf(requestOf(ask('x'), { output }))
   const events: GenerateEvent[] = answerOf(['Sure! Here is', ' {"a":1}'])
-  await eventsOf(
-    makeQualityStage('m', { policyOf: () => WARN, onFinding: () => {}, clock: systemClock, adjust: () => false })(targetOf(events).handler),
-    call,
-  )
+  await eventsOf(makeQualityStage('m', { policyOf: () => WARN, clock: systemClock, adjust: () => false })(targetOf(events).handler), call)
   expect(call.report.quality).toMatchObject([{ fault: 'off-schema', atCharacter: 0 }])
   fc.assert(
     fc.property(fc.jsonValue(), (value) => new JsonShape({ isObject: false }).push(JSON.stringify(value, null, 2)) === null),
@@ -156,7 +149,7 @@ test('adjust asks the model for other sampling from the fault on and goes on; a 
       return canAdjust
     }
     const call = callOf(requestOf(ask('hi')))
-    const answer = await eventsOf(makeQualityStage('m', { policyOf: () => policy, onFinding: () => {}, clock: systemClock, adjust })(handler), call)
+    const answer = await eventsOf(makeQualityStage('m', { policyOf: () => policy, clock: systemClock, adjust })(handler), call)
     expect(asked).toEqual([['m', call.request, { temperature: 0.9 }]])
     expect(call.report.quality.map(({ fault, action }) => [fault, action])).toEqual([['repetition', canAdjust ? 'adjust' : 'warn']])
     expect(textOf(answer)).toContain('And on.')
@@ -169,5 +162,5 @@ test('a model that is not watched costs nothing', () => {
   })
   expect(qualityPolicyOf(off, 'm')).toBeNull()
   const { handler } = targetOf([])
-  expect(makeQualityStage('m', { policyOf: () => null, onFinding: () => {}, clock: systemClock, adjust: () => false })(handler)).toBe(handler)
+  expect(makeQualityStage('m', { policyOf: () => null, clock: systemClock, adjust: () => false })(handler)).toBe(handler)
 })

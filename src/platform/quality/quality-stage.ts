@@ -22,8 +22,6 @@ export type QualityPolicy = Readonly<Record<QualityFault, QualityAction>> & {
 export interface QualityOptions {
   /** Of the target model; null = it is not watched. */
   readonly policyOf: (model: string) => QualityPolicy | null
-  /** The metric: once for each finding. */
-  readonly onFinding: (model: string, finding: QualityFinding) => void
   readonly clock: Clock
   /** As ServedModel.adjust. */
   readonly adjust: (model: string, request: GenerateRequest, change: SamplingChange) => boolean
@@ -119,11 +117,9 @@ class WatchedEvents implements AsyncIterableIterator<GenerateEvent> {
   }
 
   private report(seen: Pick<QualityFinding, 'fault' | 'atCharacter'>, choice: number): QualityFinding['action'] {
-    const { call, model, onFinding } = this.terms
+    const { call } = this.terms
     const action = takeAction(seen.fault, this.terms, call.isBuffered || !this.hasSent)
-    const finding: QualityFinding = { ...seen, choice, action }
-    call.report.quality.push(finding)
-    onFinding(model, finding)
+    call.report.quality.push({ ...seen, choice, action })
     if (action === 'fallback') {
       this.leave().catch(() => {})
       throw new InferdError('degenerate_output', `the answer was given up: ${seen.fault}`)

@@ -97,6 +97,13 @@ test('who may call a route may do so by its aliases, and not the models behind i
   expect(handler.find(principal, 'm')).toBeNull()
 })
 
+test('who may call an alias only sees the route under that name', () => {
+  const handler = handlerOf({ m: say('hi') }, [route('fast', 'm', { aliases: ['quick', 'hasty'] })])
+  const principal = { ...LOCAL_PRINCIPAL, models: ['quick'] }
+  expect(handler.list(principal).map(({ name }) => name)).toEqual(['quick'])
+  expect(handler.list({ ...principal, models: ['fast', 'quick'] }).map(({ name }) => name)).toEqual(['fast'])
+})
+
 test.each([
   ['rate_limited', 'busy'],
   ['overloaded', 'busy'],

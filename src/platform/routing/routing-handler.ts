@@ -60,8 +60,8 @@ class Routing implements RoutingHandler {
 
   list(principal: Principal): readonly CallableModel[] {
     const models = this.options.models.list().filter(({ name }) => this.table.find(name) === null)
-    const routes = this.table.routes.map((route) => this.viewOf(route))
-    return [...models, ...routes].filter(({ name }) => mayCall(principal, name))
+    const routes = this.table.routes.flatMap((route) => namesFor(principal, route).map((name) => this.viewOf(route, name)))
+    return [...models.filter(({ name }) => mayCall(principal, name)), ...routes]
   }
 
   find(principal: Principal, name: string): CallableModel | null {
@@ -146,10 +146,10 @@ class Routing implements RoutingHandler {
     return { routes: [...this.counts.values()].map(({ stats }) => stats), targets: [...this.health.values()].map(({ stats }) => stats) }
   }
 
-  private viewOf(route: RouteDefinition): CallableModel {
+  private viewOf(route: RouteDefinition, name = route.name): CallableModel {
     const models = targetsOf(route).map((name) => this.needModel(name))
     return {
-      name: route.name,
+      name,
       createdSeconds: Math.min(...models.map(({ createdSeconds }) => createdSeconds)),
       get state(): ServedModelState {
         return bestState(models)
@@ -214,6 +214,11 @@ class Routing implements RoutingHandler {
     const { priceOf } = this.options
     return dearest === undefined || priceOf === undefined ? 0n : priceOf(dearest.model, usage) - priceOf(servedBy, usage)
   }
+}
+
+/** A route is listed by its own name, and to those who may not say that one by the aliases that they may. */
+function namesFor(principal: Principal, { name, aliases }: RouteDefinition): readonly string[] {
+  return mayCall(principal, name) ? [name] : aliases.filter((alias) => mayCall(principal, alias))
 }
 
 /** Nothing to choose, to repeat or to wait for. */

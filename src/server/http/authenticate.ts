@@ -1,6 +1,7 @@
 /**
  * From a request to the principal behind it: a bearer key (`authorization`, `x-api-key`), a SigV4 signature in the header or in the
- * query. Keys that do not exist, have ended or are wrong cost the same work and get the same words. A key in a query is never read.
+ * query. Bearer keys that do not exist, have ended or are wrong cost the same work and get the same words; a wrong signature of a key
+ * that exists is told as AWS tells it, for ids are no secret. A bearer key in a query is never read.
  */
 import type { Clock } from '#base/clock'
 import { type ErrorCode, InferdError } from '#contract/errors'

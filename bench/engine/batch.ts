@@ -2,7 +2,7 @@
  * Total throughput of concurrent streams: MODEL [STREAMS NUM_PROMPT NUM_OUTPUT THREADS]. All arrive at once, prompts differ, so that no
  * prefix is shared. Prints one JSON line.
  */
-import { PLAIN_OUTPUT } from '#contract/generate'
+import { GREEDY_SAMPLING, PLAIN_REQUEST } from '#contract/generate'
 import { generate } from '#engine/engine'
 import { loadEngine } from '#engine/load-engine'
 
@@ -30,30 +30,13 @@ async function oneStream(stream: number): Promise<{ readonly firstMs: number; re
   let firstMs = 0
   let numTokens = 0
   const request = {
+    ...PLAIN_REQUEST,
     requestId: `bench-${stream}`,
     input: { kind: 'tokens', tokenIds },
-    sampling: {
-      temperature: 0,
-      topK: 0,
-      topP: 1,
-      minP: 0,
-      repetitionPenalty: 1,
-      presencePenalty: 0,
-      frequencyPenalty: 0,
-      logitBias: [],
-      seed: 1,
-    },
+    sampling: { ...GREEDY_SAMPLING, seed: 1 },
     maxTokens: outputLength,
-    minTokens: 0,
-    output: PLAIN_OUTPUT,
-    stopStrings: [],
-    stopTokenIds: [],
     ignoreEos: true,
-    includeStopString: false,
     numTopLogprobs: 0,
-    numChoices: 1,
-    echo: false,
-    priority: 0,
     cacheSalt: `stream-${stream}`,
   } as const
   for await (const event of generate(engine, request, new AbortController().signal)) {

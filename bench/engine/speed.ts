@@ -2,7 +2,7 @@
  * Prefill and decode speed of one stream: MODEL NUM_PROMPT NUM_OUTPUT THREADS. Prints one JSON line. A fresh process and a fresh
  * prompt each time: no cache is warm but the page cache.
  */
-import { PLAIN_OUTPUT } from '#contract/generate'
+import { GREEDY_SAMPLING, PLAIN_REQUEST } from '#contract/generate'
 import { generate } from '#engine/engine'
 import { loadEngine } from '#engine/load-engine'
 
@@ -27,21 +27,13 @@ const engine = await loadEngine({
 const loadMs = performance.now() - loadStart
 
 const request = {
+  ...PLAIN_REQUEST,
   requestId: 'bench',
   input: { kind: 'tokens', tokenIds: Array.from({ length: promptLength }, (_, index) => 300 + ((index * 7919) % 1500)) },
-  sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: [], seed: 1 },
+  sampling: { ...GREEDY_SAMPLING, seed: 1 },
   maxTokens: outputLength + 1,
-  minTokens: 0,
-  output: PLAIN_OUTPUT,
-  stopStrings: [],
-  stopTokenIds: [],
   ignoreEos: true,
-  includeStopString: false,
   numTopLogprobs: 0,
-  numChoices: 1,
-  echo: false,
-  priority: 0,
-  cacheSalt: '',
 } as const
 
 const start = performance.now()

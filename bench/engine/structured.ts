@@ -3,7 +3,7 @@
  * alternate in one process; prompts and salts are new each time, so that no prefix is warm; the grammar is compiled before. Prints one JSON
  * line per round and one with the medians. Forced tokens count as output: they are what the caller gets.
  */
-import { type OutputOptions, PLAIN_OUTPUT } from '#contract/generate'
+import { GREEDY_SAMPLING, type OutputOptions, PLAIN_OUTPUT, PLAIN_REQUEST } from '#contract/generate'
 import { generate } from '#engine/engine'
 import { loadEngine } from '#engine/load-engine'
 
@@ -55,30 +55,13 @@ async function oneStream(output: OutputOptions, maxTokens: number, salt: string)
   for await (const event of generate(
     engine,
     {
+      ...PLAIN_REQUEST,
       requestId: `bench-${request}`,
       input: { kind: 'tokens', tokenIds },
-      sampling: {
-        temperature: 1,
-        topK: 0,
-        topP: 1,
-        minP: 0,
-        repetitionPenalty: 1,
-        presencePenalty: 0,
-        frequencyPenalty: 0,
-        logitBias: [],
-        seed: request,
-      },
+      sampling: { ...GREEDY_SAMPLING, temperature: 1, seed: request },
       maxTokens,
-      minTokens: 0,
       output,
-      stopStrings: [],
-      stopTokenIds: [],
       ignoreEos: true,
-      includeStopString: false,
-      numTopLogprobs: null,
-      numChoices: 1,
-      echo: false,
-      priority: 0,
       // One tenant: its grammar is compiled once. Prompts differ from their first token on.
       cacheSalt: salt,
     },

@@ -4,7 +4,7 @@
  * end, less the tokens that were there with the first text. Forced tokens count.
  */
 import { readFileSync } from 'node:fs'
-import { type JsonRecord, type OutputOptions, PLAIN_OUTPUT } from '#contract/generate'
+import { GREEDY_SAMPLING, type JsonRecord, type OutputOptions, PLAIN_OUTPUT, PLAIN_REQUEST } from '#contract/generate'
 import { generate } from '#engine/engine'
 import { loadEngine } from '#engine/load-engine'
 import type { GrammarSpeed } from '../peers/compare-grammar.ts'
@@ -41,31 +41,13 @@ async function run(options: OutputOptions, maxTokens: number): Promise<GrammarSp
   for await (const event of generate(
     engine,
     {
+      ...PLAIN_REQUEST,
       requestId: `bench-${request}`,
       input: { kind: 'tokens', tokenIds: Array.from({ length: promptLength }, (_, index) => 300 + ((index * 7919 + request * 104_729) % 1500)) },
-      sampling: {
-        temperature: 1,
-        topK: 0,
-        topP: 1,
-        minP: 0,
-        repetitionPenalty: 1,
-        presencePenalty: 0,
-        frequencyPenalty: 0,
-        logitBias: [],
-        seed: Number(seed),
-      },
+      sampling: { ...GREEDY_SAMPLING, temperature: 1, seed: Number(seed) },
       maxTokens,
-      minTokens: 0,
       output: options,
-      stopStrings: [],
-      stopTokenIds: [],
       ignoreEos: true,
-      includeStopString: false,
-      numTopLogprobs: null,
-      numChoices: 1,
-      echo: false,
-      priority: 0,
-      cacheSalt: '',
     },
     new AbortController().signal,
   )) {

@@ -5,7 +5,7 @@ import { systemClock } from '#base/clock'
 import { randomId } from '#base/random'
 import type { EngineConfig } from '#config/schema'
 import { fromErrorRecord, InferdError } from '#contract/errors'
-import { PLAIN_OUTPUT, type GenerateEvent, type GenerateRequest, type PromptInput, type SamplingOptions, type Usage } from '#contract/generate'
+import { type GenerateEvent, type GenerateRequest, GREEDY_SAMPLING, PLAIN_REQUEST, type PromptInput, type Usage } from '#contract/generate'
 import { generate, type Engine } from '#engine/engine'
 import { loadEngine } from '#engine/load-engine'
 import { engineOptions } from './engine-options.ts'
@@ -22,18 +22,6 @@ export interface RunArguments {
   readonly maxTokens: number | null
   readonly temperature: number
   readonly seed: number | null
-}
-
-const NEUTRAL_SAMPLING: SamplingOptions = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: [],
-  seed: null,
 }
 
 export async function run(args: RunArguments, config: EngineConfig, signal: AbortSignal): Promise<void> {
@@ -70,21 +58,11 @@ function buildRequest(engine: Engine, args: RunArguments, prompt: string): Gener
   const system = args.system === null ? [] : [{ role: 'system' as const, content: args.system }]
   const input: PromptInput = isChat ? { kind: 'messages', messages: [...system, { role: 'user', content: prompt }] } : { kind: 'text', text: prompt }
   return {
+    ...PLAIN_REQUEST,
     requestId: randomId('run'),
     input,
-    sampling: { ...NEUTRAL_SAMPLING, temperature: args.temperature, seed: args.seed },
+    sampling: { ...GREEDY_SAMPLING, temperature: args.temperature, seed: args.seed },
     maxTokens: args.maxTokens,
-    minTokens: 0,
-    output: PLAIN_OUTPUT,
-    stopStrings: [],
-    stopTokenIds: [],
-    ignoreEos: false,
-    includeStopString: false,
-    numTopLogprobs: null,
-    numChoices: 1,
-    echo: false,
-    priority: 0,
-    cacheSalt: '',
   }
 }
 

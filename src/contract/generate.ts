@@ -61,6 +61,19 @@ export interface SamplingOptions {
   readonly seed: number | null
 }
 
+/** The likeliest token at every step, nothing penalized. */
+export const GREEDY_SAMPLING: SamplingOptions = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  logitBias: [],
+  seed: null,
+}
+
 /** New values for a generation that runs; what is not named stays. */
 export type SamplingChange = Partial<Omit<SamplingOptions, 'logitBias' | 'seed'>>
 
@@ -147,6 +160,23 @@ export interface GenerateRequest {
   readonly priority: number
   /** Prefix-cache namespace: equal tokens under different salts never share blocks. */
   readonly cacheSalt: string
+}
+
+/** Asks for one greedy answer and nothing else. Decoders of protocols name every field instead: a new one is a question to each of them. */
+export const PLAIN_REQUEST: Omit<GenerateRequest, 'requestId' | 'input'> = {
+  sampling: GREEDY_SAMPLING,
+  output: PLAIN_OUTPUT,
+  maxTokens: null,
+  minTokens: 0,
+  stopStrings: [],
+  stopTokenIds: [],
+  ignoreEos: false,
+  includeStopString: false,
+  numTopLogprobs: null,
+  numChoices: 1,
+  echo: false,
+  priority: 0,
+  cacheSalt: '',
 }
 
 /** `priority` is from -MAX_PRIORITY to MAX_PRIORITY at every door. */

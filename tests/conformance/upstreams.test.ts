@@ -2,7 +2,15 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { systemClock } from '#base/clock'
 import { InferdError } from '#contract/errors'
-import { PLAIN_OUTPUT, type GenerateEvent, type GenerateRequest, type OutputOptions, type Usage } from '#contract/generate'
+import {
+  type GenerateEvent,
+  type GenerateRequest,
+  GREEDY_SAMPLING,
+  type OutputOptions,
+  PLAIN_OUTPUT,
+  PLAIN_REQUEST,
+  type Usage,
+} from '#contract/generate'
 import { Egress } from '#upstreams/egress'
 import { openUpstream, type Upstream, type UpstreamTerms } from '#upstreams/open-upstream'
 import { doActs, FakeModel, sayWords, type Script } from './fake-model.ts'
@@ -55,6 +63,7 @@ const TOOLS: OutputOptions = {
 
 function requestOf(more: Partial<GenerateRequest> = {}): GenerateRequest {
   return {
+    ...PLAIN_REQUEST,
     requestId: 'r',
     input: {
       kind: 'messages',
@@ -66,29 +75,10 @@ function requestOf(more: Partial<GenerateRequest> = {}): GenerateRequest {
         { role: 'user', content: 'And now?' },
       ],
     },
-    sampling: {
-      temperature: 0.5,
-      topK: 0,
-      topP: 0.9,
-      minP: 0,
-      repetitionPenalty: 1,
-      presencePenalty: 0,
-      frequencyPenalty: 0,
-      logitBias: [],
-      seed: null,
-    },
+    sampling: { ...GREEDY_SAMPLING, temperature: 0.5, topP: 0.9 },
     output: TOOLS,
     maxTokens: 32,
-    minTokens: 0,
     stopStrings: ['END'],
-    stopTokenIds: [],
-    ignoreEos: false,
-    includeStopString: false,
-    numTopLogprobs: null,
-    numChoices: 1,
-    echo: false,
-    priority: 0,
-    cacheSalt: '',
     ...more,
   }
 }

@@ -1,28 +1,16 @@
 /** Calls and models for tests of stages: a model is a list of events. */
 import { DEFAULT_CALL_OPTIONS, newCallReport, type GuardrailChoice, type OnlineCall } from '#contract/call'
-import { NO_USAGE, PLAIN_OUTPUT, type GenerateEvent, type GenerateRequest, type PromptInput, type Usage } from '#contract/generate'
+import { type GenerateEvent, type GenerateRequest, GREEDY_SAMPLING, NO_USAGE, PLAIN_REQUEST, type PromptInput, type Usage } from '#contract/generate'
 import { toErrorRecord } from '#contract/errors'
 import { LOCAL_PRINCIPAL } from '#contract/principal'
 import type { CallHandler } from '#platform/online/stage'
 
 export function requestOf(input: PromptInput, changes: Partial<GenerateRequest> = {}): GenerateRequest {
-  const off = { topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0 }
   return {
+    ...PLAIN_REQUEST,
     requestId: 'r1',
     input,
-    sampling: { temperature: 0, ...off, logitBias: [], seed: 1 },
-    output: PLAIN_OUTPUT,
-    maxTokens: null,
-    minTokens: 0,
-    stopStrings: [],
-    stopTokenIds: [],
-    ignoreEos: false,
-    includeStopString: false,
-    numTopLogprobs: null,
-    numChoices: 1,
-    echo: false,
-    priority: 0,
-    cacheSalt: '',
+    sampling: { ...GREEDY_SAMPLING, seed: 1 },
     ...changes,
   }
 }

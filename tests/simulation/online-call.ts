@@ -1,6 +1,6 @@
 /** Calls and models for tests of the online path, in as few words as they need. */
 import { DEFAULT_CALL_OPTIONS, newCallReport, type OnlineCall, type ServiceTier } from '#contract/call'
-import { type GenerateEvent, PLAIN_OUTPUT, type Usage } from '#contract/generate'
+import { type GenerateEvent, GREEDY_SAMPLING, PLAIN_REQUEST, type Usage } from '#contract/generate'
 import { type CallerLimits, LOCAL_PRINCIPAL, NO_LIMITS, type Principal } from '#contract/principal'
 
 export interface CallWords {
@@ -45,30 +45,11 @@ export function callOf(words: CallWords = {}): OnlineCall {
     isBuffered,
     ...(traceparent === undefined ? {} : { traceparent }),
     request: {
+      ...PLAIN_REQUEST,
       requestId,
       input: { kind: 'text', text },
-      sampling: {
-        temperature: 0,
-        topK: 0,
-        topP: 1,
-        minP: 0,
-        repetitionPenalty: 1,
-        presencePenalty: 0,
-        frequencyPenalty: 0,
-        logitBias: [],
-        seed: 1,
-      },
-      output: PLAIN_OUTPUT,
+      sampling: { ...GREEDY_SAMPLING, seed: 1 },
       maxTokens,
-      minTokens: 0,
-      stopStrings: [],
-      stopTokenIds: [],
-      ignoreEos: false,
-      includeStopString: false,
-      numTopLogprobs: null,
-      numChoices: 1,
-      echo: false,
-      priority: 0,
       cacheSalt: 'red',
     },
   }

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { DEFAULT_CALL_OPTIONS, newCallReport, type OnlineCall, type TruncationStrategy } from '#contract/call'
-import { type ChatMessage, type GenerateEvent, type GenerateRequest, NO_USAGE, PLAIN_OUTPUT } from '#contract/generate'
+import { type ChatMessage, type GenerateEvent, type GenerateRequest, NO_USAGE, PLAIN_REQUEST } from '#contract/generate'
 import { InferdError } from '#contract/errors'
 import { LOCAL_PRINCIPAL } from '#contract/principal'
 import { fitMessages } from './fit-messages.ts'
@@ -167,31 +167,9 @@ describe('fitting', () => {
 })
 
 const REQUEST: GenerateRequest = {
+  ...PLAIN_REQUEST,
   requestId: 'r',
   input: { kind: 'messages', messages: TALK },
-  sampling: {
-    temperature: 0,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    repetitionPenalty: 1,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    logitBias: [],
-    seed: null,
-  },
-  output: PLAIN_OUTPUT,
-  maxTokens: null,
-  minTokens: 0,
-  stopStrings: [],
-  stopTokenIds: [],
-  ignoreEos: false,
-  includeStopString: false,
-  numTopLogprobs: null,
-  numChoices: 1,
-  echo: false,
-  priority: 0,
-  cacheSalt: '',
 }
 
 function callOf(truncation: TruncationStrategy, change: Partial<GenerateRequest> = {}): OnlineCall {

@@ -2,7 +2,16 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { FakeClock } from '#base/fake-clock'
 import { DEFAULT_CALL_OPTIONS, newCallReport, type OnlineCall, type ResponseCacheChoice } from '#contract/call'
-import { NO_USAGE, PLAIN_OUTPUT, type FinishReason, type GenerateEvent, type GenerateRequest, type ModelFacts } from '#contract/generate'
+import {
+  type FinishReason,
+  type GenerateEvent,
+  type GenerateRequest,
+  GREEDY_SAMPLING,
+  type ModelFacts,
+  NO_USAGE,
+  PLAIN_OUTPUT,
+  PLAIN_REQUEST,
+} from '#contract/generate'
 import { LOCAL_PRINCIPAL } from '#contract/principal'
 import type { CallHandler } from '#platform/online/stage'
 import { exactKey, semanticParts } from './cache-key.ts'
@@ -18,8 +27,8 @@ const POLICY: ResponseCachePolicy = {
   maxAgeS: 60,
   threshold: 0.9,
 }
-const GREEDY = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: [], seed: null }
 const REQUEST: GenerateRequest = {
+  ...PLAIN_REQUEST,
   requestId: 'r',
   input: {
     kind: 'messages',
@@ -28,19 +37,7 @@ const REQUEST: GenerateRequest = {
       { role: 'user', content: 'hello' },
     ],
   },
-  sampling: GREEDY,
-  output: PLAIN_OUTPUT,
   maxTokens: 8,
-  minTokens: 0,
-  stopStrings: [],
-  stopTokenIds: [],
-  ignoreEos: false,
-  includeStopString: false,
-  numTopLogprobs: null,
-  numChoices: 1,
-  echo: false,
-  priority: 0,
-  cacheSalt: '',
 }
 
 interface Asked {
@@ -129,8 +126,8 @@ test('another team never gets an answer of this one, whatever both ask', async (
 })
 
 test.each<[string, Partial<GenerateRequest>]>([
-  ['temperature', { sampling: { ...GREEDY, temperature: 0.1, seed: 1 } }],
-  ['seed', { sampling: { ...GREEDY, seed: 2 } }],
+  ['temperature', { sampling: { ...GREEDY_SAMPLING, temperature: 0.1, seed: 1 } }],
+  ['seed', { sampling: { ...GREEDY_SAMPLING, seed: 2 } }],
   ['maxTokens', { maxTokens: 9 }],
   ['stopStrings', { stopStrings: ['x'] }],
   ['logprobs', { numTopLogprobs: 0 }],
@@ -155,7 +152,7 @@ test.each<[string, Partial<GenerateRequest>]>([
 })
 
 test('what is drawn at random is kept only for who asked for it', async () => {
-  const request = { sampling: { ...GREEDY, temperature: 1 } }
+  const request = { sampling: { ...GREEDY_SAMPLING, temperature: 1 } }
   const played = new Played()
   await played.ask(callOf({ request }))
   expect(await played.ask(callOf({ request }))).toMatchObject({ cache: 'none', text: 'answer 2' })

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { InferdError } from '#contract/errors'
-import { NO_USAGE, PLAIN_OUTPUT, type GenerateEvent, type GenerateRequest } from '#contract/generate'
+import { type GenerateEvent, type GenerateRequest, NO_USAGE, PLAIN_REQUEST } from '#contract/generate'
 import { generateAll } from './merge-events.ts'
 
 type Source = (signal: AbortSignal) => AsyncIterable<GenerateEvent>
@@ -10,21 +10,11 @@ const NUM_CHOICES = 2
 
 function requestOf(index: number): GenerateRequest {
   return {
+    ...PLAIN_REQUEST,
     requestId: String(index),
     input: { kind: 'text', text: 'hi' },
     maxTokens: 1,
-    minTokens: 0,
-    output: PLAIN_OUTPUT,
-    stopStrings: [],
-    stopTokenIds: [],
-    ignoreEos: false,
-    includeStopString: false,
-    numTopLogprobs: null,
     numChoices: NUM_CHOICES,
-    echo: false,
-    priority: 0,
-    cacheSalt: '',
-    sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: [], seed: null },
   }
 }
 

@@ -2,7 +2,7 @@
 import { systemClock, type Clock } from '#base/clock'
 import { generate, type Engine, type EngineOptions } from '#engine/engine'
 import { loadEngine, type LoadHooks } from '#engine/load-engine'
-import { PLAIN_OUTPUT, type GenerateRequest } from '#contract/generate'
+import { type GenerateRequest, GREEDY_SAMPLING, PLAIN_REQUEST } from '#contract/generate'
 
 export interface GreedyStep {
   readonly token: number
@@ -37,21 +37,13 @@ export function smallEngine(modelPath: string, overrides: Partial<EngineOptions>
 
 export function greedyRequest(tokenIds: readonly number[], overrides: Partial<GenerateRequest> = {}): GenerateRequest {
   return {
+    ...PLAIN_REQUEST,
     requestId: 'greedy',
     input: { kind: 'tokens', tokenIds },
-    sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0, frequencyPenalty: 0, logitBias: [], seed: 1 },
+    sampling: { ...GREEDY_SAMPLING, seed: 1 },
     maxTokens: 64,
-    minTokens: 0,
-    output: PLAIN_OUTPUT,
-    stopStrings: [],
-    stopTokenIds: [],
     ignoreEos: true,
-    includeStopString: false,
     numTopLogprobs: 2,
-    numChoices: 1,
-    echo: false,
-    priority: 0,
-    cacheSalt: '',
     ...overrides,
   }
 }

@@ -1,7 +1,7 @@
 /** A neutral request in the words of Anthropic's Messages API. Source: the Anthropic API reference, 2023-06-01. */
 import type { ChatMessage, CountRequest, GenerateRequest, JsonRecord, JsonValue, ToolOptions } from '#contract/generate'
+import { chatMessages, mergeTurns, refuseForeignFields } from '#upstreams/block-dialect'
 import { parseRecord } from '#upstreams/json-fields'
-import { notOffered } from '#upstreams/upstream-error'
 
 type Fields = Record<string, JsonValue>
 
@@ -15,8 +15,9 @@ export interface AnthropicTerms {
 
 /** Throws unsupported_parameter. */
 export function encodeMessages(request: GenerateRequest, terms: AnthropicTerms): JsonRecord {
-  refuseUnknown(request, terms.model)
   const { sampling, output } = request
+  const { kind } = output.format
+  refuseForeignFields(request, terms.model, [['output.format', kind !== 'text' && kind !== 'json-schema']])
   const { enabled, budgetTokens } = output.reasoning
   const isThinking = enabled === true || budgetTokens !== null
   return {
@@ -34,50 +35,14 @@ export function encodeMessages(request: GenerateRequest, terms: AnthropicTerms):
 
 /** What is counted: model, system, messages and tools. */
 export function encodePrompt({ input, output }: CountRequest, { model, remoteModel }: AnthropicTerms): JsonRecord {
-  if (input.kind !== 'messages') throw notOffered('input', model)
-  if (input.templateVariables !== undefined && Object.keys(input.templateVariables).length > 0) throw notOffered('input.templateVariables', model)
-  const system = input.messages.filter(({ role }) => role === 'system').map((message) => textBlock(message.content, message))
+  const chat = chatMessages(input, model)
+  const system = chat.filter(({ role }) => role === 'system').map((message) => textBlock(message.content, message))
   return {
     model: remoteModel,
-    messages: mergeTurns(input.messages.filter(({ role }) => role !== 'system')),
+    messages: mergeTurns(chat, blocksOf),
     ...(system.length === 0 ? {} : { system }),
     ...(output.tools === null ? {} : toolFields(output.tools)),
   }
-}
-
-function refuseUnknown({ sampling, output, ...request }: GenerateRequest, model: string): void {
-  const faults: readonly (readonly [string, boolean])[] = [
-    ['sampling.temperature', sampling.temperature > 1],
-    ['sampling.minP', sampling.minP !== 0],
-    ['sampling.repetitionPenalty', sampling.repetitionPenalty !== 1],
-    ['sampling.presencePenalty', sampling.presencePenalty !== 0],
-    ['sampling.frequencyPenalty', sampling.frequencyPenalty !== 0],
-    ['sampling.logitBias', sampling.logitBias.length > 0],
-    ['sampling.seed', sampling.seed !== null],
-    ['output.format', output.format.kind !== 'text' && output.format.kind !== 'json-schema'],
-    ['numTopLogprobs', request.numTopLogprobs !== null],
-    ['numChoices', request.numChoices !== 1],
-    ['echo', request.echo],
-    ['minTokens', request.minTokens > 0],
-    ['ignoreEos', request.ignoreEos],
-    ['stopTokenIds', request.stopTokenIds.length > 0],
-    ['includeStopString', request.includeStopString],
-  ]
-  const fault = faults.find(([, isGiven]) => isGiven)
-  if (fault !== undefined) throw notOffered(fault[0], model)
-}
-
-/** Turns of one side stand in one message; results of tools are the user's. */
-function mergeTurns(messages: readonly ChatMessage[]): readonly JsonRecord[] {
-  const turns: { role: 'user' | 'assistant'; content: JsonRecord[] }[] = []
-  for (const message of messages) {
-    const role = message.role === 'assistant' ? 'assistant' : 'user'
-    const blocks = blocksOf(message)
-    const last = turns.at(-1)
-    if (last?.role === role) last.content.push(...blocks)
-    else if (blocks.length > 0) turns.push({ role, content: [...blocks] })
-  }
-  return turns
 }
 
 /** Thinking of earlier turns has a signature of the upstream's that we do not hold: it is left out. */

@@ -1,5 +1,6 @@
 /** A neutral request in the words of Bedrock's Converse API. Source: the service model of bedrock-runtime, 2023-09-30. */
 import type { ChatMessage, CountRequest, GenerateRequest, JsonRecord, JsonValue, ToolOptions } from '#contract/generate'
+import { chatMessages, mergeTurns, refuseForeignFields } from '#upstreams/block-dialect'
 import { parseRecord } from '#upstreams/json-fields'
 import { notOffered } from '#upstreams/upstream-error'
 
@@ -7,8 +8,12 @@ type Fields = Record<string, JsonValue>
 
 /** Throws unsupported_parameter. */
 export function encodeConverse(request: GenerateRequest, model: string): JsonRecord {
-  refuseUnknown(request, model)
-  const { sampling } = request
+  const { sampling, output } = request
+  const { enabled, budgetTokens } = output.reasoning
+  refuseForeignFields(request, model, [
+    ['output.format', output.format.kind !== 'text'],
+    ['output.reasoning', budgetTokens !== null || enabled === true],
+  ])
   return {
     ...encodeConversation(request, model),
     inferenceConfig: {
@@ -23,50 +28,13 @@ export function encodeConverse(request: GenerateRequest, model: string): JsonRec
 
 /** What is counted. */
 export function encodeConversation({ input, output }: CountRequest, model: string): JsonRecord {
-  if (input.kind !== 'messages') throw notOffered('input', model)
-  if (input.templateVariables !== undefined && Object.keys(input.templateVariables).length > 0) throw notOffered('input.templateVariables', model)
-  const system = input.messages.filter(({ role }) => role === 'system').flatMap((message) => [{ text: message.content }, ...cachePoint(message)])
+  const chat = chatMessages(input, model)
+  const system = chat.filter(({ role }) => role === 'system').flatMap((message) => [{ text: message.content }, ...cachePoint(message)])
   return {
-    messages: mergeTurns(input.messages.filter(({ role }) => role !== 'system')),
+    messages: mergeTurns(chat, (message) => [...blocksOf(message), ...cachePoint(message)]),
     ...(system.length === 0 ? {} : { system }),
     ...(output.tools === null ? {} : { toolConfig: toolConfig(output.tools, model) }),
   }
-}
-
-function refuseUnknown({ sampling, output, ...request }: GenerateRequest, model: string): void {
-  const { reasoning } = output
-  const faults: readonly (readonly [string, boolean])[] = [
-    ['sampling.temperature', sampling.temperature > 1],
-    ['sampling.minP', sampling.minP !== 0],
-    ['sampling.repetitionPenalty', sampling.repetitionPenalty !== 1],
-    ['sampling.presencePenalty', sampling.presencePenalty !== 0],
-    ['sampling.frequencyPenalty', sampling.frequencyPenalty !== 0],
-    ['sampling.logitBias', sampling.logitBias.length > 0],
-    ['sampling.seed', sampling.seed !== null],
-    ['output.format', output.format.kind !== 'text'],
-    ['output.reasoning', reasoning.budgetTokens !== null || reasoning.enabled === true],
-    ['numTopLogprobs', request.numTopLogprobs !== null],
-    ['numChoices', request.numChoices !== 1],
-    ['echo', request.echo],
-    ['minTokens', request.minTokens > 0],
-    ['ignoreEos', request.ignoreEos],
-    ['stopTokenIds', request.stopTokenIds.length > 0],
-    ['includeStopString', request.includeStopString],
-  ]
-  const fault = faults.find(([, isGiven]) => isGiven)
-  if (fault !== undefined) throw notOffered(fault[0], model)
-}
-
-function mergeTurns(messages: readonly ChatMessage[]): readonly JsonRecord[] {
-  const turns: { role: 'user' | 'assistant'; content: JsonRecord[] }[] = []
-  for (const message of messages) {
-    const role = message.role === 'assistant' ? 'assistant' : 'user'
-    const blocks = [...blocksOf(message), ...cachePoint(message)]
-    const last = turns.at(-1)
-    if (last?.role === role) last.content.push(...blocks)
-    else if (blocks.length > 0) turns.push({ role, content: blocks })
-  }
-  return turns
 }
 
 function blocksOf(message: ChatMessage): readonly JsonRecord[] {

@@ -42,19 +42,20 @@ const [{ port }] = (await once(gateway, 'message')) as [{ port: number }]
 const client = pinned(LOAD_CORE, 'latency-client.ts')
 await delay(1500)
 
-async function run(
-  ratePerSecond: number,
-  durationMs: number,
-  paceMs = STEP_MS,
-): Promise<
-  LatencyResult & { readonly gatewayCpuShare: number; readonly cpuMicrosPerRequest: number; readonly rssMib: readonly [before: number, peak: number] }
-> {
+interface GatewayRun extends LatencyResult {
+  readonly gatewayCpuShare: number
+  readonly cpuMicrosPerRequest: number
+  readonly rssMib: readonly [before: number, peak: number]
+}
+
+async function run(ratePerSecond: number, durationMs: number, paceMs = STEP_MS): Promise<GatewayRun> {
   const before = await ask<Figures>(gateway, {})
   const startMs = performance.now()
   const order: LatencyOrder = { port, ratePerSecond, durationMs, paceMs, model: 'mock' }
-  const answer = ask<LatencyResult>(client, order)
   let isOver = false
-  answer.finally(() => (isOver = true))
+  const answer = ask<LatencyResult>(client, order).finally(() => {
+    isOver = true
+  })
   let peakRssMib = before.rssMib
   while (!isOver) {
     await delay(250)

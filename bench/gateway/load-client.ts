@@ -62,7 +62,8 @@ function useConnection(port: number, request: string, endMs: number, latencies: 
     socket.on('close', () => resolve(performance.now() >= endMs))
     socket.on('data', (chunk: Buffer) => {
       if (!answer.add(chunk)) return
-      latencies.push(performance.now() - sentMs)
+      // A refusal is no answer: its connection ends, and that is counted.
+      if (answer.isOk) latencies.push(performance.now() - sentMs)
       if (performance.now() < endMs && answer.isOk) send()
       else socket.destroy()
     })

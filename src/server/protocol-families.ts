@@ -23,7 +23,15 @@ const bedrock = bedrockFamily({
   chat: routeOf(openaiFamily, 'generate', '/v1/chat/completions').decode,
 })
 
-export const PROTOCOL_FAMILIES: readonly ProtocolFamily[] = [openaiFamily, anthropicFamily, bedrock, sagemaker, tgiFamily, oipFamily, managementFamily]
+export const PROTOCOL_FAMILIES: readonly ProtocolFamily[] = [
+  openaiFamily,
+  anthropicFamily,
+  bedrock,
+  sagemaker,
+  tgiFamily,
+  oipFamily,
+  managementFamily,
+]
 
 function routeOf<Kind extends ProtocolRoute['kind']>(
   { routes }: ProtocolFamily,

@@ -3,6 +3,7 @@
  * as the official client reads them.
  */
 import { ERRORS, type ErrorCode, type ErrorRecord } from '#contract/errors'
+import { messageWithParam, retryAfterOf } from '#server/error-parts'
 import type { WireError } from '#server/operation'
 
 interface WireRow {
@@ -56,19 +57,17 @@ const WIRE_ERRORS = {
   internal: API,
 } as const satisfies Record<ErrorCode, WireRow>
 
-const DEFAULT_RETRY_AFTER_MS = 1000
 const WAITING_STATUSES: readonly number[] = [429, 529]
 
 /** The body alone, as it also travels inside a stream. A field at fault stands in front of the message, as in the original. */
 export function encodeErrorBody(error: ErrorRecord, requestId: string): string {
-  const message = error.param === null || error.message.includes(error.param) ? error.message : `${error.param}: ${error.message}`
+  const message = messageWithParam(error)
   return JSON.stringify({ type: 'error', error: { type: WIRE_ERRORS[error.code].type, message }, request_id: requestId })
 }
 
 export function encodeError(error: ErrorRecord, requestId: string): WireError {
   const { status } = WIRE_ERRORS[error.code]
   const headers: Record<string, string> = { 'request-id': requestId, 'x-should-retry': String(ERRORS[error.code].retryable) }
-  if (WAITING_STATUSES.includes(status))
-    headers['retry-after'] = String(Math.max(1, Math.ceil((error.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS) / 1000)))
+  if (WAITING_STATUSES.includes(status)) headers['retry-after'] = retryAfterOf(error)
   return { status, headers, body: encodeErrorBody(error, requestId) }
 }

@@ -4,6 +4,7 @@
  */
 import type { ErrorCode, ErrorRecord } from '#contract/errors'
 import { exceptionFrame } from '#server/aws-event-stream'
+import { messageWithParam, retryAfterOf } from '#server/error-parts'
 import type { WireError } from '#server/operation'
 
 interface WireRow {
@@ -61,14 +62,12 @@ const WIRE_ERRORS = {
   internal: INTERNAL,
 } as const satisfies Record<ErrorCode, WireRow>
 
-const DEFAULT_RETRY_AFTER_MS = 1000
 const WAITING_STATUSES: readonly number[] = [429, 503]
 
 export function encodeError(error: ErrorRecord, requestId: string): WireError {
   const { status, type } = WIRE_ERRORS[error.code]
   const headers: Record<string, string> = { 'x-amzn-errortype': type, 'x-amzn-requestid': requestId }
-  if (WAITING_STATUSES.includes(status))
-    headers['retry-after'] = String(Math.max(1, Math.ceil((error.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS) / 1000)))
+  if (WAITING_STATUSES.includes(status)) headers['retry-after'] = retryAfterOf(error)
   return { status, headers, body: encodeMessage(error) }
 }
 
@@ -96,7 +95,6 @@ function modelStreamError(error: ErrorRecord, originalStatusCode: number): Uint8
   return exceptionFrame('modelStreamErrorException', JSON.stringify({ message: error.message, originalStatusCode, originalMessage: error.message }))
 }
 
-/** A field at fault stands in front of the message. */
-function encodeMessage({ message, param }: ErrorRecord): string {
-  return JSON.stringify({ message: param === null || message.includes(param) ? message : `${param}: ${message}` })
+function encodeMessage(error: ErrorRecord): string {
+  return JSON.stringify({ message: messageWithParam(error) })
 }

@@ -1,5 +1,6 @@
 /** Errors of the routes that are inferd's own: the code of the registry, as it is. */
 import { type ErrorCode, type ErrorRecord, ERRORS } from '#contract/errors'
+import { retryAfterOf } from '#server/error-parts'
 import type { WireError } from '#server/operation'
 
 const STATUSES: Readonly<Record<ErrorCode, number>> = {
@@ -43,10 +44,11 @@ const STATUSES: Readonly<Record<ErrorCode, number>> = {
   internal: 500,
 }
 
-export function encodeError({ code, message, param, retryAfterMs }: ErrorRecord, requestId: string): WireError {
+export function encodeError(error: ErrorRecord, requestId: string): WireError {
+  const { code, message, param } = error
   const status = STATUSES[code]
   const headers: Record<string, string> = { 'content-type': 'application/json; charset=utf-8' }
-  if (ERRORS[code].retryable) headers['retry-after'] = String(Math.max(1, Math.ceil((retryAfterMs ?? 1000) / 1000)))
+  if (ERRORS[code].retryable) headers['retry-after'] = retryAfterOf(error)
   if (status === 401) headers['www-authenticate'] = 'Bearer'
   return { status, headers, body: JSON.stringify({ error: { code, message, param, request_id: requestId } }) }
 }

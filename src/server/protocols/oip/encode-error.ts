@@ -1,5 +1,6 @@
 /** Errors of the Open Inference Protocol: a status and one sentence. Source: the protocol's REST definition, "error response JSON object". */
 import { ERRORS, type ErrorCode, type ErrorRecord } from '#contract/errors'
+import { messageWithParam, retryAfterOf } from '#server/error-parts'
 import type { WireError } from '#server/operation'
 
 /** What is not here follows from the kind: 400 for what the caller can mend, 500 for what we must. */
@@ -30,12 +31,12 @@ const STATUSES: Readonly<Partial<Record<ErrorCode, number>>> = {
   deadline_exceeded: 504,
 }
 
-export function encodeErrorBody({ message, param }: ErrorRecord): string {
-  return JSON.stringify({ error: param === null || message.includes(param) ? message : `${param}: ${message}` })
+export function encodeErrorBody(error: ErrorRecord): string {
+  return JSON.stringify({ error: messageWithParam(error) })
 }
 
 export function encodeError(error: ErrorRecord): WireError {
   const status = STATUSES[error.code] ?? (ERRORS[error.code].kind === 'rejection' ? 400 : 500)
-  const retryAfter = Math.max(1, Math.ceil((error.retryAfterMs ?? 1000) / 1000))
-  return { status, headers: ERRORS[error.code].retryable ? { 'retry-after': String(retryAfter) } : {}, body: encodeErrorBody(error) }
+  const retryAfter = retryAfterOf(error)
+  return { status, headers: ERRORS[error.code].retryable ? { 'retry-after': retryAfter } : {}, body: encodeErrorBody(error) }
 }

@@ -3,6 +3,7 @@
  * Shape and statuses: OpenAI API reference, "Error codes"; retry headers as the official clients read them.
  */
 import { ERRORS, type ErrorCode, type ErrorRecord } from '#contract/errors'
+import { retryAfterOf } from '#server/error-parts'
 import type { WireError } from '#server/operation'
 
 interface WireRow {
@@ -55,8 +56,6 @@ export const WIRE_ERRORS = {
   internal: { status: 500, type: SERVER, code: 'internal_error' },
 } as const satisfies Record<ErrorCode, WireRow>
 
-const DEFAULT_RETRY_AFTER_MS = 1000
-
 /** The `error` object alone, as it also travels inside a stream. */
 export function encodeErrorBody(error: ErrorRecord): string {
   const { type, code } = WIRE_ERRORS[error.code]
@@ -68,8 +67,7 @@ export function encodeError(error: ErrorRecord): WireError {
   const { status } = WIRE_ERRORS[error.code]
   const headers: Record<string, string> = {}
   if (!ERRORS[error.code].retryable) headers['x-should-retry'] = 'false'
-  if (status === 503 || error.code === 'rate_limited')
-    headers['retry-after'] = String(Math.max(1, Math.ceil((error.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS) / 1000)))
+  if (status === 503 || error.code === 'rate_limited') headers['retry-after'] = retryAfterOf(error)
   if (status === 401) headers['www-authenticate'] = 'Bearer'
   return { status, headers, body: encodeErrorBody(error) }
 }

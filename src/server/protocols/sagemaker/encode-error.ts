@@ -3,6 +3,7 @@
  * the container's own status, what is wrong around it a ValidationError. Shapes: the service model of SageMaker Runtime, 2017-05-13.
  */
 import { type ErrorCode, type ErrorRecord, ERRORS } from '#contract/errors'
+import { messageWithParam, retryAfterOf } from '#server/error-parts'
 import type { WireError } from '#server/operation'
 
 interface WireRow {
@@ -65,7 +66,6 @@ const WIRE_ERRORS = {
 } as const satisfies Record<ErrorCode, WireRow>
 
 const MAX_MESSAGE_LENGTH = 2048
-const DEFAULT_RETRY_AFTER_MS = 1000
 const WAITING_STATUSES: readonly number[] = [429, 503]
 /** Of a header or of the path; fields of a body are named otherwise. */
 const ENVELOPE_PARAM = /^(?:x-[a-z-]+|accept|EndpointName)$/
@@ -74,8 +74,7 @@ export function encodeError(error: ErrorRecord, requestId: string): WireError {
   const { status, type, originalStatus } = rowOf(error)
   const message = messageOf(error)
   const headers: Record<string, string> = { 'x-amzn-errortype': type, 'x-amzn-requestid': requestId }
-  if (WAITING_STATUSES.includes(status))
-    headers['retry-after'] = String(Math.max(1, Math.ceil((error.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS) / 1000)))
+  if (WAITING_STATUSES.includes(status)) headers['retry-after'] = retryAfterOf(error)
   if (originalStatus === undefined) return { status, headers, body: JSON.stringify({ Message: message }) }
   const body = {
     Message: `Received ${ERRORS[error.code].kind === 'rejection' ? 'client' : 'server'} error (${originalStatus}) from the model: ${message}`.slice(
@@ -91,9 +90,8 @@ export function encodeError(error: ErrorRecord, requestId: string): WireError {
 }
 
 /** With the field at fault in front, clipped to what the service model allows. */
-export function messageOf({ message, param }: ErrorRecord): string {
-  const text = param === null || message.includes(param) ? message : `${param}: ${message}`
-  return text.slice(0, MAX_MESSAGE_LENGTH)
+export function messageOf(error: ErrorRecord): string {
+  return messageWithParam(error).slice(0, MAX_MESSAGE_LENGTH)
 }
 
 function rowOf({ code, param }: ErrorRecord): WireRow {

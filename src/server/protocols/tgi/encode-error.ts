@@ -1,5 +1,6 @@
 /** Errors as text-generation-inference tells them: a sentence and a type. Source: its router, `ErrorResponse`. */
 import { ERRORS, type ErrorCode, type ErrorRecord } from '#contract/errors'
+import { messageWithParam, retryAfterOf } from '#server/error-parts'
 import type { WireError } from '#server/operation'
 
 type WireType = 'validation' | 'overloaded' | 'generation' | 'authentication' | 'not_found'
@@ -32,7 +33,7 @@ const ROWS: Readonly<Partial<Record<ErrorCode, readonly [status: number, type: W
 export function encodeError(error: ErrorRecord): WireError {
   const { kind, retryable } = ERRORS[error.code]
   const [status, type] = ROWS[error.code] ?? (kind === 'rejection' ? [422, 'validation'] : [424, 'generation'])
-  const retryAfter = String(Math.max(1, Math.ceil((error.retryAfterMs ?? 1000) / 1000)))
-  const message = error.param === null || error.message.includes(error.param) ? error.message : `${error.param}: ${error.message}`
+  const retryAfter = retryAfterOf(error)
+  const message = messageWithParam(error)
   return { status, headers: retryable ? { 'retry-after': retryAfter } : {}, body: JSON.stringify({ error: message, error_type: type }) }
 }

@@ -1,35 +1,17 @@
 /** boto3 and the aws CLI, unchanged; only where this machine has them. */
-import { execFile, execFileSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { InferdError } from '#contract/errors'
+import { AWS_ENVIRONMENT, COMMAND_TIMEOUT_MS, hasCommand } from './aws-commands.ts'
 import { FakeModel, sayWords, type Script } from './fake-model.ts'
 import { startTestServer, type TestServer } from './test-server.ts'
 
 const run = promisify(execFile)
 const CLIENT = join(import.meta.dirname, 'python/sagemaker_runtime.py')
-const TIMEOUT_MS = 60_000
-const ENVIRONMENT = {
-  ...process.env,
-  AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE',
-  AWS_SECRET_ACCESS_KEY: 'secret',
-  AWS_DEFAULT_REGION: 'us-east-1',
-  AWS_MAX_ATTEMPTS: '1',
-  NO_PROXY: '127.0.0.1',
-  no_proxy: '127.0.0.1',
-}
-
-function has(command: string, ...args: readonly string[]): boolean {
-  try {
-    execFileSync(command, args, { stdio: 'ignore', timeout: TIMEOUT_MS })
-    return true
-  } catch {
-    return false
-  }
-}
 
 /** The prompt says what goes wrong. */
 const script: Script = async function* (request, signal) {
@@ -50,10 +32,10 @@ beforeAll(async () => {
 
 afterAll(() => target.server.close({ graceMs: 0 }))
 
-test.runIf(has('python3', '-c', 'import boto3'))(
+test.runIf(hasCommand('python3', '-c', 'import boto3'))(
   'boto3 reads answers, parts and errors',
   async () => {
-    const { stdout } = await run('python3', [CLIENT, target.url], { env: ENVIRONMENT, timeout: TIMEOUT_MS })
+    const { stdout } = await run('python3', [CLIENT, target.url], { env: AWS_ENVIRONMENT, timeout: COMMAND_TIMEOUT_MS })
     const seen = JSON.parse(stdout) as Record<string, unknown>
     expect(seen).toMatchObject({
       text: [{ generated_text: 'Hello 🦊' }],
@@ -69,10 +51,10 @@ test.runIf(has('python3', '-c', 'import boto3'))(
     })
     expect(String(seen['stream'])).toContain('"generated_text":"Hello 🦊"')
   },
-  TIMEOUT_MS,
+  COMMAND_TIMEOUT_MS,
 )
 
-test.runIf(has('aws', '--version'))(
+test.runIf(hasCommand('aws', '--version'))(
   'the aws CLI writes an answer to its file',
   async () => {
     const folder = await mkdtemp(join(tmpdir(), 'inferd-'))
@@ -80,12 +62,12 @@ test.runIf(has('aws', '--version'))(
     const invocation = ['--endpoint-name', 'fake-model', '--content-type', 'application/json', '--body', `fileb://${join(folder, 'body.json')}`, file]
     await writeFile(join(folder, 'body.json'), '{"inputs": "x"}')
     const { stdout } = await run('aws', ['sagemaker-runtime', 'invoke-endpoint', '--endpoint-url', target.url, '--output', 'json', ...invocation], {
-      env: ENVIRONMENT,
-      timeout: TIMEOUT_MS,
+      env: AWS_ENVIRONMENT,
+      timeout: COMMAND_TIMEOUT_MS,
     })
     expect(JSON.parse(stdout)).toMatchObject({ InvokedProductionVariant: 'fake-model' })
     expect(JSON.parse(await readFile(file, 'utf8'))).toEqual([{ generated_text: 'Hello 🦊' }])
     await rm(folder, { recursive: true })
   },
-  TIMEOUT_MS,
+  COMMAND_TIMEOUT_MS,
 )

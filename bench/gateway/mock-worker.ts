@@ -1,6 +1,6 @@
 /**
  * A worker without an engine, on the gateway's own pipe: every request gets one event each step, or each few by its pace, until it has
- * its number, all events of a step in one message. The prompt says when it was sent and the pace. The first text tells how long the request took to get here, each text when it left.
+ * its number, all events of a step in one message. The prompt says when it was sent and, unless it is an event each step, the pace. The first text tells how long the request took to get here, each text when it left.
  *
  * Argument: how many requests it runs at a time, the others waiting in order of arrival; no bound when absent.
  */
@@ -45,10 +45,10 @@ process.on('message', (message: ToWorker) => {
     case 'generate': {
       const { input } = message.request
       const last = input.kind === 'messages' ? (input.messages.at(-1)?.content ?? '') : ''
-      const [sentMs, paceMs] = last.split(' ').map(Number)
+      const [sentMs, paceMs = STEP_MS] = last.split(' ').map(Number)
       running.set(message.call, {
         transitMs: now() - sentMs!,
-        everySteps: Math.max(1, Math.round(paceMs! / STEP_MS)),
+        everySteps: Math.max(1, Math.round(paceMs / STEP_MS)),
         phase: message.call,
         numSent: -1,
       })

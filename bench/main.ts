@@ -29,6 +29,10 @@ const SUITES: Readonly<Record<string, { readonly script: string; readonly doc: s
     script: 'gateway/latency.ts',
     doc: '[RATE SECONDS ROUNDS STREAMS]: what the gateway adds to streams of 100 events before a mock worker, and the memory of open streams',
   },
+  'gateway-overload': {
+    script: 'gateway/overload.ts',
+    doc: '[SEQUENCES SECONDS RETRIES]: 1 to 10 times what a mock worker carries: goodput, refusals, memory, recovery',
+  },
   'gateway-peers': {
     script: 'gateway/peers.ts',
     doc: "FOLDER [ROUNDS SECONDS CONNECTIONS]: throughput before one mock model, beside the LiteLLM proxy and Portkey's gateway",

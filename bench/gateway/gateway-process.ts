@@ -4,7 +4,6 @@
  * Arguments: [MAX_RUNNING MAX_WAIT_S], the capacity of the model and its longest line; without them it takes whatever comes.
  */
 import { mkdtempSync } from 'node:fs'
-import { fork } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { systemClock } from '#base/clock'
@@ -19,6 +18,7 @@ import { openStore } from '#platform/store/open-store'
 import { createServer } from '#server/http/listener'
 import { DEFAULT_SERVER_OPTIONS } from '#server/http/server-options'
 import { createLog } from '#telemetry/log'
+import { forkMockWorker } from './mock-worker-process.ts'
 
 const [maxRunning = null, maxWaitS = '30'] = process.argv.slice(2)
 /** As for a model of so many sequences: a quarter more are given to it. */
@@ -27,15 +27,8 @@ const FILE = `
 prices: { mock: { input: 0.5, output: 1.5 } }
 admission: { capacity: { mock: { maxRunning: ${admitted} } }, maxWaitS: ${maxWaitS} }
 `
-const WORKER_CORE = '1'
-
 const spawnMock: SpawnWorker = (listeners) => {
-  const child = fork(path.join(import.meta.dirname, 'mock-worker.ts'), maxRunning === null ? [] : [maxRunning], {
-    serialization: 'advanced',
-    execPath: 'taskset',
-    execArgv: ['-c', WORKER_CORE, process.execPath, '--conditions=inferd-source'],
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-  })
+  const child = forkMockWorker(maxRunning === null ? [] : [maxRunning])
   child.on('message', (message) => listeners.onMessage(message as FromWorker))
   child.on('exit', (code) => listeners.onExit(`exit code ${code}`))
   return { pid: child.pid ?? null, send: (message) => void child.send(message, () => {}), kill: () => void child.kill('SIGKILL') }

@@ -1,19 +1,17 @@
 /**
  * What the gateway adds: open-loop requests for streams of 100 events before a worker without an engine. Every piece of text tells when it
- * left the worker; the client takes it off when it arrives. The gateway has one core, worker and load share the other one. Then many streams
- * at once, and the memory they take.
+ * left the worker; the client takes it off when it arrives. The gateway has one core, worker and load share the other one. In turn with
+ * it bare `node:http`, which adds nothing: the floor of this machine. Then many streams at once, and the memory they take.
  *
  * Arguments: [RATE [SECONDS [ROUNDS [STREAMS]]]].
  */
-import { type ChildProcess, fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { LatencyOrder, LatencyResult } from './latency-client.ts'
+import { ask, compileSubjects, startLoad, startSubject } from './processes.ts'
 
 const [rate = '1000', seconds = '5', rounds = '5', streams = '2000'] = process.argv.slice(2)
-const GATEWAY_CORE = '0'
-const LOAD_CORE = '1'
 /** Of the mock worker. */
 const STEP_MS = 5
 const NUM_EVENTS = 100
@@ -24,34 +22,34 @@ interface Figures {
   readonly cpu: NodeJS.CpuUsage
 }
 
-function pinned(core: string, script: string): ChildProcess {
-  return fork(path.join(import.meta.dirname, script), [], {
-    execPath: 'taskset',
-    execArgv: ['-c', core, process.execPath, '--conditions=inferd-source'],
-  })
+interface Subject {
+  readonly name: string
+  readonly process: ChildProcess
+  readonly port: number
 }
 
-async function ask<Answer>(child: ChildProcess, message: object): Promise<Answer> {
-  child.send(message)
-  const [answer] = (await once(child, 'message')) as [Answer]
-  return answer
-}
-
-const gateway = pinned(GATEWAY_CORE, 'gateway-process.ts')
-const [{ port }] = (await once(gateway, 'message')) as [{ port: number }]
-const client = pinned(LOAD_CORE, 'latency-client.ts')
-await delay(1500)
-
-interface GatewayRun extends LatencyResult {
-  readonly gatewayCpuShare: number
+interface SubjectRun extends LatencyResult {
+  readonly cpuShare: number
   readonly cpuMicrosPerRequest: number
   readonly rssMib: readonly [before: number, peak: number]
 }
 
-async function run(ratePerSecond: number, durationMs: number, paceMs = STEP_MS): Promise<GatewayRun> {
-  const before = await ask<Figures>(gateway, {})
+async function start(name: string, script: string): Promise<Subject> {
+  const subject = startSubject(script)
+  const [{ port }] = (await once(subject, 'message')) as [{ port: number }]
+  return { name, process: subject, port }
+}
+
+compileSubjects()
+const gateway = await start('gateway', 'gateway-process')
+const bare = await start('bare node:http', 'bare-process')
+const client = startLoad('latency-client')
+await delay(1500)
+
+async function run(subject: Subject, ratePerSecond: number, durationMs: number, paceMs = STEP_MS): Promise<SubjectRun> {
+  const before = await ask<Figures>(subject.process, {})
   const startMs = performance.now()
-  const order: LatencyOrder = { port, ratePerSecond, durationMs, paceMs, model: 'mock' }
+  const order: LatencyOrder = { port: subject.port, ratePerSecond, durationMs, paceMs, model: 'mock' }
   let isOver = false
   const answer = ask<LatencyResult>(client, order).finally(() => {
     isOver = true
@@ -59,24 +57,29 @@ async function run(ratePerSecond: number, durationMs: number, paceMs = STEP_MS):
   let peakRssMib = before.rssMib
   while (!isOver) {
     await delay(250)
-    peakRssMib = Math.max(peakRssMib, (await ask<Figures>(gateway, {})).rssMib)
+    peakRssMib = Math.max(peakRssMib, (await ask<Figures>(subject.process, {})).rssMib)
   }
   const result = await answer
-  const after = await ask<Figures>(gateway, {})
+  const after = await ask<Figures>(subject.process, {})
   const cpuMs = (after.cpu.user + after.cpu.system - before.cpu.user - before.cpu.system) / 1000
   return {
     ...result,
-    gatewayCpuShare: cpuMs / (performance.now() - startMs),
+    cpuShare: cpuMs / (performance.now() - startMs),
     cpuMicrosPerRequest: (cpuMs * 1000) / result.numRequests,
     rssMib: [Math.round(before.rssMib), Math.round(peakRssMib)],
   }
 }
 
-await run(Number(rate) / 2, 3000)
-for (let round = 0; round < Number(rounds); round++)
-  console.log(JSON.stringify({ case: `${rate} requests/s`, ...(await run(Number(rate), Number(seconds) * 1000)) }))
+const subjects = [gateway, bare]
+for (const subject of subjects) await run(subject, Number(rate) / 2, 3000)
+for (let round = 0; round < Number(rounds); round++) {
+  for (const subject of subjects) {
+    console.log(JSON.stringify({ case: `${subject.name}, ${rate} requests/s`, ...(await run(subject, Number(rate), Number(seconds) * 1000)) }))
+  }
+}
 // A stream takes twice as long as all of them take to arrive: all are open at once for a while.
-const open = await run(Number(streams) / OPENING_S, OPENING_S * 1000, (OPENING_S * 2000) / NUM_EVENTS)
-console.log(JSON.stringify({ case: `${streams} streams open at once, an event each ${(OPENING_S * 2000) / NUM_EVENTS} ms`, ...open }))
-gateway.disconnect()
+const paceMs = (OPENING_S * 2000) / NUM_EVENTS
+const open = await run(gateway, Number(streams) / OPENING_S, OPENING_S * 1000, paceMs)
+console.log(JSON.stringify({ case: `${streams} streams open at once, an event each ${paceMs} ms`, ...open }))
+for (const { process: subject } of subjects) subject.disconnect()
 client.disconnect()

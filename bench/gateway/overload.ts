@@ -5,19 +5,16 @@
  *
  * Arguments: [SEQUENCES [SECONDS [RETRIES]]]: sequences of the worker (each makes two answers a second), seconds of a step.
  */
-import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { OverloadOrder, OverloadResult } from './overload-client.ts'
+import { ask, compileSubjects, startLoad, startSubject } from './processes.ts'
 
 const [sequences = '40', seconds = '8', retries = '0,2'] = process.argv.slice(2)
 /** 100 events of 5 ms each. */
 const PEAK_PER_SECOND = Number(sequences) * 2
 const PROMISE_MS = 1500
 const MAX_WAIT_S = 1
-const GATEWAY_CORE = '0'
-const LOAD_CORE = '1'
 
 interface Step extends OverloadResult {
   readonly goodPerSecond: number
@@ -30,22 +27,10 @@ interface Figures {
   readonly cpu: NodeJS.CpuUsage
 }
 
-function pinned(core: string, script: string, args: readonly string[] = []): ChildProcess {
-  return fork(path.join(import.meta.dirname, script), args, {
-    execPath: 'taskset',
-    execArgv: ['-c', core, process.execPath, '--conditions=inferd-source'],
-  })
-}
-
-async function ask<Answer>(child: ChildProcess, message: object): Promise<Answer> {
-  child.send(message)
-  const [answer] = (await once(child, 'message')) as [Answer]
-  return answer
-}
-
-const gateway = pinned(GATEWAY_CORE, 'gateway-process.ts', [sequences, String(MAX_WAIT_S)])
+compileSubjects()
+const gateway = startSubject('gateway-process', [sequences, String(MAX_WAIT_S)])
 const [{ port }] = (await once(gateway, 'message')) as [{ port: number }]
-const client = pinned(LOAD_CORE, 'overload-client.ts')
+const client = startLoad('overload-client')
 await delay(1500)
 
 async function step(factor: number, durationMs: number, maxRetries: number): Promise<Step> {

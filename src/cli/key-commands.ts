@@ -28,6 +28,14 @@ export function addKeyCommands(program: Command): void {
       .option('--overlap <TIME>', 'how long the old key is good for, as 30m, 24h or 7d (default: 24h)')
       .option('--json', 'as JSON'),
   ).action(async (id: string, flags: Flags) => (await commands()).rotateKey(dataDirOf(flags), id, flags))
+  withData(
+    keys
+      .command('session')
+      .description('temporary AWS credentials that act as a signing key and end with it')
+      .argument('<id>')
+      .option('--duration <SECONDS>', 'how long they are good for, 900 to 129600 (default: 3600)')
+      .option('--json', 'as JSON, as a credential_process of AWS answers'),
+  ).action(async (id: string, flags: Flags) => (await commands()).createSession(dataDirOf(flags), id, flags))
   withData(withLimits(keys.command('limits').description('change what a key may use; without options, show it').argument('<id>'))).action(
     async (id: string, flags: Flags) => (await commands()).limitKey(dataDirOf(flags), id, flags),
   )

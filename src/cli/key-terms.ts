@@ -28,6 +28,13 @@ export function parseDuration(text: string, flag: string): number {
   return durationMs
 }
 
+/** A whole number of them, as AWS counts. */
+export function parseSeconds(text: string, flag: string, { min, max }: { readonly min: number; readonly max: number }): number {
+  const seconds = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
+  if (!(seconds >= min && seconds <= max)) throw invalid(flag, `must be a number of seconds from ${min} to ${max}, not '${text}'`)
+  return seconds
+}
+
 /** Of keys and teams: no control characters, so that lists stay one line an entry. */
 export function parseName(text: string, flag: string): string {
   if (text.length > 0 && text.length <= MAX_NAME_LENGTH && /^[^\p{C}]+$/u.test(text)) return text

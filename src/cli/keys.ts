@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline'
 import { systemClock } from '#base/clock'
 import { InferdError } from '#contract/errors'
 import { type CallerLimits, NO_LIMITS } from '#contract/principal'
+import { MAX_SESSION_S, MIN_SESSION_S, type TemporaryCredentials } from '#contract/temporary-credentials'
 import { verifyChain } from '#platform/audit/audit-chain'
 import { AuditLog, auditFileOf } from '#platform/audit/audit-log'
 import { KeyBook, type NewKey } from '#platform/keys/key-book'
@@ -13,10 +14,11 @@ import { loadMasterKey } from '#platform/keys/master-key'
 import { selectAuditHead } from '#platform/store/audit-table'
 import { openStore, type Store } from '#platform/store/open-store'
 import { openDataDir, storeFileOf } from './data-dir.ts'
-import { type Flags, limitsText, parseDuration, parseLimits, parseName, parseScopes } from './key-terms.ts'
+import { type Flags, limitsText, parseDuration, parseLimits, parseName, parseScopes, parseSeconds } from './key-terms.ts'
 
 const DEFAULT_TEAM = 'default'
 const DEFAULT_OVERLAP = '24h'
+const DEFAULT_SESSION_S = '3600'
 
 export function createKey(
   dataDir: string,
@@ -68,6 +70,17 @@ export function rotateKey(dataDir: string, id: string, { overlap = DEFAULT_OVERL
     await written()
     show(shown, json !== undefined)
     process.stderr.write(`${id} ends in ${overlap}\n`)
+  })
+}
+
+/** Temporary credentials that act as the key `id`. */
+export function createSession(dataDir: string, id: string, { duration = DEFAULT_SESSION_S, json }: Flags): Promise<void> {
+  return withKeys(dataDir, async (keys, written) => {
+    const durationS = parseSeconds(duration, '--duration', { min: MIN_SESSION_S, max: MAX_SESSION_S })
+    const credentials = await keys.issue(id, durationS)
+    await written()
+    showSession(credentials, json !== undefined)
+    process.stderr.write(`temporary credentials of key ${id}: they are shown once and end at ${isoOf(credentials.expiresMs)}\n`)
   })
 }
 
@@ -141,6 +154,17 @@ function show(key: NewKey, asJson: boolean): void {
   if (key.kind === 'bearer') print(key.token)
   else print(`AWS_ACCESS_KEY_ID=${key.id}\nAWS_SECRET_ACCESS_KEY=${key.secret}`)
   process.stderr.write(`key ${key.id}: it is shown once, keep it now\n`)
+}
+
+/** As JSON in the form that AWS clients read from a `credential_process`. */
+function showSession({ accessKeyId, secretAccessKey, sessionToken, expiresMs }: TemporaryCredentials, asJson: boolean): void {
+  const expiration = isoOf(expiresMs)
+  if (asJson) {
+    const answer = { Version: 1, AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey, SessionToken: sessionToken, Expiration: expiration }
+    return print(JSON.stringify(answer))
+  }
+  print(`AWS_ACCESS_KEY_ID=${accessKeyId}\nAWS_SECRET_ACCESS_KEY=${secretAccessKey}`)
+  print(`AWS_SESSION_TOKEN=${sessionToken}\nAWS_CREDENTIAL_EXPIRATION=${expiration}`)
 }
 
 function publicForm(record: KeyRecord): Readonly<Record<string, unknown>> {

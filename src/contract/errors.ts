@@ -30,6 +30,8 @@ export const ERRORS = {
   signature_expired: { kind: 'rejection', retryable: false },
   /** A SigV4 header lacks a part. */
   incomplete_signature: { kind: 'rejection', retryable: false },
+  /** Temporary credentials came after their end. */
+  session_expired: { kind: 'rejection', retryable: false },
   forbidden: { kind: 'rejection', retryable: false },
   model_not_found: { kind: 'rejection', retryable: false },
   /** A guardrail, a stored response, a file: something else than a model. */

@@ -31,6 +31,8 @@ export interface Principal {
   readonly models: readonly string[] | null
   readonly limits: CallerLimits
   readonly teamLimits: CallerLimits
+  /** It came with temporary credentials: it may do what its key may, but not make more of them. */
+  readonly isTemporary?: boolean
 }
 
 /** Whoever reaches a server that has no keys: it listens on loopback only. */

@@ -28,6 +28,7 @@ const EXPECTED = {
   signature_mismatch: [403, 'InvalidSignatureException', false],
   signature_expired: [403, 'InvalidSignatureException', false],
   incomplete_signature: [400, 'IncompleteSignatureException', false],
+  session_expired: [403, 'ExpiredTokenException', false],
   forbidden: [403, 'AccessDeniedException', false],
   model_not_found: [404, 'ResourceNotFoundException', false],
   resource_not_found: [404, 'ResourceNotFoundException', false],

@@ -2,6 +2,7 @@
 import type { Clock } from '#base/clock'
 import { InferdError } from '#contract/errors'
 import { type CallerLimits, NO_LIMITS } from '#contract/principal'
+import type { CredentialIssuer, TemporaryCredentials } from '#contract/temporary-credentials'
 import type { AuditLog } from '#platform/audit/audit-log'
 import {
   hasKeyRows,
@@ -20,6 +21,7 @@ import type { Store } from '#platform/store/open-store'
 import { type KeyKind, type KeyRecord, type KeyTerms, isUsable, toLimits, toProvableKey, toRow } from './key-record.ts'
 import { hashBearer, mintBearer, mintSigning } from './key-token.ts'
 import { seal } from './seal.ts'
+import { mintSession, sessionSealingKey } from './session-token.ts'
 
 export interface KeyBookParts {
   readonly store: Pick<Store, 'db'>
@@ -44,7 +46,7 @@ export interface Team {
 /** Of one list; who has more asks the store itself. */
 const MAX_LISTED = 10_000
 
-export class KeyBook {
+export class KeyBook implements CredentialIssuer {
   private readonly parts: KeyBookParts
 
   constructor(parts: KeyBookParts) {
@@ -93,6 +95,18 @@ export class KeyBook {
     await replaceKey(this.parts.store.db, row, { id, expiresMs: endMs })
     this.note('key.rotate', { key: id, successor: row.id, expires: new Date(endMs).toISOString() })
     return shown
+  }
+
+  /** Nothing is stored but the line in the audit log. Throws conflict when the key is dead, or no signing key. */
+  async issue(id: string, durationS: number): Promise<TemporaryCredentials> {
+    const key = await this.get(id)
+    const nowMs = this.parts.clock.wallMs()
+    if (!isUsable(key, nowMs)) throw new InferdError('conflict', `key ${id} is revoked or expired: create a new one`)
+    if (key.kind !== 'signing') throw new InferdError('conflict', `key ${id} is no signing key: temporary credentials are for AWS signatures`)
+    const endMs = Math.min(nowMs + durationS * 1000, key.expiresMs ?? Number.POSITIVE_INFINITY)
+    const credentials = mintSession(sessionSealingKey(this.parts.masterKey()), id, endMs)
+    this.note('session.create', { key: id, session: credentials.accessKeyId, expires: new Date(endMs).toISOString() })
+    return credentials
   }
 
   /** Throws resource_not_found. */

@@ -1,16 +1,17 @@
 /**
  * From a request to the principal behind it: a bearer key (`authorization`, `x-api-key`), a SigV4 signature in the header or in the
- * query. Bearer keys that do not exist, have ended or are wrong cost the same work and get the same words; a wrong signature of a key
- * that exists is told as AWS tells it, for ids are no secret. A bearer key in a query is never read.
+ * query, of a key or of temporary credentials. Bearer keys that do not exist, have ended or are wrong cost the same work and get the same
+ * words; a wrong signature of a key that exists is told as AWS tells it, for ids are no secret. A bearer key in a query is never read.
  */
 import type { Clock } from '#base/clock'
 import { type ErrorCode, InferdError } from '#contract/errors'
-import { LOCAL_PRINCIPAL } from '#contract/principal'
+import { LOCAL_PRINCIPAL, type Principal } from '#contract/principal'
 import type { AuditEvent } from '#platform/audit/audit-chain'
 import type { FailureLimit } from '#platform/keys/failure-limit'
 import { isUsable, type ProvableKey } from '#platform/keys/key-record'
 import type { KeyRing } from '#platform/keys/key-ring'
 import { bearerKeyId, isBearerOf } from '#platform/keys/key-token'
+import { type Session, TEMPORARY_PREFIX } from '#platform/keys/session-token'
 import type { SigningSecrets } from '#platform/keys/signing-secrets'
 import type { Authenticate, DoorRequest } from './door-request.ts'
 import { checkSignature, checkTerms } from './sigv4/check-signature.ts'
@@ -19,7 +20,7 @@ import { servicesOf } from './sigv4/scope-by-path.ts'
 
 export interface AuthenticatorParts {
   readonly ring: Pick<KeyRing, 'find' | 'isKnown' | 'hasKeys' | 'noteUse'>
-  readonly secrets: Pick<SigningSecrets, 'secretOf'>
+  readonly secrets: Pick<SigningSecrets, 'secretOf' | 'sessionOf'>
   readonly failures: FailureLimit
   /** Counted, not written one by one. */
   readonly onFailure: (event: AuditEvent) => void
@@ -30,11 +31,18 @@ export interface AuthenticatorParts {
   readonly clock: Pick<Clock, 'nowMs' | 'wallMs'>
 }
 
-type Credential =
-  | { readonly kind: 'bearer'; readonly token: string; readonly keyId: string | null }
-  | { readonly kind: 'signature'; readonly signature: Signature; readonly keyId: string }
+type Credential = { readonly kind: 'bearer'; readonly token: string; readonly keyId: string | null } | SignedCredential
 
-const FAILURES: readonly ErrorCode[] = ['invalid_credentials', 'signature_mismatch', 'signature_expired', 'incomplete_signature']
+interface SignedCredential {
+  readonly kind: 'signature'
+  readonly signature: Signature
+  /** Of a token that opens. */
+  readonly session: Session | null
+  /** Of the key behind a session. */
+  readonly keyId: string
+}
+
+const FAILURES: readonly ErrorCode[] = ['invalid_credentials', 'signature_mismatch', 'signature_expired', 'incomplete_signature', 'session_expired']
 /** Looked up for what is no key at all: the same work. */
 const NO_KEY_ID = '0'.repeat(16)
 const MAX_LOGGED_ID_LENGTH = 32
@@ -45,12 +53,12 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticate {
     if (!isRequired && !(await ring.hasKeys())) return LOCAL_PRINCIPAL
     let keyId: string | null = null
     try {
-      const credential = readCredential(request)
+      const credential = readCredential(request, parts)
       keyId = credential.keyId
       checkSource(request.remoteAddress, keyId, parts)
-      const key = await (credential.kind === 'bearer' ? verifyBearer(credential, parts) : verifySignature(credential.signature, request, parts))
+      const key = await (credential.kind === 'bearer' ? verifyBearer(credential, parts) : verifySignature(credential, request, parts))
       ring.noteUse(key.record.id)
-      return key.record.principal
+      return principalOf(key, credential)
     } catch (error) {
       if (error instanceof InferdError && FAILURES.includes(error.code)) {
         failures.note(request.remoteAddress, clock.nowMs())
@@ -63,18 +71,18 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticate {
 }
 
 /** Throws unauthenticated, invalid_credentials or incomplete_signature. */
-function readCredential(request: DoorRequest): Credential {
+function readCredential(request: DoorRequest, { secrets }: AuthenticatorParts): Credential {
   const authorizations = headerValues(request, 'authorization')
   const [authorization] = authorizations
   if (authorizations.length > 1) throw invalidCredentials()
   if (authorization !== undefined) {
-    if (isSignatureHeader(authorization)) return signed(readHeaderSignature(request, authorization))
+    if (isSignatureHeader(authorization)) return signed(readHeaderSignature(request, authorization), secrets)
     return bearer(/^bearer +(\S+)$/i.exec(authorization)?.[1] ?? '')
   }
   const apiKeys = headerValues(request, 'x-api-key')
   if (apiKeys.length > 1) throw invalidCredentials()
   if (apiKeys[0] !== undefined) return bearer(apiKeys[0])
-  if (isPresigned(request.url)) return signed(readPresigned(request))
+  if (isPresigned(request.url)) return signed(readPresigned(request), secrets)
   throw new InferdError('unauthenticated', 'this server needs a key: send it as `authorization: Bearer KEY` or `x-api-key`, or sign the request')
 }
 
@@ -82,8 +90,15 @@ function bearer(token: string): Credential {
   return { kind: 'bearer', token, keyId: bearerKeyId(token) }
 }
 
-function signed(signature: Signature): Credential {
-  return { kind: 'signature', signature, keyId: signature.accessKeyId }
+function signed(signature: Signature, secrets: AuthenticatorParts['secrets']): Credential {
+  const { accessKeyId, sessionToken } = signature
+  const session = sessionToken === null ? null : secrets.sessionOf(accessKeyId, sessionToken)
+  return { kind: 'signature', signature, session, keyId: session?.keyId ?? accessKeyId }
+}
+
+/** A session is its key, for limits and ledger too. */
+function principalOf({ record: { principal } }: ProvableKey, credential: Credential): Principal {
+  return credential.kind === 'signature' && credential.session !== null ? { ...principal, isTemporary: true } : principal
 }
 
 /** A source that failed too often is not looked up any more, unless it comes with a key that exists. Throws rate_limited. */
@@ -100,9 +115,9 @@ async function verifyBearer({ token, keyId }: Extract<Credential, { kind: 'beare
   return key
 }
 
-/** Session tokens are never issued here: one that comes is a stranger's. */
+/** A token that does not open is no one's, whoever else could sign: the signature is then held against a secret that nobody knows. */
 async function verifySignature(
-  signature: Signature,
+  { signature, session, keyId }: SignedCredential,
   request: DoorRequest,
   { ring, secrets, region, clock }: AuthenticatorParts,
 ): Promise<ProvableKey> {
@@ -110,17 +125,30 @@ async function verifySignature(
   checkTerms(signature, request, { nowMs: wallMs, region, services: servicesOf(signature.path) })
   const encoding = headerValues(request, 'content-encoding')[0] ?? 'identity'
   if (encoding.toLowerCase() !== 'identity') throw new InferdError('unsupported_media_type', 'the body of a signed request may not be compressed')
-  const found = await ring.find(signature.accessKeyId)
-  const key = found !== null && found.sealedSecret !== null && isUsable(found.record, wallMs) && !signature.hasSessionToken ? found : null
-  const secret = secrets.secretOf(signature.accessKeyId, key?.sealedSecret ?? null)
+  const found = await ring.find(keyId)
+  const isWhole = session !== null || signature.sessionToken === null
+  const key = found !== null && found.sealedSecret !== null && isUsable(found.record, wallMs) && isWhole ? found : null
+  if (key !== null && session !== null && session.expiresMs <= wallMs) throw sessionExpired()
+  const secret = key !== null && session !== null ? session.secret : secrets.secretOf(keyId, key?.sealedSecret ?? null)
   try {
     await checkSignature(signature, request, { secret, readBody: () => request.readBody() })
   } catch (error) {
-    if (key === null && error instanceof InferdError && error.code === 'signature_mismatch') throw invalidCredentials()
+    if (key === null && error instanceof InferdError && error.code === 'signature_mismatch') throw invalidSigner(signature)
     throw error
   }
-  if (key === null) throw invalidCredentials()
+  if (key === null) throw invalidSigner(signature)
   return key
+}
+
+/** The words follow from what was sent, not from what is known of it. */
+function invalidSigner({ accessKeyId, sessionToken }: Signature): InferdError {
+  if (sessionToken !== null) return new InferdError('invalid_credentials', 'the security token is not valid')
+  if (!accessKeyId.startsWith(TEMPORARY_PREFIX)) return invalidCredentials()
+  return new InferdError('invalid_credentials', 'temporary credentials need their security token: none came with this request')
+}
+
+function sessionExpired(): InferdError {
+  return new InferdError('session_expired', 'the security token has expired: get new temporary credentials')
 }
 
 function invalidCredentials(): InferdError {

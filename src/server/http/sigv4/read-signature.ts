@@ -27,7 +27,8 @@ export interface Signature {
   readonly expiresS: number | null
   /** A claimed hash of the body, or a word of AWS's; null = it must be computed. */
   readonly payloadHash: string | null
-  readonly hasSessionToken: boolean
+  /** Of temporary credentials; null = none came. */
+  readonly sessionToken: string | null
   readonly path: string
   /** Without the signature itself. */
   readonly query: string
@@ -68,7 +69,7 @@ export function readHeaderSignature(request: SignedRequest, authorization: strin
     ...readDate(firstHeader(request, 'x-amz-date') ?? isoOf(firstHeader(request, 'date'))),
     expiresS: null,
     payloadHash: firstHeader(request, 'x-amz-content-sha256'),
-    hasSessionToken: firstHeader(request, 'x-amz-security-token') !== null,
+    sessionToken: onlyHeader(request, 'x-amz-security-token'),
     path,
     query,
   }
@@ -84,6 +85,8 @@ export function readPresigned(request: SignedRequest): Signature {
     if (parts.has(word)) throw incomplete(`${word} is given twice`)
     parts.set(word, value.toString('latin1'))
   }
+  const [tokenInQuery, tokenInHeader] = [parts.get('X-Amz-Security-Token') ?? null, onlyHeader(request, 'x-amz-security-token')]
+  if (tokenInQuery !== null && tokenInHeader !== null) throw incomplete('X-Amz-Security-Token is given twice')
   if (parts.get('X-Amz-Algorithm') !== ALGORITHM) throw incomplete(`X-Amz-Algorithm must be ${ALGORITHM}`)
   const expires = need(parts, 'X-Amz-Expires')
   const expiresS = /^\d{1,6}$/.test(expires) ? Number(expires) : 0
@@ -95,7 +98,7 @@ export function readPresigned(request: SignedRequest): Signature {
     ...readDate(need(parts, 'X-Amz-Date')),
     expiresS,
     payloadHash: parts.get('X-Amz-Content-Sha256') ?? firstHeader(request, 'x-amz-content-sha256'),
-    hasSessionToken: parts.has('X-Amz-Security-Token') || firstHeader(request, 'x-amz-security-token') !== null,
+    sessionToken: tokenInQuery ?? tokenInHeader,
     path,
     query: query
       .split('&')
@@ -117,6 +120,11 @@ function valuesOf(rawHeaders: readonly string[], name: string): readonly string[
 
 function firstHeader(request: SignedRequest, name: string): string | null {
   return headerValues(request, name)[0]?.trim() ?? null
+}
+
+function onlyHeader(request: SignedRequest, name: string): string | null {
+  if (headerValues(request, name).length > 1) throw incomplete(`${name} is given twice`)
+  return firstHeader(request, name)
 }
 
 function splitUrl(url: string): { readonly path: string; readonly query: string } {

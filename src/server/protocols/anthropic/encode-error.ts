@@ -27,6 +27,7 @@ const WIRE_ERRORS = {
   signature_mismatch: UNAUTHENTICATED,
   signature_expired: UNAUTHENTICATED,
   incomplete_signature: UNAUTHENTICATED,
+  session_expired: UNAUTHENTICATED,
   forbidden: { status: 403, type: 'permission_error' },
   model_not_found: { status: 404, type: 'not_found_error' },
   resource_not_found: { status: 404, type: 'not_found_error' },

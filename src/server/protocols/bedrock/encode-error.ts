@@ -32,6 +32,7 @@ const WIRE_ERRORS = {
   signature_mismatch: SIGNATURE,
   signature_expired: SIGNATURE,
   incomplete_signature: { status: 400, type: 'IncompleteSignatureException' },
+  session_expired: { status: 403, type: 'ExpiredTokenException' },
   forbidden: { status: 403, type: 'AccessDeniedException' },
   model_not_found: NOT_FOUND,
   resource_not_found: NOT_FOUND,

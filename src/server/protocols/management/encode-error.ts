@@ -14,6 +14,7 @@ const STATUSES: Readonly<Record<ErrorCode, number>> = {
   signature_mismatch: 403,
   signature_expired: 403,
   incomplete_signature: 403,
+  session_expired: 403,
   forbidden: 403,
   model_not_found: 404,
   resource_not_found: 404,

@@ -10,6 +10,7 @@ const STATUSES: Readonly<Partial<Record<ErrorCode, number>>> = {
   signature_mismatch: 401,
   signature_expired: 401,
   incomplete_signature: 401,
+  session_expired: 401,
   forbidden: 403,
   model_not_found: 404,
   resource_not_found: 404,

@@ -26,6 +26,7 @@ export const WIRE_ERRORS = {
   signature_mismatch: { status: 401, type: INVALID, code: 'invalid_api_key' },
   signature_expired: { status: 401, type: INVALID, code: 'invalid_api_key' },
   incomplete_signature: { status: 401, type: INVALID, code: 'invalid_api_key' },
+  session_expired: { status: 401, type: INVALID, code: 'invalid_api_key' },
   forbidden: { status: 403, type: 'permission_error', code: 'forbidden' },
   model_not_found: { status: 404, type: INVALID, code: 'model_not_found' },
   resource_not_found: { status: 404, type: INVALID, code: 'not_found' },

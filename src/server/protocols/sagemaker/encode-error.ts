@@ -35,6 +35,7 @@ const WIRE_ERRORS = {
   signature_mismatch: BAD_SIGNATURE,
   signature_expired: BAD_SIGNATURE,
   incomplete_signature: { status: 400, type: 'IncompleteSignatureException' },
+  session_expired: { status: 403, type: 'ExpiredTokenException' },
   forbidden: DENIED,
   model_not_found: VALIDATION,
   resource_not_found: VALIDATION,

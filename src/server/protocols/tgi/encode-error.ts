@@ -12,6 +12,7 @@ const ROWS: Readonly<Partial<Record<ErrorCode, readonly [status: number, type: W
   signature_mismatch: [401, 'authentication'],
   signature_expired: [401, 'authentication'],
   incomplete_signature: [401, 'authentication'],
+  session_expired: [401, 'authentication'],
   forbidden: [403, 'authentication'],
   model_not_found: [404, 'not_found'],
   resource_not_found: [404, 'not_found'],

@@ -21,6 +21,23 @@ export function readLedger(dataDir: string): readonly LedgerRow[] {
   }))
 }
 
+export interface CacheHit {
+  readonly cachedTokens: number
+  /** `none`, `exact` or `semantic`. */
+  readonly responseCache: string
+}
+
+/** By request id. */
+export function readCacheHits(dataDir: string): ReadonlyMap<string, CacheHit> {
+  const rows = inStore(dataDir, 'select request_id, cached_tokens, response_cache from usage')
+  return new Map(
+    rows.map((row) => [
+      row['request_id'] as string,
+      { cachedTokens: row['cached_tokens'] as number, responseCache: row['response_cache'] as string },
+    ]),
+  )
+}
+
 /** Reservations of calls that are not settled. */
 export function countReservations(dataDir: string): number {
   return inStore(dataDir, 'select id from reservation').length

@@ -1,9 +1,15 @@
 /** The worker process: one engine, one pipe. Ends itself when the gateway is gone. */
-import { writeSync } from 'node:fs'
+import { readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { assert } from '#base/assert'
 import { loadEngine } from '#engine/load-engine'
 import type { FromWorker, ToWorker } from './messages.ts'
 import { WorkerSession } from './worker-session.ts'
+
+/** Linux: half of the machine's memory, in the thousandths that its out-of-memory killer counts in. */
+const OOM_SCORE_ADDED = 500
+const MAX_OOM_SCORE = 1000
+
+volunteerForOomKill()
 
 const session = new WorkerSession({
   send,
@@ -16,6 +22,16 @@ const session = new WorkerSession({
     process.disconnect?.()
   },
 })
+
+/** When memory runs out the kernel shall end the worker, which is started again, and not the gateway, which starts it. */
+function volunteerForOomKill(): void {
+  const file = '/proc/self/oom_score_adj'
+  try {
+    writeFileSync(file, String(Math.min(MAX_OOM_SCORE, Number(readFileSync(file, 'latin1')) + OOM_SCORE_ADDED)))
+  } catch {
+    // Another system, or no /proc: then the kernel chooses.
+  }
+}
 
 /** A failed send means that the gateway is gone; 'disconnect' follows and ends us. */
 function send(message: FromWorker): void {

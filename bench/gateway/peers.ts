@@ -4,7 +4,8 @@
  * and whole answers. No gateway caches, logs or retries.
  *
  * Install the peers outside of the repository first: `python3 -m venv FOLDER/litellm && FOLDER/litellm/bin/pip install 'litellm[proxy]'`,
- * `npm install --prefix FOLDER/portkey @portkey-ai/gateway`.
+ * `npm install --prefix FOLDER/portkey @portkey-ai/gateway hono@4.9.7 @hono/node-server@1.3.3` (with later versions of these two, which its
+ * package allows, Portkey 1.15.2 answers every stream with 500).
  * Arguments: FOLDER [ROUNDS [SECONDS [CONNECTIONS]]].
  */
 import { type ChildProcess, fork, spawn } from 'node:child_process'
@@ -14,12 +15,11 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { LoadOrder, LoadResult } from './load-client.ts'
+import { compileSubjects, GATEWAY_CORE, LOAD_CORE } from './processes.ts'
 
 const MOCK_PORT = 9101
 const ROOT = path.resolve(import.meta.dirname, '../..')
 const MASTER_KEY = 'sk-bench-0123456789abcdef0123456789abcdef0123456789abcdef'
-const GATEWAY_CORE = '0'
-const LOAD_CORE = '1'
 
 interface Subject {
   readonly name: string
@@ -58,19 +58,7 @@ function startInferd(): Subject {
 egress: { hosts: [{ host: 127.0.0.1, allowPrivate: true }] }
 `,
   )
-  const args = [
-    '--conditions=inferd-source',
-    'src/main.ts',
-    'serve',
-    '--config',
-    file,
-    '--port',
-    '9104',
-    '--data-dir',
-    path.join(temporary, 'data'),
-    '--log-level',
-    'error',
-  ]
+  const args = ['dist/main.js', 'serve', '--config', file, '--port', '9104', '--data-dir', path.join(temporary, 'data'), '--log-level', 'error']
   return { name: 'inferd', port: 9104, model: 'mock', headers: {}, process: pinned(GATEWAY_CORE, process.execPath, args) }
 }
 
@@ -125,6 +113,7 @@ function median(values: readonly number[]): number {
 }
 
 async function main(): Promise<void> {
+  compileSubjects()
   pinned(LOAD_CORE, process.execPath, [path.join(import.meta.dirname, 'mock-upstream.ts'), String(MOCK_PORT)])
   await delay(500)
   const direct: Subject = { name: 'mock itself', port: MOCK_PORT, model: 'mock', headers: {}, process: null }

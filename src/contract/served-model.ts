@@ -16,6 +16,9 @@ export interface ModelLoad {
   readonly numFreeBlocks: number
 }
 
+/** How the answer is wanted. whole: nothing of it is needed before its end; a model that streams may do so all the same. */
+export type Delivery = 'stream' | 'whole'
+
 export interface ServedModel {
   readonly name: string
   /** Wall clock at registration, seconds since the epoch. */
@@ -25,9 +28,9 @@ export interface ServedModel {
   whileLoading(signal: AbortSignal): Promise<void>
   /**
    * Rejections known before the first event are thrown as InferdError; later failures arrive as the terminal event.
-   * Aborting the signal ends the iteration and frees everything behind it.
+   * Aborting the signal ends the iteration and frees everything behind it. `delivery`: stream when not given.
    */
-  generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>
+  generate(request: GenerateRequest, signal: AbortSignal, delivery?: Delivery): AsyncIterable<GenerateEvent>
   /** A request that runs, the same object, samples otherwise from its next token on. False, and models without it: it cannot. */
   adjust?(request: GenerateRequest, change: SamplingChange): boolean
   embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult>

@@ -17,6 +17,7 @@ export interface UpstreamTerms {
   readonly region: string
   readonly extensions: boolean
   readonly countTokens: 'refuse' | 'estimate'
+  readonly answers: 'as-asked' | 'stream'
   readonly maxConcurrentCalls: number
   readonly headersTimeoutS: number
   readonly idleTimeoutS: number
@@ -63,8 +64,8 @@ export function openUpstream({ terms, secrets, egress, clock }: OpenUpstream): U
   const models = terms.models.map(({ name, remoteModel, contextLength, maxOutputTokens, embeddingSize }) => {
     const dialect = dialectOf({ terms, secrets, clock }, { model: name, remoteModel, baseUrl, maxOutputTokens })
     const facts = { ...NO_FACTS, architecture: terms.dialect, contextLength, hiddenSize: embeddingSize }
-    const { countTokens, maxConcurrentCalls } = terms
-    return new UpstreamModel({ name, createdSeconds, facts, dialect, client, countTokens, maxConcurrentCalls })
+    const { answers, countTokens, maxConcurrentCalls } = terms
+    return new UpstreamModel({ name, createdSeconds, facts, dialect, client, answers, countTokens, maxConcurrentCalls })
   })
   return { models, close: () => client.close() }
 }

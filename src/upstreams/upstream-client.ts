@@ -4,6 +4,7 @@
  */
 import { Agent, request as send, type Dispatcher } from 'undici'
 import { InferdError } from '#contract/errors'
+import type { Delivery } from '#contract/served-model'
 import type { Egress } from './egress.ts'
 import { refusalError } from './upstream-error.ts'
 
@@ -50,13 +51,15 @@ export class UpstreamClient {
   }
 
   /** The pieces of a successful answer. Throws InferdError, by the words of `model`; rejects with the signal's reason when it aborts. */
-  async *post(model: string, { url, headers, body }: WirePost, signal: AbortSignal): AsyncGenerator<Uint8Array, void> {
+  async *post(model: string, { url, headers, body }: WirePost, signal: AbortSignal, delivery: Delivery = 'stream'): AsyncGenerator<Uint8Array, void> {
     signal.throwIfAborted()
     let answer: Dispatcher.ResponseData | null = null
     try {
       // An address in the URL is never looked up by the connector: it is judged here.
       await this.egress.addressOf(url)
-      answer = await send(url, { method: 'POST', headers, body, dispatcher: this.agent, signal })
+      // All of a whole answer is computed before its headers: only the caller's own deadline says how long that may take.
+      const patience = delivery === 'whole' ? { headersTimeout: 0 } : {}
+      answer = await send(url, { method: 'POST', headers, body, dispatcher: this.agent, signal, ...patience })
       if (answer.statusCode !== 200) throw await refusal(model, answer)
       let numBytes = 0
       for await (const chunk of answer.body as AsyncIterable<Uint8Array>) {

@@ -1,8 +1,9 @@
 /** What a family of remote servers speaks: requests out, answers in. Pure; the client carries the bytes. */
 import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, Usage } from '#contract/generate'
+import type { Delivery } from '#contract/served-model'
 import type { WirePost } from './upstream-client.ts'
 
-/** Reads one streamed answer. */
+/** Reads one answer. */
 export interface AnswerDecoder {
   /** Throws InferdError for what is an error or no answer. */
   push(bytes: Uint8Array): readonly GenerateEvent[]
@@ -18,8 +19,8 @@ export interface AnswerDecoder {
 
 export interface UpstreamDialect {
   /** Throws unsupported_parameter with a RequestPlace for what the family has no words for. */
-  encodeGenerate(request: GenerateRequest): WirePost
-  decoder(request: GenerateRequest): AnswerDecoder
+  encodeGenerate(request: GenerateRequest, delivery: Delivery): WirePost
+  decoder(request: GenerateRequest, delivery: Delivery): AnswerDecoder
   /** Throws unsupported_parameter where the family has no embeddings. */
   encodeEmbed(request: EmbedRequest): WirePost
   decodeEmbed(text: string, numInputs: number): EmbedResult

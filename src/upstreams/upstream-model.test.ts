@@ -21,7 +21,16 @@ function upstream(pieces: readonly Uint8Array[]): UpstreamModel {
   }
   const dialect = { encodeGenerate: () => ({}), decoder: (request: GenerateRequest) => new OpenAiStream('m', request) } as unknown as UpstreamDialect
   const client = { post } as unknown as UpstreamClient
-  return new UpstreamModel({ name: 'm', createdSeconds: 0, facts: {} as ModelFacts, dialect, client, countTokens: 'refuse', maxConcurrentCalls: 1 })
+  return new UpstreamModel({
+    name: 'm',
+    createdSeconds: 0,
+    facts: {} as ModelFacts,
+    dialect,
+    client,
+    countTokens: 'refuse',
+    maxConcurrentCalls: 1,
+    answers: 'as-asked',
+  })
 }
 
 /** Aborts after the first piece and reads on. */

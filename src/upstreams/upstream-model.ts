@@ -1,7 +1,7 @@
 /** A model that a remote server computes: called like any other. */
 import { InferdError } from '#contract/errors'
 import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts } from '#contract/generate'
-import type { ModelLoad, ServedModel, ServedModelState } from '#contract/served-model'
+import type { Delivery, ModelLoad, ServedModel, ServedModelState } from '#contract/served-model'
 import { type AnswerSource, UpstreamAnswer } from './upstream-answer.ts'
 import type { UpstreamClient } from './upstream-client.ts'
 import type { UpstreamDialect } from './upstream-dialect.ts'
@@ -17,6 +17,8 @@ export interface UpstreamModelOptions {
   /** Where the server cannot count: refuse, or say how many tokens such a text has in general. */
   readonly countTokens: 'refuse' | 'estimate'
   readonly maxConcurrentCalls: number
+  /** Whether a caller's wish for a whole answer is passed on, or streams are asked for always. */
+  readonly answers: 'as-asked' | 'stream'
 }
 
 const CHARACTERS_PER_TOKEN = 4
@@ -40,13 +42,14 @@ export class UpstreamModel implements ServedModel {
   /** Never loads. */
   async whileLoading(): Promise<void> {}
 
-  generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent> {
+  generate(request: GenerateRequest, signal: AbortSignal, asked: Delivery = 'stream'): AsyncIterable<GenerateEvent> {
     const begin = (): AnswerSource => {
-      const { dialect, client } = this.options
-      const post = dialect.encodeGenerate(request)
-      const decoder = dialect.decoder(request)
+      const { dialect, client, answers } = this.options
+      const delivery = answers === 'stream' ? 'stream' : asked
+      const post = dialect.encodeGenerate(request, delivery)
+      const decoder = dialect.decoder(request, delivery)
       this.enter()
-      return { decoder, pieces: client.post(this.name, post, signal), onEnd: () => this.numRunning-- }
+      return { decoder, pieces: client.post(this.name, post, signal, delivery), onEnd: () => this.numRunning-- }
     }
     return new UpstreamAnswer(begin, signal)
   }

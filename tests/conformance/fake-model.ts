@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts, TokenLogprob } from '#contract/generate'
+import type { Delivery } from '#contract/served-model'
 import type { ModelDirectory, ModelLoad, ServedModel, ServedModelState } from '#platform/registry/served-model'
 
 export const FAKE_FACTS: ModelFacts = {
@@ -37,6 +38,8 @@ export class FakeModel implements ServedModel {
   script: Script
   probe: (signal: AbortSignal) => Promise<ModelLoad>
   readonly requests: GenerateRequest[] = []
+  /** As they were asked for, in order. */
+  readonly deliveries: Delivery[] = []
   readonly embedRequests: EmbedRequest[] = []
   /** Reasons of aborted signals, in order. */
   readonly aborts: unknown[] = []
@@ -57,8 +60,9 @@ export class FakeModel implements ServedModel {
   /** A fake does not come up by itself. */
   async whileLoading(): Promise<void> {}
 
-  async *generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent> {
+  async *generate(request: GenerateRequest, signal: AbortSignal, delivery: Delivery = 'stream'): AsyncIterable<GenerateEvent> {
     this.requests.push(request)
+    this.deliveries.push(delivery)
     this.numRunning++
     const onAbort = (): void => {
       this.aborts.push(signal.reason)

@@ -1,4 +1,6 @@
 /** One inferd as the upstream of another: what a model says comes back the same through each dialect. */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { systemClock } from '#base/clock'
 import { InferdError } from '#contract/errors'
@@ -27,6 +29,7 @@ const TERMS: Omit<UpstreamTerms, 'dialect' | 'baseUrl'> = {
   region: 'us-east-1',
   extensions: false,
   countTokens: 'refuse',
+  answers: 'as-asked',
   maxConcurrentCalls: 4,
   headersTimeoutS: 5,
   idleTimeoutS: 5,
@@ -110,6 +113,19 @@ async function summaryOf(events: AsyncIterable<GenerateEvent>): Promise<Summary>
   return summary
 }
 
+/** From a server that answers with `body`. */
+async function wholeThrough(dialect: Dialect, body: string): Promise<Summary> {
+  const strange = createServer((request, response) => request.resume().on('end', () => response.end(body)))
+  await new Promise<void>((resolve) => strange.listen(0, '127.0.0.1', resolve))
+  const upstream = open(dialect, `http://127.0.0.1:${(strange.address() as AddressInfo).port}`)
+  try {
+    return await summaryOf(upstream.models[0]!.generate(requestOf(), NEVER, 'whole'))
+  } finally {
+    await upstream.close()
+    strange.close()
+  }
+}
+
 const COURSES: Readonly<Record<string, Script>> = {
   'plain text': sayWords(['Hello', ' ', 'wörld', ' 🦊']),
   reasoning: doActs([{ reasoning: 'Let me think.', text: 'It rains.' }]),
@@ -126,13 +142,14 @@ const COURSES: Readonly<Record<string, Script>> = {
 
 for (const dialect of DIALECTS) {
   for (const [course, script] of Object.entries(COURSES)) {
-    test(`${course} comes back the same through ${dialect}`, async () => {
+    test.each(['stream', 'whole'] as const)(`${course} comes back the same through ${dialect} as a %s`, async (delivery) => {
       server.model.script = script
       const direct = await summaryOf(script(requestOf(), NEVER))
-      const remote = await summaryOf(upstreams.get(dialect)!.models[0]!.generate(requestOf(), NEVER))
+      const remote = await summaryOf(upstreams.get(dialect)!.models[0]!.generate(requestOf(), NEVER, delivery))
       const { text, reasoning, calls, finish } = direct
       expect(remote).toMatchObject({ text, reasoning, calls, finish, error: null })
       expect(remote.usage).toMatchObject({ promptTokens: 7, cachedTokens: 2, completionTokens: direct.usage!.completionTokens })
+      expect(server.model.deliveries.at(-1)).toBe(delivery)
       const asked = server.model.requests.at(-1)!
       expect(asked).toMatchObject({ maxTokens: 32, stopStrings: ['END'], sampling: { temperature: 0.5, topP: 0.9 } })
       expect(asked.output.tools?.definitions[0]).toMatchObject({ name: 'weather', description: 'Weather of a place' })
@@ -169,6 +186,17 @@ for (const dialect of DIALECTS) {
     }
     const summary = await summaryOf(upstreams.get(dialect)!.models[0]!.generate(requestOf(), NEVER))
     expect(summary).toMatchObject({ text: 'half', usage: null, order: 'response-start text-delta response-error' })
+  })
+
+  test(`a whole answer that fails, and one that is none, is an error through ${dialect}`, async () => {
+    const ask = () => summaryOf(upstreams.get(dialect)!.models[0]!.generate(requestOf(), NEVER, 'whole'))
+    server.model.script = async function* () {
+      yield { type: 'response-start', promptTokens: 7, cachedTokens: 0 }
+      throw new InferdError('context_length_exceeded', 'the prompt exceeds the context length SECRET')
+    }
+    await expect(ask()).rejects.toMatchObject({ code: 'context_length_exceeded', message: expect.not.stringContaining('SECRET') as string })
+    for (const body of ['{}', '[]', '{"choices":[{}]}', '{"content":[]}', '{"output":{}}', '{"choices":[{"message":{"content":"cut', ''])
+      await expect(wholeThrough(dialect, body)).rejects.toMatchObject({ code: 'upstream_failed' })
   })
 
   test(`a caller that leaves ends the call on the upstream through ${dialect}`, async () => {

@@ -40,8 +40,17 @@ export const upstreamsSection = z
         .enum(['refuse', 'estimate'])
         .default('refuse')
         .describe('openai: whether a count is refused, or estimated from the length of the text.'),
+      answers: z
+        .enum(['as-asked', 'stream'])
+        .default('as-asked')
+        .describe('Whether a caller that wants a whole answer gets one from the server, or the server is asked for a stream always.'),
       maxConcurrentCalls: z.int().min(1).max(100_000).default(256),
-      headersTimeoutS: z.number().min(0.1).max(3600).default(300).describe('Longest wait for the beginning of an answer.'),
+      headersTimeoutS: z
+        .number()
+        .min(0.1)
+        .max(3600)
+        .default(300)
+        .describe('Longest wait for the beginning of a stream. Whole answers have the deadline of the call.'),
       idleTimeoutS: z.number().min(0.1).max(3600).default(120).describe('Longest wait between two pieces of it.'),
       maxAnswerBytes: z
         .int()

@@ -29,7 +29,7 @@ export function directModels(models: ModelDirectory): OnlineModels {
   return {
     list: (principal) => models.list().filter(({ name }) => mayCall(principal, name)),
     find,
-    generate: (call, signal) => need(call.principal, call.model).generate(call.request, signal),
+    generate: (call, signal) => need(call.principal, call.model).generate(call.request, signal, call.isBuffered ? 'whole' : 'stream'),
     embed: (call, signal) => need(call.principal, call.model).embed(call.request, signal),
     countTokens: async (principal, model, request, signal) => need(principal, model).countTokens(request, signal),
   }

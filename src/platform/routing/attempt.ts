@@ -19,6 +19,8 @@ export interface AttemptTerms {
   readonly health: TargetHealth
   readonly clock: Clock
   readonly firstPieceTimeoutMs: number | null
+  /** The answer comes piece by piece: when its first one came says something of the target. */
+  readonly isTimed: boolean
   /** True: held until it is whole, so that it can still be replaced. */
   readonly isHeldWhole: boolean
   /** Whether another target should answer instead, when this one's whole answer ends so. */
@@ -117,7 +119,7 @@ export class Attempt {
   private timeFirstPiece(event: GenerateEvent, afterMs: number): void {
     if (this.hasPiece || event.type === 'response-start' || event.type === 'response-error') return
     this.hasPiece = true
-    this.terms.health.times.add(afterMs)
+    if (this.terms.isTimed) this.terms.health.times.add(afterMs)
   }
 
   private mayShow(): boolean {

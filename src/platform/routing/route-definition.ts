@@ -44,3 +44,8 @@ export interface RouteDefinition {
 export function targetsOf({ variants, byDifficulty, fallbacks }: RouteDefinition): readonly string[] {
   return [...new Set([...byDifficulty, ...variants, ...fallbacks].map(({ model }) => model))]
 }
+
+/** Whether it must know when an answer begins: a whole one, in one piece at its end, would always be late. */
+export function watchesFirstPiece({ firstPieceTimeoutMs, hedge }: RouteDefinition): boolean {
+  return firstPieceTimeoutMs !== null || hedge !== null
+}

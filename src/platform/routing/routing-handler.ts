@@ -12,7 +12,7 @@ import { DEFAULT_BREAKER_POLICY, type BreakerPolicy } from './circuit-breaker.ts
 import { isWorthRetry } from './failure-class.ts'
 import { decideRoute, type RouteDecision } from './plan-route.ts'
 import { DEFAULT_RETRY_BUDGET, RetryBudget, type RetryBudgetPolicy } from './retry-budget.ts'
-import { targetsOf, type RouteDefinition } from './route-definition.ts'
+import { targetsOf, type RouteDefinition, watchesFirstPiece } from './route-definition.ts'
 import { RouteCounts, type PriceOf, type RoutingStats } from './route-stats.ts'
 import { directRoute, RouteTable } from './route-table.ts'
 import { runRoute } from './run-route.ts'
@@ -51,6 +51,8 @@ class Routing implements RoutingHandler {
   private readonly counts = new Map<string, RouteCounts>()
   /** By name of a model. */
   private readonly handlers = new Map<string, CallHandler>()
+  /** Of routes that watch for the first piece. */
+  private readonly streamedHandlers = new Map<string, CallHandler>()
 
   constructor(options: RoutingOptions) {
     this.options = options
@@ -89,7 +91,7 @@ class Routing implements RoutingHandler {
       call,
       clock,
       budget: this.budget,
-      handlerOf: (model: string) => this.handlerOf(model),
+      handlerOf: (model: string) => this.handlerOf(model, watchesFirstPiece(route)),
       healthOf: (model: string) => this.healthOf(model),
       isLoading: (model: string) => this.needModel(model).state.kind === 'loading',
     }
@@ -171,13 +173,15 @@ class Routing implements RoutingHandler {
     return model
   }
 
-  private handlerOf(name: string): CallHandler {
-    const known = this.handlers.get(name)
+  /** `isStreamed`: also where the caller waits for the whole answer. */
+  private handlerOf(name: string, isStreamed = false): CallHandler {
+    const handlers = isStreamed ? this.streamedHandlers : this.handlers
+    const known = handlers.get(name)
     if (known !== undefined) return known
     const model = this.needModel(name)
-    const ask: CallHandler = (call, signal) => model.generate(call.request, signal)
+    const ask: CallHandler = (call, signal) => model.generate(call.request, signal, call.isBuffered && !isStreamed ? 'whole' : 'stream')
     const handler = this.options.targetStage?.(name)(ask) ?? ask
-    this.handlers.set(name, handler)
+    handlers.set(name, handler)
     return handler
   }
 
@@ -222,9 +226,10 @@ function namesFor(principal: Principal, { name, aliases }: RouteDefinition): rea
 }
 
 /** Nothing to choose, to repeat or to wait for. */
-function isPlain({ variants, byDifficulty, fallbacks, maxRetries, firstPieceTimeoutMs, hedge }: RouteDefinition): boolean {
+function isPlain(route: RouteDefinition): boolean {
+  const { variants, byDifficulty, fallbacks, maxRetries } = route
   const isSingle = variants.length === 1 && byDifficulty.length === 0 && fallbacks.length === 0
-  return isSingle && maxRetries === 0 && firstPieceTimeoutMs === null && hedge === null
+  return isSingle && maxRetries === 0 && !watchesFirstPiece(route)
 }
 
 function bestState(models: readonly ServedModel[]): ServedModelState {

@@ -10,7 +10,7 @@ import type { CallHandler } from '#platform/online/stage'
 import { Attempt } from './attempt.ts'
 import { classOf, isWorthRetry } from './failure-class.ts'
 import type { RetryBudget } from './retry-budget.ts'
-import type { RouteDefinition } from './route-definition.ts'
+import { type RouteDefinition, watchesFirstPiece } from './route-definition.ts'
 import type { TargetHealth } from './target-health.ts'
 
 export interface RouteRun {
@@ -81,7 +81,9 @@ class RouteSearch {
     }
     const isUnwanted = (code: ErrorCode): boolean => this.nextFallback(code) !== null
     const isHeldWhole = call.isBuffered && route.fallbacks.length > 0
-    const terms = { call, handler: handlerOf(model), health, clock, firstPieceTimeoutMs: route.firstPieceTimeoutMs, isHeldWhole, isUnwanted }
+    const { firstPieceTimeoutMs } = route
+    const isTimed = !call.isBuffered || watchesFirstPiece(route)
+    const terms = { call, handler: handlerOf(model), health, clock, firstPieceTimeoutMs, isTimed, isHeldWhole, isUnwanted }
     return new Attempt(terms, this.signal)
   }
 

@@ -1,11 +1,14 @@
 /** Servers that speak Anthropic's Messages API. */
 import type { CountRequest, GenerateRequest, JsonRecord } from '#contract/generate'
+import type { Delivery } from '#contract/served-model'
 import { asCount, parseRecord } from '#upstreams/json-fields'
 import type { WirePost } from '#upstreams/upstream-client'
 import type { AnswerDecoder, DialectTerms, UpstreamDialect } from '#upstreams/upstream-dialect'
 import { brokenAnswer, notOffered } from '#upstreams/upstream-error'
+import { WholeAnswer } from '#upstreams/whole-answer'
 import { AnthropicStream } from './decode-stream.ts'
 import { encodeMessages, encodePrompt } from './encode-request.ts'
+import { readMessage } from './read-message.ts'
 
 export interface AnthropicDialectTerms extends DialectTerms {
   readonly apiKey: string | null
@@ -20,12 +23,13 @@ export class AnthropicDialect implements UpstreamDialect {
     this.terms = terms
   }
 
-  encodeGenerate(request: GenerateRequest): WirePost {
-    return this.post('v1/messages', encodeMessages(request, this.terms))
+  encodeGenerate(request: GenerateRequest, delivery: Delivery): WirePost {
+    return this.post('v1/messages', encodeMessages(request, delivery, this.terms))
   }
 
-  decoder(): AnswerDecoder {
-    return new AnthropicStream(this.terms.model)
+  decoder(_request: GenerateRequest, delivery: Delivery): AnswerDecoder {
+    const { model } = this.terms
+    return delivery === 'stream' ? new AnthropicStream(model) : new WholeAnswer(model, 1, readMessage)
   }
 
   encodeEmbed(): never {

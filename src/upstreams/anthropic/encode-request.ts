@@ -1,5 +1,6 @@
 /** A neutral request in the words of Anthropic's Messages API. Source: the Anthropic API reference, 2023-06-01. */
 import type { ChatMessage, CountRequest, GenerateRequest, JsonRecord, JsonValue, ToolOptions } from '#contract/generate'
+import type { Delivery } from '#contract/served-model'
 import { chatMessages, mergeTurns, refuseForeignFields } from '#upstreams/block-dialect'
 import { parseRecord } from '#upstreams/json-fields'
 
@@ -14,7 +15,7 @@ export interface AnthropicTerms {
 }
 
 /** Throws unsupported_parameter. */
-export function encodeMessages(request: GenerateRequest, terms: AnthropicTerms): JsonRecord {
+export function encodeMessages(request: GenerateRequest, delivery: Delivery, terms: AnthropicTerms): JsonRecord {
   const { sampling, output } = request
   const { kind } = output.format
   refuseForeignFields(request, terms.model, [['output.format', kind !== 'text' && kind !== 'json-schema']])
@@ -22,7 +23,7 @@ export function encodeMessages(request: GenerateRequest, terms: AnthropicTerms):
   const isThinking = enabled === true || budgetTokens !== null
   return {
     ...encodePrompt(request, terms),
-    stream: true,
+    ...(delivery === 'stream' ? { stream: true } : {}),
     max_tokens: request.maxTokens ?? terms.maxOutputTokens,
     ...(sampling.temperature === 1 ? {} : { temperature: sampling.temperature }),
     ...(sampling.topP === 1 ? {} : { top_p: sampling.topP }),

@@ -1,20 +1,11 @@
 /** The streamed answer of Bedrock's ConverseStream. */
-import type { FinishReason, GenerateEvent, JsonRecord, Usage } from '#contract/generate'
+import type { GenerateEvent, JsonRecord, Usage } from '#contract/generate'
 import { AnswerBuilder } from '#upstreams/answer-builder'
 import { FrameReader, type EventFrame } from '#upstreams/frame-reader'
-import { asCount, asRecord, asText, parseRecord } from '#upstreams/json-fields'
+import { asRecord, asText, parseRecord } from '#upstreams/json-fields'
 import type { AnswerDecoder } from '#upstreams/upstream-dialect'
 import { brokenAnswer, streamError } from '#upstreams/upstream-error'
-
-const FINISH_REASONS: Readonly<Record<string, FinishReason>> = {
-  end_turn: 'stop',
-  stop_sequence: 'stop',
-  max_tokens: 'length',
-  model_context_window_exceeded: 'length',
-  tool_use: 'tool-calls',
-  content_filtered: 'content-filter',
-  guardrail_intervened: 'content-filter',
-}
+import { endAnswer, readUsage } from './read-answer.ts'
 
 export class BedrockStream implements AnswerDecoder {
   private readonly model: string
@@ -77,22 +68,9 @@ export class BedrockStream implements AnswerDecoder {
       case 'contentBlockStop':
         return this.answer.endCall(0)
       case 'messageStop':
-        return this.answer.endChoice(0, FINISH_REASONS[asText(fields['stopReason']) ?? ''] ?? 'stop', null)
+        return endAnswer(this.answer, fields)
       case 'metadata':
         return this.answer.setUsage(readUsage(asRecord(fields['usage']) ?? {}))
     }
-  }
-}
-
-/** Bedrock counts cached and written tokens apart from the others. */
-function readUsage(usage: JsonRecord): Usage {
-  const of = (name: string): number => asCount(usage[name]) ?? 0
-  const [cachedTokens, cacheWriteTokens] = [of('cacheReadInputTokens'), of('cacheWriteInputTokens')]
-  return {
-    promptTokens: of('inputTokens') + cachedTokens + cacheWriteTokens,
-    cachedTokens,
-    cacheWriteTokens,
-    completionTokens: of('outputTokens'),
-    reasoningTokens: 0,
   }
 }

@@ -1,13 +1,16 @@
 /** Amazon Bedrock's runtime, and servers that speak as it does. */
 import type { Clock } from '#base/clock'
 import type { CountRequest, GenerateRequest, JsonRecord } from '#contract/generate'
+import type { Delivery } from '#contract/served-model'
 import { asCount, parseRecord } from '#upstreams/json-fields'
 import { signRequest, type AwsCredentials } from '#upstreams/sign-request'
 import type { WirePost } from '#upstreams/upstream-client'
 import type { AnswerDecoder, DialectTerms, UpstreamDialect } from '#upstreams/upstream-dialect'
 import { brokenAnswer, notOffered } from '#upstreams/upstream-error'
+import { WholeAnswer } from '#upstreams/whole-answer'
 import { BedrockStream } from './decode-stream.ts'
 import { encodeConversation, encodeConverse } from './encode-request.ts'
+import { readAnswer } from './read-answer.ts'
 
 export interface BedrockDialectTerms extends DialectTerms {
   readonly region: string
@@ -24,12 +27,13 @@ export class BedrockDialect implements UpstreamDialect {
     this.terms = terms
   }
 
-  encodeGenerate(request: GenerateRequest): WirePost {
-    return this.post('converse-stream', encodeConverse(request, this.terms.model))
+  encodeGenerate(request: GenerateRequest, delivery: Delivery): WirePost {
+    return this.post(delivery === 'stream' ? 'converse-stream' : 'converse', encodeConverse(request, this.terms.model))
   }
 
-  decoder(): AnswerDecoder {
-    return new BedrockStream(this.terms.model)
+  decoder(_request: GenerateRequest, delivery: Delivery): AnswerDecoder {
+    const { model } = this.terms
+    return delivery === 'stream' ? new BedrockStream(model) : new WholeAnswer(model, 1, readAnswer)
   }
 
   encodeEmbed(): never {

@@ -1,11 +1,14 @@
 /** OpenAI-compatible servers: vLLM, SGLang, TGI, llama-server, Ollama, OpenAI itself, and inferd. */
 import type { CountRequest, EmbedRequest, EmbedResult, GenerateRequest, JsonRecord } from '#contract/generate'
+import type { Delivery } from '#contract/served-model'
 import { asCount, asList, asRecord, parseRecord } from '#upstreams/json-fields'
 import type { WirePost } from '#upstreams/upstream-client'
 import type { AnswerDecoder, DialectTerms, UpstreamDialect } from '#upstreams/upstream-dialect'
 import { brokenAnswer } from '#upstreams/upstream-error'
+import { WholeAnswer } from '#upstreams/whole-answer'
 import { OpenAiStream } from './decode-stream.ts'
 import { encodeEmbedding, encodeGeneration } from './encode-request.ts'
+import { ChunkReader } from './read-chunk.ts'
 
 export interface OpenAiDialectTerms extends DialectTerms {
   /** null = the server asks for none. */
@@ -20,13 +23,16 @@ export class OpenAiDialect implements UpstreamDialect {
     this.terms = terms
   }
 
-  encodeGenerate(request: GenerateRequest): WirePost {
-    const { path, body } = encodeGeneration(request, this.terms)
+  encodeGenerate(request: GenerateRequest, delivery: Delivery): WirePost {
+    const { path, body } = encodeGeneration(request, delivery, this.terms)
     return this.post(path, body)
   }
 
-  decoder(request: GenerateRequest): AnswerDecoder {
-    return new OpenAiStream(this.terms.model, request)
+  decoder(request: GenerateRequest, delivery: Delivery): AnswerDecoder {
+    const { model } = this.terms
+    const { numChoices } = request
+    if (delivery === 'stream') return new OpenAiStream(model, request)
+    return new WholeAnswer(model, numChoices, (answer, body) => new ChunkReader(model, numChoices, answer).read(body))
   }
 
   encodeEmbed(request: EmbedRequest): WirePost {

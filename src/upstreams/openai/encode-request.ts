@@ -1,5 +1,6 @@
 /** A neutral request in the words of OpenAI-compatible servers. Source: the OpenAI API reference; vLLM's and SGLang's extra fields. */
 import type { ChatMessage, EmbedRequest, GenerateRequest, JsonRecord, JsonValue, OutputFormat, ToolOptions } from '#contract/generate'
+import type { Delivery } from '#contract/served-model'
 import { notOffered } from '#upstreams/upstream-error'
 
 export interface OpenAiTerms {
@@ -11,14 +12,18 @@ export interface OpenAiTerms {
 
 type Fields = Record<string, JsonValue>
 
-/** Always streamed: one way to read answers. Throws unsupported_parameter. */
-export function encodeGeneration(request: GenerateRequest, terms: OpenAiTerms): { readonly path: string; readonly body: JsonRecord } {
+export interface Generation {
+  readonly path: string
+  readonly body: JsonRecord
+}
+
+/** Throws unsupported_parameter. */
+export function encodeGeneration(request: GenerateRequest, delivery: Delivery, terms: OpenAiTerms): Generation {
   refuseUnknown(request, terms)
   const { input, sampling } = request
   const body: Fields = {
     model: terms.remoteModel,
-    stream: true,
-    stream_options: { include_usage: true },
+    ...(delivery === 'stream' ? { stream: true, stream_options: { include_usage: true } } : {}),
     temperature: sampling.temperature,
     top_p: sampling.topP,
     ...(sampling.presencePenalty === 0 ? {} : { presence_penalty: sampling.presencePenalty }),

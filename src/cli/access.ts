@@ -5,7 +5,9 @@ import { NO_LIMITS, type Principal } from '#contract/principal'
 import type { AuditEvent } from '#platform/audit/audit-chain'
 import { AuditLog } from '#platform/audit/audit-log'
 import { RefusalTally } from '#platform/audit/refusal-tally'
+import type { CredentialIssuer } from '#contract/temporary-credentials'
 import { FailureLimit } from '#platform/keys/failure-limit'
+import { KeyBook } from '#platform/keys/key-book'
 import { KeyRing } from '#platform/keys/key-ring'
 import { loadMasterKey } from '#platform/keys/master-key'
 import { SigningSecrets } from '#platform/keys/signing-secrets'
@@ -42,6 +44,8 @@ export interface Access {
   readonly authenticate: Authenticate | null
   readonly onScopeRefusal: (refusal: ScopeRefusal) => void
   readonly audit: AuditLog
+  /** Each key's are counted by the minute in the audit log. */
+  readonly credentials: CredentialIssuer
   /** Writes what is left. To be called before the store is closed. */
   close(): Promise<void>
 }
@@ -62,9 +66,11 @@ export async function openAccess({ mode, host, region, store, dataDir, clock, lo
     await close()
     throw error
   }
+  const masterKey = (): Buffer => loadMasterKey(dataDir)
+  const counted = { record: ({ event, details }: AuditEvent) => tally.note({ event, actor: String(details['key']), details: {} }) }
   const parts = {
     ring,
-    secrets: new SigningSecrets(() => loadMasterKey(dataDir)),
+    secrets: new SigningSecrets(masterKey),
     failures: new FailureLimit(),
     onFailure: (event: AuditEvent) => tally.note(event),
     isRequired: mode !== 'auto' || !isLoopback(host),
@@ -75,6 +81,7 @@ export async function openAccess({ mode, host, region, store, dataDir, clock, lo
     authenticate: authenticateIn(mode, createAuthenticator(parts)),
     onScopeRefusal: ({ keyId, ...details }) => tally.note({ event: 'scope.refused', actor: keyId, details }),
     audit,
+    credentials: new KeyBook({ store, audit: counted, masterKey, clock, actor: 'caller' }),
     close,
   }
 }

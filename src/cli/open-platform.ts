@@ -58,6 +58,7 @@ export interface PlatformParts {
 
 export interface Platform {
   readonly online: OnlineModels
+  /** Without credentials, which are the door's to issue. */
   readonly services: ServerServices
   readonly metrics: Metrics
   /** After the server is closed and while the models still answer: runs in the background may end within the grace. */
@@ -98,7 +99,8 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
   await responses.failUnfinished()
   void responses.sweep(closing.signal, onFailure)
   const files = await openFiles(parts, closing.signal, onFailure)
-  const services = { guardrails: safety.archive, usage: usageReports(store, () => ledger.flush()), metrics, responses, background, files }
+  const usage = usageReports(store, () => ledger.flush())
+  const services = { guardrails: safety.archive, usage, metrics, responses, background, files, credentials: null }
   const close = async (): Promise<void> => {
     closing.abort()
     await background.close()

@@ -63,11 +63,11 @@ export async function serve(named: readonly string[], config: ServeConfig, signa
   opened.defer(() => registry.stop())
   const { online, services } = platform
   metrics.resolve(platform.metrics)
-  const { authenticate, onScopeRefusal } = access
+  const { authenticate, onScopeRefusal, credentials } = access
   const server = createServer({
     models: registry,
     online,
-    services,
+    services: { ...services, credentials },
     options: serverOptions(config.server, version),
     log,
     clock: systemClock,

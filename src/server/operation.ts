@@ -213,6 +213,8 @@ export interface ProtocolFamily {
   readonly name: string
   /** Errors of paths under them have this family's shape, also where there is no route; of several families the longest prefix counts. */
   readonly pathPrefixes: readonly string[]
+  /** Where a path alone does not tell: this family's callers, before any prefix or mark is looked at. */
+  readonly claims?: (path: string, headers: Readonly<Record<string, unknown>>) => boolean
   /** A header that only this family's clients send: under its prefix it decides before paths do. */
   readonly headerMark?: { readonly name: string; readonly pathPrefix: string }
   readonly routes: readonly ProtocolRoute[]

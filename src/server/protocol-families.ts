@@ -7,6 +7,7 @@ import { managementFamily } from '#server/protocols/management/routes'
 import { oipFamily } from '#server/protocols/oip/routes'
 import { openaiFamily } from '#server/protocols/openai/routes'
 import { sagemakerFamily } from '#server/protocols/sagemaker/routes'
+import { stsFamily } from '#server/protocols/sts/routes'
 import { textGenerationRoute } from '#server/protocols/tgi/generate/route'
 import { tgiFamily } from '#server/protocols/tgi/routes'
 
@@ -31,6 +32,7 @@ export const PROTOCOL_FAMILIES: readonly ProtocolFamily[] = [
   tgiFamily,
   oipFamily,
   managementFamily,
+  stsFamily,
 ]
 
 function routeOf<Kind extends ProtocolRoute['kind']>(

@@ -2,6 +2,7 @@
 import type { GuardrailService } from '#contract/guardrail'
 import type { FileShelf } from '#contract/stored-file'
 import type { BackgroundRuns, ResponseArchive } from '#contract/stored-response'
+import type { CredentialIssuer } from '#contract/temporary-credentials'
 import type { UsageReports } from '#contract/usage-record'
 
 /** In the text format of Prometheus. */
@@ -17,6 +18,15 @@ export interface ServerServices {
   readonly responses: ResponseArchive | null
   readonly background: BackgroundRuns | null
   readonly files: FileShelf | null
+  readonly credentials: CredentialIssuer | null
 }
 
-export const NO_SERVICES: ServerServices = { guardrails: null, usage: null, metrics: null, responses: null, background: null, files: null }
+export const NO_SERVICES: ServerServices = {
+  guardrails: null,
+  usage: null,
+  metrics: null,
+  responses: null,
+  background: null,
+  files: null,
+  credentials: null,
+}

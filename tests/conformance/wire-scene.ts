@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '#base/clock'
 import type { CallReport } from '#contract/call'
 import type { FileShelf, StoredFile } from '#contract/stored-file'
 import { InferdError } from '#contract/errors'
+import type { CredentialIssuer } from '#contract/temporary-credentials'
 import type { UsageReports } from '#contract/usage-record'
 import { LOCAL_PRINCIPAL } from '#contract/principal'
 import { DEFAULT_BACKGROUND_RUN_OPTIONS, DetachedRuns } from '#platform/context/background-runs'
@@ -42,6 +43,7 @@ export async function startScene({ keepsThings }: { readonly keepsThings: boolea
       usage: fixedUsage,
       metrics: { contentType: 'text/plain; version=0.0.4; charset=utf-8', text: async () => '# TYPE inferd_requests counter\ninferd_requests 3\n' },
       files: new MemoryShelf(),
+      credentials: fixedCredentials,
       responses: store === null ? null : new StoredResponses({ store, clock: fixedClock, retentionMs: 86_400_000 }),
       background: store === null ? null : runs,
     },
@@ -86,6 +88,15 @@ const fixedUsage: UsageReports = {
       cost: 1_234_567_890n,
     },
   ],
+}
+
+const fixedCredentials: CredentialIssuer = {
+  issue: async (_keyId, durationS) => ({
+    accessKeyId: 'ASIA0000000000000000',
+    secretAccessKey: 'secret',
+    sessionToken: 'inferd_st_token',
+    expiresMs: WALL_MS + 1000 * durationS,
+  }),
 }
 
 /** Files in memory under ids that count. */

@@ -18,9 +18,10 @@ export interface ErrorReplyArguments {
 
 export function sendError({ request, reply, family, error, clock, lingerMs }: ErrorReplyArguments): void {
   const { status, headers, body } = family.encodeError(error, request.id)
+  const mediaType = headers['content-type'] ?? JSON_MEDIA_TYPE
   if (answerStream(reply.raw).destroyed) return
   if (request.raw.readableEnded || !hasBody(request.raw, reply.raw)) {
-    void reply.code(status).headers(headers).type(JSON_MEDIA_TYPE).send(body)
+    void reply.code(status).headers(headers).type(mediaType).send(body)
     return
   }
   const collected = reply.getHeaders()
@@ -29,7 +30,7 @@ export function sendError({ request, reply, family, error, clock, lingerMs }: Er
   for (const [name, value] of Object.entries({ ...collected, ...headers })) {
     if (value !== undefined) raw.setHeader(name, value)
   }
-  const head = { 'content-type': JSON_MEDIA_TYPE, 'content-length': Buffer.byteLength(body) }
+  const head = { 'content-type': mediaType, 'content-length': Buffer.byteLength(body) }
   raw.writeHead(status, isHttp2(raw) ? head : { ...head, connection: 'close' })
   if (isHttp2(raw)) raw.end(body)
   else raw.write(body)

@@ -43,6 +43,7 @@ export class FamilyTable {
     let longest = 0
     for (const family of this.all) {
       const { headerMark: mark, pathPrefixes } = family
+      if (family.claims?.(path, headers) === true) return family
       if (mark !== undefined && headers[mark.name] !== undefined && path.startsWith(mark.pathPrefix)) return family
       const length = Math.max(0, ...pathPrefixes.filter((prefix) => path.startsWith(prefix)).map((prefix) => prefix.length))
       if (length > longest) [found, longest] = [family, length]

@@ -4,6 +4,7 @@ const SAGEMAKER = ['sagemaker']
 const LAMBDA = ['lambda']
 /** Paths that are no AWS API: whatever a signing client has been told. */
 const ANY = ['bedrock', 'sagemaker', 'lambda', 'execute-api']
+const ROOT = ['sts', ...ANY]
 
 const SERVICES: readonly (readonly [prefix: string, services: readonly string[]])[] = [
   ['/model/', BEDROCK],
@@ -15,5 +16,6 @@ const SERVICES: readonly (readonly [prefix: string, services: readonly string[]]
 ]
 
 export function servicesOf(path: string): readonly string[] {
+  if (path === '/') return ROOT
   return SERVICES.find(([prefix]) => path.startsWith(prefix))?.[1] ?? ANY
 }

@@ -120,10 +120,20 @@ export interface GuardrailQuery {
 }
 
 /** What control APIs and ApplyGuardrail call. Methods throw InferdError: resource_not_found, conflict, invalid_parameter. */
+export interface VersionTerms {
+  /** '' = the draft's. */
+  readonly description: string
+  readonly token: string | null
+}
+
+/** What a request made. It may have come before, and what it made be gone since. */
+export type MadeGuardrail = Pick<Guardrail, 'id' | 'version' | 'createdMs'>
+
 export interface GuardrailService {
-  create(team: string, definition: GuardrailDefinition): Promise<Guardrail>
-  /** Makes an immutable numbered version of the draft. */
-  createVersion(query: Omit<GuardrailQuery, 'version'>, description: string): Promise<Guardrail>
+  /** A token that came before: nothing is made again, and another request with it is a conflict. null = none. */
+  create(team: string, definition: GuardrailDefinition, token: string | null): Promise<MadeGuardrail>
+  /** Makes an immutable numbered version of the draft; a token as for create. */
+  createVersion(query: Omit<GuardrailQuery, 'version'>, terms: VersionTerms): Promise<MadeGuardrail>
   get(query: GuardrailQuery): Promise<Guardrail>
   /** One row each: drafts, and those that nobody can change. */
   list(team: string): Promise<readonly Guardrail[]>

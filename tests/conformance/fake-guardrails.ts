@@ -8,6 +8,7 @@ import type {
   GuardrailDefinition,
   GuardrailQuery,
   GuardrailService,
+  VersionTerms,
 } from '#contract/guardrail'
 
 const DRAFT = 'DRAFT'
@@ -23,7 +24,7 @@ export class FakeGuardrails implements GuardrailService {
     return guardrail
   }
 
-  async createVersion({ team, guardrail }: Omit<GuardrailQuery, 'version'>, description: string): Promise<Guardrail> {
+  async createVersion({ team, guardrail }: Omit<GuardrailQuery, 'version'>, { description }: VersionTerms): Promise<Guardrail> {
     const draft = await this.get({ team, guardrail, version: DRAFT })
     const version = String(this.rows.filter(({ id }) => id === draft.id).length)
     const made = { ...draft, version, description: description === '' ? draft.description : description }

@@ -24,17 +24,18 @@ function definitionOf(name: string, policy: GuardrailPolicy = piiPolicy(['EMAIL'
 }
 
 test('a draft changes, its versions do not, and teams do not see each other', async () => {
-  const draft = await archive.create('a', definitionOf('mail'))
-  expect(draft).toMatchObject({ version: 'DRAFT', team: 'a', id: expect.stringMatching(/^[a-z0-9]{12}$/) })
-  const first = await archive.createVersion({ team: 'a', guardrail: draft.id }, 'the first')
-  expect(first).toMatchObject({ version: '1', description: 'the first' })
+  const draft = await archive.create('a', definitionOf('mail'), null)
+  expect(draft).toMatchObject({ version: 'DRAFT', id: expect.stringMatching(/^[a-z0-9]{12}$/) })
+  const first = await archive.createVersion({ team: 'a', guardrail: draft.id }, { description: 'the first', token: null })
+  expect(first.version).toBe('1')
+  expect(await archive.get({ team: 'a', guardrail: draft.id, version: '1' })).toMatchObject({ team: 'a', description: 'the first' })
   await archive.update(
     { team: 'a', guardrail: `arn:aws:bedrock:us-east-1:1:guardrail/${draft.id}` },
     definitionOf('mail-2', { ...EMPTY_POLICY, profanity: { input: 'block', output: 'block' } }),
   )
   expect(await archive.get({ team: 'a', guardrail: 'mail-2', version: '1' })).toMatchObject({ name: 'mail', policy: { profanity: null } })
   expect(await archive.get({ team: 'a', guardrail: draft.id, version: 'DRAFT' })).toMatchObject({ name: 'mail-2', policy: { pii: [] } })
-  expect((await archive.createVersion({ team: 'a', guardrail: draft.id }, '')).version).toBe('2')
+  expect((await archive.createVersion({ team: 'a', guardrail: draft.id }, { description: '', token: null })).version).toBe('2')
   await expect(archive.get({ team: 'b', guardrail: draft.id, version: 'DRAFT' })).rejects.toMatchObject({ code: 'resource_not_found' })
   expect((await archive.list('b')).map(({ id }) => id)).toEqual(['house'])
   await archive.delete({ team: 'a', guardrail: draft.id, version: '1' })
@@ -44,9 +45,9 @@ test('a draft changes, its versions do not, and teams do not see each other', as
 })
 
 test('a name is taken once for a team, and those of the operator by nobody', async () => {
-  await archive.create('c', definitionOf('one'))
-  await expect(archive.create('c', definitionOf('one'))).rejects.toMatchObject({ code: 'conflict' })
-  await expect(archive.create('c', definitionOf('house'))).rejects.toMatchObject({ code: 'conflict' })
+  await archive.create('c', definitionOf('one'), null)
+  await expect(archive.create('c', definitionOf('one'), null)).rejects.toMatchObject({ code: 'conflict' })
+  await expect(archive.create('c', definitionOf('house'), null)).rejects.toMatchObject({ code: 'conflict' })
   await expect(archive.update({ team: 'c', guardrail: 'house' }, definitionOf('x'))).rejects.toMatchObject({ code: 'conflict' })
   await expect(archive.delete({ team: 'c', guardrail: 'house', version: null })).rejects.toMatchObject({ code: 'conflict' })
 })
@@ -60,7 +61,7 @@ test('applies to content, in both directions', async () => {
 
 test('grounding without a model compares words and numbers', async () => {
   const grounding = { groundingThreshold: 0.7, relevanceThreshold: 0.3 }
-  await archive.create('e', definitionOf('ground', { ...EMPTY_POLICY, grounding }))
+  await archive.create('e', definitionOf('ground', { ...EMPTY_POLICY, grounding }), null)
   const context = [
     { text: 'London is the capital of the United Kingdom. The Thames runs through it for 346 km.', qualifiers: ['grounding_source'] as const },
     { text: 'What is the capital of the United Kingdom?', qualifiers: ['query'] as const },
@@ -104,5 +105,5 @@ test.each<[string, Partial<GuardrailPolicy>, string]>([
   ['prompt attacks in the output', { contentFilters: [{ type: 'PROMPT_ATTACK', inputStrength: 'LOW', outputStrength: 'LOW' }] }, 'invalid_parameter'],
   ['a threshold of one', { grounding: { groundingThreshold: 1, relevanceThreshold: null } }, 'invalid_parameter'],
 ])('refuses %s', async (_, policy, code) => {
-  await expect(archive.create('f', definitionOf('bad', { ...EMPTY_POLICY, ...policy }))).rejects.toMatchObject({ code })
+  await expect(archive.create('f', definitionOf('bad', { ...EMPTY_POLICY, ...policy }), null)).rejects.toMatchObject({ code })
 })

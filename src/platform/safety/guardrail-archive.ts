@@ -1,8 +1,19 @@
 /** The guardrails of all teams, from the store, and those of the platform's file, which every team may use and none may change. */
+import { createHash } from 'node:crypto'
 import type { Clock } from '#base/clock'
 import { randomAlphanumerics } from '#base/random'
 import { InferdError } from '#contract/errors'
-import type { AppliedGuardrail, GuardContent, Guardrail, GuardrailDefinition, GuardrailQuery, GuardrailService } from '#contract/guardrail'
+import type {
+  AppliedGuardrail,
+  GuardContent,
+  Guardrail,
+  GuardrailDefinition,
+  GuardrailQuery,
+  GuardrailService,
+  MadeGuardrail,
+  VersionTerms,
+} from '#contract/guardrail'
+import { makeOnce, type MadeRow } from '#platform/store/guardrail-requests'
 import {
   deleteGuardrail,
   insertDraft,
@@ -49,23 +60,22 @@ export class GuardrailArchive implements GuardrailService {
     })
   }
 
-  async create(team: string, given: GuardrailDefinition): Promise<Guardrail> {
+  async create(team: string, given: GuardrailDefinition, token: string | null): Promise<MadeGuardrail> {
     const definition = this.complete(given)
     this.refuseFixed(definition.name)
     const nowMs = this.options.clock.wallMs()
     const id = randomAlphanumerics(ID_LENGTH).toLowerCase()
     const row = { team, id, version: 0, name: definition.name, definition: JSON.stringify(definition), created_ms: nowMs, updated_ms: nowMs }
-    await insertDraft(this.options.store.db, row, BOUNDS)
-    return fromRow(row)
+    const request = { team, token, digest: digestOf(['create', given]), nowMs }
+    return madeOf(await makeOnce(this.options.store.db, request, (step) => insertDraft(step, row, BOUNDS)))
   }
 
-  async createVersion(query: Named, description: string): Promise<Guardrail> {
-    const draft = await this.own(query)
+  async createVersion(query: Named, { description, token }: VersionTerms): Promise<MadeGuardrail> {
+    const { id } = await this.own(query)
     const nowMs = this.options.clock.wallMs()
-    const version = { team: query.team, id: draft.id, nowMs, description: description === '' ? null : description }
-    const row = await insertVersion(this.options.store.db, version, BOUNDS)
-    if (row === null) throw notFound()
-    return fromRow(row)
+    const version = { team: query.team, id, nowMs, description: description === '' ? null : description }
+    const request = { team: query.team, token, digest: digestOf(['create-version', id, description]), nowMs }
+    return madeOf(await makeOnce(this.options.store.db, request, (step) => insertVersion(step, version, BOUNDS)))
   }
 
   async get({ team, guardrail, version }: GuardrailQuery): Promise<Guardrail> {
@@ -156,7 +166,20 @@ export class GuardrailArchive implements GuardrailService {
 function fromRow({ team, id, version, definition, created_ms, updated_ms }: GuardrailRow): Guardrail {
   // Written by us, checked when it came.
   const own = JSON.parse(definition) as GuardrailDefinition
-  return { ...own, id, version: version === 0 ? DRAFT : String(version), team, createdMs: Number(created_ms), updatedMs: Number(updated_ms) }
+  return { ...own, id, version: wordOf(version), team, createdMs: Number(created_ms), updatedMs: Number(updated_ms) }
+}
+
+function madeOf(row: MadeRow | null): MadeGuardrail {
+  if (row === null) throw notFound()
+  return { id: row.id, version: wordOf(row.version), createdMs: Number(row.created_ms) }
+}
+
+function digestOf(request: readonly unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(request)).digest('base64')
+}
+
+function wordOf(version: number): string {
+  return version === 0 ? DRAFT : String(version)
 }
 
 /** ARNs end in `guardrail/ID`. */

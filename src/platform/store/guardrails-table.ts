@@ -35,34 +35,31 @@ export async function createGuardrailTable(db: Kysely<Schema>): Promise<void> {
   await db.schema.createIndex('guardrail_by_name').on('guardrail').columns(['team', 'name', 'version']).execute()
 }
 
-/** Throws conflict for a name that the team has, invalid_parameter when it has too many. */
-export async function insertDraft(db: Kysely<Schema>, row: GuardrailRow, { perTeam }: GuardrailBounds): Promise<void> {
-  await db.transaction().execute(async (step) => {
-    const drafts = step.selectFrom('guardrail').where('team', '=', row.team).where('version', '=', 0)
-    const same = await drafts.select('id').where('name', '=', row.name).executeTakeFirst()
-    if (same !== undefined) throw new InferdError('conflict', `a guardrail with the name '${row.name}' exists`, { param: 'name' })
-    const { count } = await drafts.select(step.fn.countAll<number>().as('count')).executeTakeFirstOrThrow()
-    if (Number(count) >= perTeam) throw new InferdError('invalid_parameter', `a team has at most ${perTeam} guardrails`)
-    await step.insertInto('guardrail').values(row).execute()
-  })
+/** In a transaction. Throws conflict for a name that the team has, invalid_parameter when it has too many. */
+export async function insertDraft(step: Kysely<Schema>, row: GuardrailRow, { perTeam }: GuardrailBounds): Promise<GuardrailRow> {
+  const drafts = step.selectFrom('guardrail').where('team', '=', row.team).where('version', '=', 0)
+  const same = await drafts.select('id').where('name', '=', row.name).executeTakeFirst()
+  if (same !== undefined) throw new InferdError('conflict', `a guardrail with the name '${row.name}' exists`, { param: 'name' })
+  const { count } = await drafts.select(step.fn.countAll<number>().as('count')).executeTakeFirstOrThrow()
+  if (Number(count) >= perTeam) throw new InferdError('invalid_parameter', `a team has at most ${perTeam} guardrails`)
+  await step.insertInto('guardrail').values(row).execute()
+  return row
 }
 
-/** The draft as it is now, under the next number; null = there is no such draft. */
+/** In a transaction. The draft as it is now, under the next number; null = there is no such draft. */
 export async function insertVersion(
-  db: Kysely<Schema>,
+  step: Kysely<Schema>,
   { team, id, nowMs, description }: { readonly team: string; readonly id: string; readonly nowMs: number; readonly description: string | null },
   { versionsEach }: GuardrailBounds,
 ): Promise<GuardrailRow | null> {
-  return db.transaction().execute(async (step) => {
-    const all = await step.selectFrom('guardrail').selectAll().where('team', '=', team).where('id', '=', id).orderBy('version').execute()
-    const draft = all[0]
-    if (draft === undefined || draft.version !== 0) return null
-    if (all.length > versionsEach) throw new InferdError('invalid_parameter', `a guardrail has at most ${versionsEach} versions`)
-    const definition = description === null ? draft.definition : JSON.stringify({ ...JSON.parse(draft.definition), description })
-    const row = { ...draft, definition, version: all.at(-1)!.version + 1, created_ms: nowMs, updated_ms: nowMs }
-    await step.insertInto('guardrail').values(row).execute()
-    return row
-  })
+  const all = await step.selectFrom('guardrail').selectAll().where('team', '=', team).where('id', '=', id).orderBy('version').execute()
+  const draft = all[0]
+  if (draft === undefined || draft.version !== 0) return null
+  if (all.length > versionsEach) throw new InferdError('invalid_parameter', `a guardrail has at most ${versionsEach} versions`)
+  const definition = description === null ? draft.definition : JSON.stringify({ ...JSON.parse(draft.definition), description })
+  const row = { ...draft, definition, version: all.at(-1)!.version + 1, created_ms: nowMs, updated_ms: nowMs }
+  await step.insertInto('guardrail').values(row).execute()
+  return row
 }
 
 /** `guardrail`: id or name. */

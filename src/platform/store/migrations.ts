@@ -5,6 +5,7 @@ import { createAuditTable } from './audit-table.ts'
 import { createFileTable } from './file-rows.ts'
 import { createKeyTables } from './keys-table.ts'
 import { createResponseTable } from './response-rows.ts'
+import { createGuardrailRequestTable } from './guardrail-requests.ts'
 import { createGuardrailTable } from './guardrails-table.ts'
 import type { Schema } from './schema.ts'
 import { createUsageTables } from './usage-table.ts'
@@ -22,6 +23,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: 'keys', apply: createKeyTables },
   { name: 'audit', apply: createAuditTable },
   { name: 'guardrails', apply: createGuardrailTable },
+  { name: 'guardrail-requests', apply: createGuardrailRequestTable },
 ]
 
 /** Applies what is missing, each step in a transaction of its own. Throws store_failed for a store of a newer or another program. */

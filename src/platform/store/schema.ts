@@ -8,10 +8,12 @@ import type { AuditHeadRow } from './audit-table.ts'
 import type { ApiKeyRow, TeamRow } from './keys-table.ts'
 import type { FileRow } from './file-rows.ts'
 import type { ResponseRow } from './response-rows.ts'
+import type { GuardrailRequestRow } from './guardrail-requests.ts'
 import type { GuardrailRow } from './guardrails-table.ts'
 
 export interface Schema {
   readonly guardrail: GuardrailRow
+  readonly guardrail_request: GuardrailRequestRow
   readonly response: ResponseRow
   readonly file: FileRow
   readonly migration: MigrationRow

@@ -12,6 +12,7 @@ const DRAFT = 'DRAFT'
 const DEFAULT_PAGE = 100
 const MAX_PAGE = 1000
 const MAX_TAGS = 2
+const REQUEST_TOKEN = /^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$/
 /** Tags by which a guardrail is told which models of this server judge meaning. */
 const EMBEDDING_TAG = 'inferd:embeddingModel'
 const CLASSIFIER_TAG = 'inferd:classifierModel'
@@ -29,7 +30,9 @@ async function create({ body }: Incoming, context: ServiceContext): Promise<Wire
   const fields = new Fields(body)
   fields.check({ ...DEFINITION_RULES, tags: 'read', clientRequestToken: 'read' })
   const definition = readDefinition(fields, readTags(fields))
-  const { id, version, createdMs } = await inCallersWords(needGuardrails(context.services).create(context.principal.team, definition))
+  const { id, version, createdMs } = await inCallersWords(
+    needGuardrails(context.services).create(context.principal.team, definition, readRequestToken(fields)),
+  )
   return reply(context, { guardrailId: id, guardrailArn: guardrailArn(id), version, createdAt: isoTime(createdMs) }, 202)
 }
 
@@ -49,7 +52,10 @@ async function createVersion(incoming: Incoming, context: ServiceContext): Promi
   const fields = new Fields(incoming.body)
   fields.check({ description: 'read', clientRequestToken: 'read' })
   const description = fields.text('description', { maxLength: 200 }) ?? ''
-  const { id, version } = await needGuardrails(context.services).createVersion(queryOf(incoming, context), description)
+  const { id, version } = await needGuardrails(context.services).createVersion(queryOf(incoming, context), {
+    description,
+    token: readRequestToken(fields),
+  })
   return reply(context, { guardrailId: id, version }, 202)
 }
 
@@ -88,6 +94,13 @@ function queryOf({ params }: Incoming, { principal }: ServiceContext): { readonl
   const guardrail = params['guardrailId'] ?? ''
   checkGuardrailId(guardrail, 'guardrailIdentifier')
   return { team: principal.team, guardrail }
+}
+
+/** The clients put one into every request, and send it again when they try again. */
+function readRequestToken(fields: Fields): string | null {
+  const token = fields.text('clientRequestToken', { minLength: 1, maxLength: 256 })
+  if (token === null || REQUEST_TOKEN.test(token)) return token
+  throw invalid('clientRequestToken', 'clientRequestToken must have letters, digits and inner dashes only')
 }
 
 function readTags(fields: Fields): JudgeModels {

@@ -14,6 +14,7 @@ import { SigningSecrets } from '#platform/keys/signing-secrets'
 import { openStore } from '#platform/store/open-store'
 import { createAuthenticator } from '#server/http/authenticate'
 import type { ScopeRefusal } from '#server/http/door-request'
+import { NO_SERVICES } from '#server/services'
 import { FakeModel } from './fake-model.ts'
 import { startTestServer, type TestServer } from './test-server.ts'
 
@@ -51,12 +52,13 @@ export async function startKeyedServer({ isRequired = true, region = null as str
     region,
     clock,
   })
+  const keys = new KeyBook({ store, audit: { record: () => {} }, masterKey, clock, actor: 'test' })
   const target = await startTestServer({
     model: new FakeModel({ name: 'fake-model' }),
     authenticate,
     onScopeRefusal: (refusal) => scopeRefusals.push(refusal),
+    services: { ...NO_SERVICES, credentials: keys },
   })
-  const keys = new KeyBook({ store, audit: { record: () => {} }, masterKey, clock, actor: 'test' })
   const stop = async (): Promise<void> => {
     await target.server.close({ graceMs: 0 })
     await ring.close()

@@ -33,7 +33,7 @@ export interface EvaluateOptions {
 }
 
 const MAX_FINDINGS = 256
-/** Characters that are searched in one go. */
+/** Characters that are judged in one go; the event loop runs in between. */
 const PIECE = 16_384
 
 /** Rejects when a model that judges cannot be asked: nothing is let through unjudged. */
@@ -43,11 +43,12 @@ export async function evaluate({ compiled, direction, texts, context, clock, sig
   const judge = compiled.judgeOf(direction, context)
   const findings: GuardFinding[] = []
   const shown: string[] = []
+  const pace = new Pace(signal)
   for (const { text, isMeaningJudged } of texts) {
-    const scanned = rules === null ? { findings: [], masked: text } : await scan(rules, text, signal)
+    const scanned = rules === null ? { findings: [], masked: text } : await scan(rules, text, pace)
     findings.push(...scanned.findings)
     shown.push(scanned.masked)
-    if (judge !== null && isMeaningJudged && !isBlocking(findings)) findings.push(...(await judgeAll(judge, text, signal)))
+    if (judge !== null && isMeaningJudged && !isBlocking(findings)) findings.push(...(await judgeAll(judge, text, pace)))
   }
   const isBlocked = isBlocking(findings)
   return {
@@ -75,17 +76,30 @@ export function boundFindings(findings: readonly GuardFinding[]): readonly Guard
   return block === undefined ? first : [...first.slice(1), block]
 }
 
-/** Of a long text piece by piece: the event loop runs in between. */
-async function scan(
-  rules: SpanRules,
-  text: string,
-  signal: AbortSignal,
-): Promise<{ readonly findings: readonly GuardFinding[]; readonly masked: string }> {
+/** Of all texts of one evaluation together: a thousand short ones are as much work as a long one. */
+class Pace {
+  readonly signal: AbortSignal
+  private numCharacters = 0
+
+  constructor(signal: AbortSignal) {
+    this.signal = signal
+  }
+
+  /** Before so many characters are judged. */
+  async before(numCharacters: number): Promise<void> {
+    const isDue = this.numCharacters > 0 && this.numCharacters + numCharacters > PIECE
+    this.numCharacters = isDue ? numCharacters : this.numCharacters + numCharacters
+    if (isDue) await setImmediate()
+    this.signal.throwIfAborted()
+  }
+}
+
+async function scan(rules: SpanRules, text: string, pace: Pace): Promise<{ readonly findings: readonly GuardFinding[]; readonly masked: string }> {
   const scanner = new SpanScanner(rules)
   for (let at = 0; at < text.length && !scanner.isBlocked; at += PIECE) {
-    if (at > 0) await setImmediate()
-    signal.throwIfAborted()
-    scanner.push(text.slice(at, at + PIECE))
+    const piece = text.slice(at, at + PIECE)
+    await pace.before(piece.length)
+    scanner.push(piece)
   }
   scanner.finish()
   const findings = scanner.spans.map((span) => findingOf(span, text.slice(span.start, span.end)))
@@ -93,13 +107,17 @@ async function scan(
 }
 
 /** In passages of whole sentences, so that a bad one is not drowned by the rest. */
-async function judgeAll(judge: PassageJudge, text: string, signal: AbortSignal): Promise<readonly GuardFinding[]> {
-  if (text.length <= MAX_PASSAGE) return text.trim() === '' ? [] : judge(text, signal)
+async function judgeAll(judge: PassageJudge, text: string, pace: Pace): Promise<readonly GuardFinding[]> {
+  const judgeInTurn = async (passage: string): Promise<readonly GuardFinding[]> => {
+    if (passage.trim() === '') return []
+    await pace.before(passage.length)
+    return judge(passage, pace.signal)
+  }
+  if (text.length <= MAX_PASSAGE) return judgeInTurn(text)
   const findings: GuardFinding[] = []
   const cutter = new PassageCutter()
   const add = async (passage: { readonly text: string; readonly start: number }): Promise<void> => {
-    if (passage.text.trim() === '') return
-    const found = await judge(passage.text, signal)
+    const found = await judgeInTurn(passage.text)
     findings.push(...found.map((finding) => ({ ...finding, start: finding.start + passage.start, end: finding.end + passage.start })))
   }
   for (let passage = cutter.push(text); passage !== null && !isBlocking(findings); passage = cutter.push('')) await add(passage)

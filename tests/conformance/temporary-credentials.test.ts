@@ -183,3 +183,17 @@ test('who comes with a session of a key that is known passes from an address tha
   expect((await fetch(`${target.url}/v1/models`, { headers: { authorization: 'Bearer 61' } })).status).toBe(429)
   expect(await refusalOf(session)).toEqual(['none'])
 })
+
+test('GetSessionToken is for who signs with a key: a bearer key and the caller of an open server are denied', async () => {
+  const made = await target.keys.create('bearer', TERMS)
+  if (made.kind !== 'bearer') throw new Error('kind')
+  const form = { 'content-type': 'application/x-www-form-urlencoded', 'x-api-key': made.token }
+  const ask = async (url: string): Promise<string> => {
+    const response = await fetch(url, { method: 'POST', headers: form, body: 'Action=GetSessionToken&Version=2011-06-15' })
+    return `${response.status} ${await response.text()}`
+  }
+  expect(await ask(target.url)).toMatch(/^403 .*<Code>AccessDenied<\/Code>.*is no signing key/)
+  const open = await startKeyedServer({ isRequired: false })
+  expect(await ask(open.url)).toMatch(/^403 .*<Code>AccessDenied<\/Code>.*there is no key local/)
+  await open.stop()
+})

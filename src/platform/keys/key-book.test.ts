@@ -98,6 +98,22 @@ test('a rotated key has a successor with its terms and lives on for the overlap 
   await store.close()
 })
 
+test('a session leaves no row, ends with its key at the latest, and is in the audit log without its secret', async () => {
+  const { store, keys, clock, events } = await openBook(null)
+  const endMs = clock.wallMs() + 1_000_000
+  const [lasting, ending] = [await keys.create('signing', TERMS), await keys.create('signing', { ...TERMS, expiresMs: endMs })]
+  expect((await keys.issue(lasting.id, 3600)).expiresMs).toBe(clock.wallMs() + 3_600_000)
+  expect((await keys.issue(ending.id, 3600)).expiresMs).toBe(endMs)
+  expect(await keys.list()).toHaveLength(2)
+  const bearer = await keys.create('bearer', TERMS)
+  await expect(keys.issue(bearer.id, 900)).rejects.toThrow('is no signing key')
+  await expect(keys.issue('local', 900)).rejects.toMatchObject({ code: 'resource_not_found' })
+  await clock.advance(1_000_000)
+  await expect(keys.issue(ending.id, 900)).rejects.toMatchObject({ code: 'conflict' })
+  expect(events.filter((event) => event === 'session.create')).toHaveLength(2)
+  await store.close()
+})
+
 test('a sealed secret opens with its master key, for its key, unchanged', () => {
   const [one, two] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)]
   const sealed = seal(one, 'A', 'secret')

@@ -18,9 +18,9 @@ import {
   type ApiKeyRow,
 } from '#platform/store/keys-table'
 import type { Store } from '#platform/store/open-store'
-import { type KeyKind, type KeyRecord, type KeyTerms, isUsable, toLimits, toProvableKey, toRow } from './key-record.ts'
+import { type KeyKind, type KeyRecord, type KeyTerms, type ProvableKey, isUsable, toLimits, toProvableKey, toRow } from './key-record.ts'
 import { hashBearer, mintBearer, mintSigning } from './key-token.ts'
-import { seal } from './seal.ts'
+import { seal, unseal } from './seal.ts'
 import { mintSession, sessionSealingKey } from './session-token.ts'
 
 export interface KeyBookParts {
@@ -67,9 +67,7 @@ export class KeyBook implements CredentialIssuer {
 
   /** Throws resource_not_found. */
   async get(id: string): Promise<KeyRecord> {
-    const row = await selectKey(this.parts.store.db, id)
-    if (row === null) throw new InferdError('resource_not_found', `there is no key ${id}`)
-    return toProvableKey(row).record
+    return (await this.find(id)).record
   }
 
   /** Some key was made once, of use or not. */
@@ -99,12 +97,13 @@ export class KeyBook implements CredentialIssuer {
 
   /** Nothing is stored but the line in the audit log. Throws conflict when the key is dead, or no signing key. */
   async issue(id: string, durationS: number): Promise<TemporaryCredentials> {
-    const key = await this.get(id)
+    const { record, sealedSecret } = await this.find(id)
     const nowMs = this.parts.clock.wallMs()
-    if (!isUsable(key, nowMs)) throw new InferdError('conflict', `key ${id} is revoked or expired: create a new one`)
-    if (key.kind !== 'signing') throw new InferdError('conflict', `key ${id} is no signing key: temporary credentials are for AWS signatures`)
-    const endMs = Math.min(nowMs + durationS * 1000, key.expiresMs ?? Number.POSITIVE_INFINITY)
-    const credentials = mintSession(sessionSealingKey(this.parts.masterKey()), id, endMs)
+    if (!isUsable(record, nowMs)) throw new InferdError('conflict', `key ${id} is revoked or expired: create a new one`)
+    if (sealedSecret === null) throw new InferdError('conflict', `key ${id} is no signing key: temporary credentials are for AWS signatures`)
+    const endMs = Math.min(nowMs + durationS * 1000, record.expiresMs ?? Number.POSITIVE_INFINITY)
+    const masterKey = this.parts.masterKey()
+    const credentials = mintSession(sessionSealingKey(masterKey), { id, secret: unseal(masterKey, id, sealedSecret) }, endMs)
     this.note('session.create', { key: id, session: credentials.accessKeyId, expires: new Date(endMs).toISOString() })
     return credentials
   }
@@ -129,6 +128,12 @@ export class KeyBook implements CredentialIssuer {
   async listTeams(): Promise<readonly Team[]> {
     const rows = await selectTeams(this.parts.store.db, MAX_LISTED)
     return rows.map(({ name, limits }) => ({ name, limits: toLimits(limits, name) }))
+  }
+
+  private async find(id: string): Promise<ProvableKey> {
+    const row = await selectKey(this.parts.store.db, id)
+    if (row === null) throw new InferdError('resource_not_found', `there is no key ${id}`)
+    return toProvableKey(row)
   }
 
   private mint(kind: KeyKind, terms: KeyTerms): { readonly row: ApiKeyRow; readonly shown: NewKey } {

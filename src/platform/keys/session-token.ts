@@ -1,17 +1,18 @@
 /**
- * Temporary credentials without a row in the store: the token is the session, sealed. It holds the key behind it, its end and its secret,
- * bound to its access key id. The key is looked up with each request, so that whatever ends or bounds the key does so to its sessions.
+ * Temporary credentials without a row in the store: the token is the session, sealed. It holds the key behind it and its end, bound to its
+ * access key id; its secret follows from them and from the key's own secret. The key is looked up with each request, so that whatever ends
+ * or bounds the key does so to its sessions, and who has the master key but not the store can make none.
  */
-import { hkdfSync } from 'node:crypto'
+import { createHmac, hkdfSync } from 'node:crypto'
 import { randomAlphanumerics } from '#base/random'
 import type { TemporaryCredentials } from '#contract/temporary-credentials'
 import { openSealed, sealBytes } from './seal.ts'
 
 /** What a token says. It was sealed here, so all of it is true. */
 export interface Session {
+  readonly accessKeyId: string
   /** The key behind it. */
   readonly keyId: string
-  readonly secret: string
   /** Wall clock. */
   readonly expiresMs: number
 }
@@ -19,7 +20,6 @@ export interface Session {
 /** As AWS begins the access key ids of temporary credentials. */
 export const TEMPORARY_PREFIX = 'ASIA'
 const ACCESS_KEY_LENGTH = 20
-const SECRET_LENGTH = 43
 /** For scanners of leaked secrets. */
 const TOKEN_PREFIX = 'inferd_st_'
 /** Longer than any that was made. */
@@ -31,11 +31,11 @@ export function sessionSealingKey(masterKey: Uint8Array): Buffer {
   return Buffer.from(hkdfSync('sha256', masterKey, '', 'inferd session token 1', SEALING_KEY_BYTES))
 }
 
-/** `keyId`: without blanks, as ids of keys are. */
-export function mintSession(sealingKey: Uint8Array, keyId: string, expiresMs: number): TemporaryCredentials {
+/** Of the key with this secret, and an id without blanks, as ids of keys are. */
+export function mintSession(sealingKey: Uint8Array, key: { readonly id: string; readonly secret: string }, expiresMs: number): TemporaryCredentials {
   const accessKeyId = `${TEMPORARY_PREFIX}${randomAlphanumerics(ACCESS_KEY_LENGTH - TEMPORARY_PREFIX.length).toUpperCase()}`
-  const secretAccessKey = randomAlphanumerics(SECRET_LENGTH)
-  const sealed = sealBytes(sealingKey, accessKeyId, `${expiresMs} ${keyId} ${secretAccessKey}`)
+  const secretAccessKey = sessionSecret(key.secret, { accessKeyId, expiresMs })
+  const sealed = sealBytes(sealingKey, accessKeyId, `${expiresMs} ${key.id}`)
   return { accessKeyId, secretAccessKey, sessionToken: `${TOKEN_PREFIX}${sealed.toString('base64url')}`, expiresMs }
 }
 
@@ -45,6 +45,11 @@ export function openSession(sealingKey: Uint8Array, accessKeyId: string, token: 
   const spelled = token.slice(TOKEN_PREFIX.length)
   const sealed = Buffer.from(spelled, 'base64url')
   const text = sealed.toString('base64url') === spelled ? openSealed(sealingKey, accessKeyId, sealed) : null
-  const [expiresMs, keyId, secret] = text?.split(' ') ?? []
-  return expiresMs === undefined || keyId === undefined || secret === undefined ? null : { keyId, secret, expiresMs: Number(expiresMs) }
+  const [expiresMs, keyId] = text?.split(' ') ?? []
+  return expiresMs === undefined || keyId === undefined ? null : { accessKeyId, keyId, expiresMs: Number(expiresMs) }
+}
+
+/** 256 bits as text, as strong as the secret of the key. */
+export function sessionSecret(keySecret: string, { accessKeyId, expiresMs }: Pick<Session, 'accessKeyId' | 'expiresMs'>): string {
+  return createHmac('sha256', keySecret).update(`inferd session 1 ${accessKeyId} ${expiresMs}`).digest('base64url')
 }

@@ -11,7 +11,7 @@ import type { FailureLimit } from '#platform/keys/failure-limit'
 import { isUsable, type ProvableKey } from '#platform/keys/key-record'
 import type { KeyRing } from '#platform/keys/key-ring'
 import { bearerKeyId, isBearerOf } from '#platform/keys/key-token'
-import { type Session, TEMPORARY_PREFIX } from '#platform/keys/session-token'
+import { type Session, sessionSecret, TEMPORARY_PREFIX } from '#platform/keys/session-token'
 import type { SigningSecrets } from '#platform/keys/signing-secrets'
 import type { Authenticate, DoorRequest } from './door-request.ts'
 import { checkSignature, checkTerms } from './sigv4/check-signature.ts'
@@ -129,7 +129,8 @@ async function verifySignature(
   const isWhole = session !== null || signature.sessionToken === null
   const key = found !== null && found.sealedSecret !== null && isUsable(found.record, wallMs) && isWhole ? found : null
   if (key !== null && session !== null && session.expiresMs <= wallMs) throw sessionExpired()
-  const secret = key !== null && session !== null ? session.secret : secrets.secretOf(keyId, key?.sealedSecret ?? null)
+  const keySecret = secrets.secretOf(keyId, key?.sealedSecret ?? null)
+  const secret = session === null ? keySecret : sessionSecret(keySecret, session)
   try {
     await checkSignature(signature, request, { secret, readBody: () => request.readBody() })
   } catch (error) {

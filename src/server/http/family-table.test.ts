@@ -12,6 +12,13 @@ test('errors have the shape of the family with the longest matching prefix; the 
   expect(paths.map((path) => families.of(path, {}).name)).toEqual(['/v1/', '/v1/messages', '/api/', '/v1/', '/v1/', '/v1/'])
 })
 
+test('a family may claim callers whom no path tells', () => {
+  const claiming: ProtocolFamily = { ...familyAt('/none'), claims: (path, headers) => path === '/' && headers['x-form'] === '1' }
+  const families = new FamilyTable([familyAt('/v1/'), claiming])
+  const names = [families.of('/', { 'x-form': '1' }), families.of('/', {}), families.of('/v1/x', { 'x-form': '1' })].map(({ name }) => name)
+  expect(names).toEqual(['/none', '/v1/', '/v1/'])
+})
+
 test('a header that only one family sends decides under its prefix', () => {
   const marked: ProtocolFamily = { ...familyAt('/v1/messages'), headerMark: { name: 'x-mark', pathPrefix: '/v1/' } }
   const families = new FamilyTable([familyAt('/v1/'), marked])

@@ -39,7 +39,11 @@ const LOGPROB_WINDOW = 256
 /** Twice the places of which the last occurrence may still matter. */
 const HASHES = 1024
 /** Characters are counted by their low bits. */
-const CODES = 1024
+const CODES = 256
+/** Where the parts of a monitor's memory begin: the ring, the last places by hash, the counts. */
+const LAST_SEEN_AT = RING
+const COUNTS_AT = LAST_SEEN_AT + HASHES
+const MEMORY_LENGTH = COUNTS_AT + CODES
 const HASH_FACTOR = 0x01000193
 /** What a character weighs when it leaves the four that are hashed. */
 const HASH_FACTOR_4 = Math.imul(Math.imul(HASH_FACTOR, HASH_FACTOR), Math.imul(HASH_FACTOR, HASH_FACTOR))
@@ -58,20 +62,21 @@ export interface Fault {
 
 export class StreamMonitor {
   private readonly limits: MonitorLimits
-  private readonly ring = new Uint16Array(RING)
+  /** In one piece, since there is one for each open stream. First the last characters. */
+  private readonly memory = new Uint16Array(MEMORY_LENGTH)
   private numCharacters = 0
   /** For each period that is possible now, since where the text repeats itself by it: a few candidates, no table of all. */
   private candidates: { readonly period: number; readonly since: number }[] = []
-  /** Where each four characters stood last, by hash, modulo 2^16; how a period is noticed. What it says is checked against the ring. */
-  private readonly lastSeen = new Uint16Array(HASHES)
-  /** Of the last four characters. */
+  /** Of the last four characters. Where each four stood last, modulo 2^16, is in the memory; what it says is checked against the ring. */
   private hash = 0
   private whitespaceRun = 0
   private brokenRun = 0
-  private previous = ''
-  private readonly counts = new Uint16Array(CODES)
+  /** Code of the character before. */
+  private previous = 0
   /** Sum of c log2 c over the counts of the window. */
   private weighted = 0
+  /** Above it the window's entropy is below its least: that is log2(WINDOW) - weighted / WINDOW. */
+  private readonly maxWeighted: number
   /** null = the model has told none. */
   private logprobs: Float64Array | null = null
   private numLogprobs = 0
@@ -79,12 +84,13 @@ export class StreamMonitor {
 
   constructor(limits: MonitorLimits) {
     this.limits = limits
+    this.maxWeighted = (Math.log2(WINDOW) - limits.minEntropyBits) * WINDOW
   }
 
   /** The first fault of this piece, or null. */
   push(piece: string): Fault | null {
     for (let i = 0; i < piece.length; i++) {
-      const fault = this.step(piece.charCodeAt(i), piece[i]!)
+      const fault = this.step(piece.charCodeAt(i))
       if (fault !== null) return { fault, atCharacter: this.numCharacters }
     }
     return null
@@ -100,29 +106,30 @@ export class StreamMonitor {
   }
 
   /** Hot: per character. */
-  private step(code: number, character: string): QualityFault | null {
-    const left = this.ring[(this.numCharacters - 4) & RING_MASK]!
+  private step(code: number): QualityFault | null {
+    const { memory } = this
+    const left = memory[(this.numCharacters - 4) & RING_MASK]!
     this.hash = (Math.imul(this.hash, HASH_FACTOR) + code - Math.imul(left, HASH_FACTOR_4)) | 0
-    this.ring[this.numCharacters & RING_MASK] = code
+    memory[this.numCharacters & RING_MASK] = code
     this.numCharacters++
     this.count(code)
     const isSpace = code === 32 || (code >= 9 && code <= 13) || code === 0xa0 || code === 0x3000
     this.whitespaceRun = isSpace ? this.whitespaceRun + 1 : 0
     if (this.whitespaceRun >= this.limits.whitespaceRun) return 'whitespace'
-    if (this.isBroken(code, character)) return 'broken-encoding'
+    if (this.isBroken(code)) return 'broken-encoding'
     if (this.isLoop(isSpace)) return 'repetition'
-    return this.numCharacters >= WINDOW && this.entropyBits() < this.limits.minEntropyBits && this.whitespaceRun === 0 ? 'low-entropy' : null
+    return this.numCharacters >= WINDOW && this.weighted > this.maxWeighted && this.whitespaceRun === 0 ? 'low-entropy' : null
   }
 
-  private isBroken(code: number, character: string): boolean {
+  private isBroken(code: number): boolean {
+    const { previous } = this
+    this.previous = code
     if (code < 0x80) {
-      this.previous = character
       this.brokenRun = 0
       return false
     }
-    const isPair = MOJIBAKE_TAIL.test(character) && MOJIBAKE_LEAD.test(this.previous)
+    const isPair = MOJIBAKE_TAIL.test(String.fromCharCode(code)) && MOJIBAKE_LEAD.test(String.fromCharCode(previous))
     if (code === 0xfffd || isPair) this.brokenRun++
-    this.previous = character
     return this.brokenRun >= this.limits.brokenRun
   }
 
@@ -136,13 +143,13 @@ export class StreamMonitor {
 
   /** Drops the candidates that the last character contradicts. */
   private hasLoop(at: number, isSpace: boolean): boolean {
-    const { ring, candidates } = this
+    const { memory, candidates } = this
     const { loopCharacters, loopRepeats } = this.limits
-    const code = ring[at & RING_MASK]!
+    const code = memory[at & RING_MASK]!
     let kept = 0
     for (let i = 0; i < candidates.length; i++) {
       const candidate = candidates[i]!
-      if (ring[(at - candidate.period) & RING_MASK] !== code) continue
+      if (memory[(at - candidate.period) & RING_MASK] !== code) continue
       candidates[kept++] = candidate
       if (!isSpace && at + 1 - candidate.since >= Math.max(loopCharacters, loopRepeats * candidate.period)) return true
     }
@@ -151,33 +158,29 @@ export class StreamMonitor {
   }
 
   private propose(at: number): void {
-    const slot = (this.hash ^ (this.hash >>> 15)) & (HASHES - 1)
-    const period = (at - this.lastSeen[slot]!) & 0xffff
-    this.lastSeen[slot] = at
-    const { ring, candidates } = this
+    const { memory, candidates } = this
+    const slot = LAST_SEEN_AT + ((this.hash ^ (this.hash >>> 15)) & (HASHES - 1))
+    const period = (at - memory[slot]!) & 0xffff
+    memory[slot] = at
     const before = at - period
     // Four characters end at the fourth place or later, so the 0 of a slot that was never used names none.
     if (period === 0 || period > MAX_PERIOD || before < 3 || candidates.length >= MAX_CANDIDATES) return
     for (let i = 0; i < candidates.length; i++) if (candidates[i]!.period === period) return
-    for (let i = 0; i < 4; i++) if (ring[(at - i) & RING_MASK] !== ring[(before - i) & RING_MASK]) return
+    for (let i = 0; i < 4; i++) if (memory[(at - i) & RING_MASK] !== memory[(before - i) & RING_MASK]) return
     candidates.push({ period, since: before - 3 })
   }
 
   private count(code: number): void {
-    const { counts } = this
-    const slot = code & (CODES - 1)
-    const count = counts[slot]!
-    counts[slot] = count + 1
+    const { memory } = this
+    const slot = COUNTS_AT + (code & (CODES - 1))
+    const count = memory[slot]!
+    memory[slot] = count + 1
     this.weighted += WEIGHTS[count + 1]! - WEIGHTS[count]!
     if (this.numCharacters <= WINDOW) return
-    const leaving = this.ring[(this.numCharacters - 1 - WINDOW) & RING_MASK]! & (CODES - 1)
-    const before = counts[leaving]!
-    counts[leaving] = before - 1
+    const leaving = COUNTS_AT + (memory[(this.numCharacters - 1 - WINDOW) & RING_MASK]! & (CODES - 1))
+    const before = memory[leaving]!
+    memory[leaving] = before - 1
     this.weighted += WEIGHTS[before - 1]! - WEIGHTS[before]!
-  }
-
-  private entropyBits(): number {
-    return Math.log2(WINDOW) - this.weighted / WINDOW
   }
 }
 

@@ -1,4 +1,5 @@
 /** Real processes: a worker that dies, clients that leave, a server that drains, files that are not models. */
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -89,7 +90,8 @@ test('SIGTERM lets a running stream end, refuses new connections, and exits 0 wi
     if (seen.length === 3) {
       server.child.kill('SIGTERM')
       await sleep(50)
-      await expect(fetch(`${server.baseUrl}/healthz`)).rejects.toThrow()
+      const { hostname, port } = new URL(server.baseUrl)
+      await expect(once(connect(Number(port), hostname), 'connect')).rejects.toThrow('ECONNREFUSED')
     }
   }
   expect(seen.at(-1)).toBe('[DONE]')

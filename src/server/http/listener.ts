@@ -63,6 +63,8 @@ export interface InferenceServer {
 const DEFAULT_GRACE_MS = 30_000
 /** For error frames to leave after the grace is over. */
 const FORCED_END_MS = 1000
+/** Idle connections stay open for so long when the server drains: a call that is on its way on one of them is refused in words. */
+const GOODBYE_MS = 250
 /** What the operator can change, by the error code of the operating system. */
 const BIND_FAILURES: Readonly<Record<string, string>> = {
   EADDRINUSE: 'the port is in use',
@@ -138,7 +140,7 @@ class HttpServer implements InferenceServer {
     const waiting = new AbortController()
     const { clock, log } = this.args
     const pause = (durationMs: number): Promise<void> => clock.sleep(durationMs, waiting.signal).catch(() => {})
-    const idle = this.running.whenIdle()
+    const idle = Promise.all([this.running.whenIdle(), this.sayGoodbye(graceMs, pause)])
     await Promise.race([idle, pause(graceMs)])
     if (this.running.count > 0) {
       log.warn({ requests: this.running.count }, 'grace is over: running requests are ended')
@@ -150,6 +152,11 @@ class HttpServer implements InferenceServer {
     this.connections.destroyAll()
     waiting.abort()
     await closed
+  }
+
+  private async sayGoodbye(graceMs: number, pause: (durationMs: number) => Promise<void>): Promise<void> {
+    if (graceMs > 0 && this.connections.count > 0) await pause(Math.min(graceMs, GOODBYE_MS))
+    for (const { closeIdle } of this.portServers) closeIdle()
   }
 
   private createApp(): FastifyInstance {

@@ -26,8 +26,10 @@ export interface PortServerArguments {
 export interface PortServer {
   /** What listens. */
   readonly listener: Server
-  /** Idle connections are closed, sessions take no new streams. */
+  /** Sessions take no new streams. */
   readonly drain: () => void
+  /** Those of HTTP/1.1. */
+  readonly closeIdle: () => void
 }
 
 export function createPortServer(args: PortServerArguments): PortServer {
@@ -47,11 +49,7 @@ export function createPortServer(args: PortServerArguments): PortServer {
   const listener = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
     if (args.connections.add(socket)) void route(socket)
   })
-  const drain = (): void => {
-    http1.close()
-    http2.drain()
-  }
-  return { listener, drain }
+  return { listener, drain: () => http2.drain(), closeIdle: () => void http1.close() }
 }
 
 type Opening = 'http1' | 'http2' | 'silence'

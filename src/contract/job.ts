@@ -36,6 +36,9 @@ export interface Job {
   /** What to do, in the words of its kind. Plain data, never changed. */
   readonly spec: JsonRecord
   readonly labels: Readonly<Record<string, string>>
+  /** See JobOrder. */
+  readonly lane: string
+  readonly startByMs: number | null
   readonly counts: JobCounts
   /** Epoch milliseconds, all of them; null = not yet. */
   readonly createdMs: number
@@ -54,10 +57,16 @@ export interface Job {
 }
 
 export interface JobOrder {
+  /** Of the new job, for who must name things by it before it is there: unguessable and never used before. The desk makes one when not given. */
+  readonly id?: string
   readonly kind: JobKind
   readonly principal: Principal
   readonly spec: JsonRecord
   readonly labels: Readonly<Record<string, string>>
+  /** Who waits for whom: jobs of one lane share a bound (JobHandler.maxRunningIn), and a full one holds no other up. '' when not given. */
+  readonly lane?: string
+  /** From acceptance: what has not begun its first attempt by then is expired and never runs. Only `ttlMs` counts when not given. */
+  readonly startWithinMs?: number
   /** From acceptance. */
   readonly ttlMs: number
   /** Two orders of a team with one key are one job; with another `digest` the second is a conflict. null = always a job of its own. */

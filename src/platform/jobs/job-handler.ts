@@ -40,6 +40,8 @@ export interface JobHandler {
   readonly kind: JobKind
   /** Jobs of this kind that run at a time. */
   readonly maxRunning: number
+  /** Of these, in one lane; maxRunning when not given. Asked again before each claim. */
+  readonly maxRunningIn?: (lane: string) => number
   /**
    * Does the work and publishes what came of it, so that a second run of the same attempt number or a later one changes nothing that is
    * visible. Throws InferdError for what another attempt may heal; the last attempt's error is the job's.

@@ -92,6 +92,8 @@ export interface JobDesk {
   list(query: JobQuery): Promise<readonly Job[]>
   /** Idempotent; null = there is none. An ended job stays as it is. */
   cancel(team: string, id: string): Promise<Job | null>
+  /** Forgets a job that has ended, with its records; false = there is none. Throws conflict while it has not ended. */
+  remove(team: string, id: string): Promise<boolean>
   /** The job at each change, until it has ended. */
   follow(team: string, id: string, signal: AbortSignal): AsyncIterable<Job>
 }

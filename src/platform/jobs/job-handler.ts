@@ -15,8 +15,8 @@ export interface RecordOutcome {
 export interface JobRecords {
   /** Durable when it resolves; many share one commit. The first outcome of an index stays. Throws conflict when the lease is lost. */
   put(outcome: RecordOutcome): Promise<void>
-  /** Indices of the outcomes that are kept, ascending. */
-  finished(): AsyncIterable<number>
+  /** The outcomes that are kept, without their lines; by index, ascending. */
+  finished(): AsyncIterable<Pick<RecordOutcome, 'index' | 'isOk'>>
   /** By index, ascending. */
   read(): AsyncIterable<RecordOutcome>
 }
@@ -47,6 +47,9 @@ export interface JobHandler {
    * visible. Throws InferdError for what another attempt may heal; the last attempt's error is the job's.
    */
   run(job: Job, lease: JobLease): Promise<JobEnding>
-  /** A job ended without `run` having ended it: cancelled, expired, or out of attempts. Publishes that, where the kind shows failures. */
-  abandon(job: Job, error: ErrorRecord): Promise<JsonRecord | null>
+  /**
+   * A job ended without `run` having ended it: cancelled, expired, or out of attempts. Publishes that, and what `records` holds of it, where
+   * the kind shows failures. May run again when it throws or the process dies; the job shows its end when it has resolved.
+   */
+  abandon(job: Job, error: ErrorRecord, records: Pick<JobRecords, 'finished' | 'read'>): Promise<JsonRecord | null>
 }

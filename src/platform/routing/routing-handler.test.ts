@@ -1,81 +1,11 @@
 import { expect, test } from 'vitest'
 import { FakeClock, settle } from '#base/fake-clock'
 import { SeededRandom } from '#base/random'
-import { DEFAULT_CALL_OPTIONS, newCallReport, type OnlineCall } from '#contract/call'
-import { InferdError, type ErrorCode } from '#contract/errors'
-import { NO_USAGE, PLAIN_OUTPUT, type FinishReason, type GenerateEvent, type GenerateRequest } from '#contract/generate'
+import { InferdError } from '#contract/errors'
 import { LOCAL_PRINCIPAL } from '#contract/principal'
-import type { ModelDirectory, ServedModel } from '#contract/served-model'
-import { directoryOf, FakeModel, sayWords, type Script } from '../../../tests/conformance/fake-model.ts'
-import type { RouteDefinition } from './route-definition.ts'
-import { ROUTE_DEFAULTS, RouteTable } from './route-table.ts'
-import { routingHandler, type RoutingHandler } from './routing-handler.ts'
-
-const START: GenerateEvent = { type: 'response-start', promptTokens: 3, cachedTokens: 0 }
-const NEVER = new AbortController().signal
-
-const fails = (code: ErrorCode): Script =>
-  async function* () {
-    yield START
-    throw new InferdError(code, code)
-  }
-
-const endsAs = (finishReason: FinishReason): Script =>
-  async function* () {
-    yield START
-    yield { type: 'text-delta', choice: 0, text: 'bad', logprobs: null }
-    yield { type: 'choice-end', choice: 0, finishReason, stopString: null }
-    yield { type: 'response-end', usage: { ...NO_USAGE, promptTokens: 3, completionTokens: 4 } }
-  }
-
-function hangs(onAbort: () => void = () => {}): Script {
-  return async function* (_request, signal) {
-    yield START
-    await new Promise((_resolve, reject) =>
-      signal.addEventListener('abort', () => {
-        onAbort()
-        reject(signal.reason as Error)
-      }),
-    )
-  }
-}
-
-function route(name: string, first: string, more: Partial<RouteDefinition> = {}): RouteDefinition {
-  return { ...ROUTE_DEFAULTS, name, variants: [{ model: first, weight: 1 }], ...more }
-}
-
-function callOf(model: string, more: Partial<OnlineCall> = {}): OnlineCall {
-  const request = { input: { kind: 'text', text: 'hi' }, output: PLAIN_OUTPUT, maxTokens: null, numChoices: 1, numTopLogprobs: null }
-  return {
-    requestId: 'r',
-    principal: LOCAL_PRINCIPAL,
-    dialect: 'openai',
-    model,
-    options: DEFAULT_CALL_OPTIONS,
-    arrivedMs: 0,
-    report: newCallReport(),
-    operation: 'chat',
-    request: request as unknown as GenerateRequest,
-    isBuffered: false,
-    ...more,
-  }
-}
-
-const say = (word: string): Script => sayWords([word])
-
-function handlerOf(scripts: Readonly<Record<string, Script>>, routes: readonly RouteDefinition[], clock = new FakeClock()): RoutingHandler {
-  const models: ModelDirectory = directoryOf(...Object.entries(scripts).map(([name, script]): ServedModel => new FakeModel({ name, script })))
-  return routingHandler({ models, routes, clock, random: new SeededRandom(1) })
-}
-
-async function textOf(events: AsyncIterable<GenerateEvent>): Promise<string> {
-  let text = ''
-  for await (const event of events) {
-    if (event.type === 'text-delta') text += event.text
-    if (event.type === 'response-error') text += `!${event.error.code}`
-  }
-  return text
-}
+import { directoryOf, FakeModel, type Script } from '../../../tests/conformance/fake-model.ts'
+import { START, NEVER, fails, endsAs, hangs, route, callOf, say, handlerOf, textOf } from '../../../tests/simulation/routed-call.ts'
+import { routingHandler } from './routing-handler.ts'
 
 test('a model is called by its own name, by a route and by each alias of it', async () => {
   const arn = 'arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-v2'
@@ -88,20 +18,6 @@ test('a model is called by its own name, by a route and by each alias of it', as
   expect(handler.list(LOCAL_PRINCIPAL).map(({ name }) => name)).toEqual(['m', 'fast'])
   expect(() => handler.generate(callOf('other'), NEVER)).toThrow('does not exist')
   expect(handler.targetsOf(arn)).toEqual(['m'])
-})
-
-test('who may call a route may do so by its aliases, and not the models behind it', () => {
-  const handler = handlerOf({ m: say('hi') }, [route('fast', 'm', { aliases: ['quick'] })])
-  const principal = { ...LOCAL_PRINCIPAL, models: ['fast'] }
-  expect(handler.find(principal, 'quick')?.name).toBe('fast')
-  expect(handler.find(principal, 'm')).toBeNull()
-})
-
-test('who may call an alias only sees the route under that name', () => {
-  const handler = handlerOf({ m: say('hi') }, [route('fast', 'm', { aliases: ['quick', 'hasty'] })])
-  const principal = { ...LOCAL_PRINCIPAL, models: ['quick'] }
-  expect(handler.list(principal).map(({ name }) => name)).toEqual(['quick'])
-  expect(handler.list({ ...principal, models: ['fast', 'quick'] }).map(({ name }) => name)).toEqual(['fast'])
 })
 
 test.each([
@@ -240,54 +156,6 @@ test('retries of one target stay within a tenth of the traffic and what was save
   expect(numAsked).toBeGreaterThan(210)
 })
 
-test('weights are kept, and the same seed draws the same models', async () => {
-  const routes = [
-    {
-      ...route('r', 'a'),
-      variants: [
-        { model: 'a', weight: 3 },
-        { model: 'b', weight: 1 },
-        { model: 'c', weight: 0 },
-      ],
-    },
-  ]
-  const draw = async (): Promise<string> => {
-    const handler = handlerOf({ a: say('a'), b: say('b'), c: say('c') }, routes)
-    let drawn = ''
-    for (let call = 0; call < 400; call++) drawn += await textOf(handler.generate(callOf('r'), NEVER))
-    return drawn
-  }
-  const first = await draw()
-  expect(await draw()).toBe(first)
-  expect(first.split('a').length - 1).toBeGreaterThan(260)
-  expect(first.split('a').length - 1).toBeLessThan(340)
-  expect(first).not.toContain('c')
-})
-
-test('the prompt router sends easy prompts to the first model, hard ones to the last, and reports what that saved', async () => {
-  const routes = [
-    {
-      ...route('r', 'a'),
-      variants: [],
-      byDifficulty: [
-        { model: 'cheap', maxDifficulty: 0.3 },
-        { model: 'dear', maxDifficulty: 1 },
-      ],
-    },
-  ]
-  const models = directoryOf(new FakeModel({ name: 'cheap', script: say('c') }), new FakeModel({ name: 'dear', script: say('d') }))
-  const priceOf = (model: string): bigint => (model === 'dear' ? 10_000_000n : 1_000_000n)
-  const handler = routingHandler({ models, routes, clock: new FakeClock(), random: new SeededRandom(1), priceOf })
-  const ask = async (text: string): Promise<{ text: string; reason: string | null }> => {
-    const call = callOf('r')
-    const request = { ...call.request, input: { kind: 'text', text } } as GenerateRequest
-    return { text: await textOf(handler.generate({ ...call, request }, NEVER)), reason: call.report.routeReason }
-  }
-  expect(await ask('What is the capital of France?')).toEqual({ text: 'c', reason: 'difficulty 0.00 <= 0.3, saves about $0.000009' })
-  expect((await ask('Prove step by step that the integral of x^2 = x^3/3 and design a function f(x) { return x; }')).text).toBe('d')
-  expect(handler.stats().routes).toMatchObject([{ route: 'r', numCalls: 2, byModel: { cheap: 1, dear: 1 }, estimatedSaving: 9_000_000n }])
-})
-
 test('a route is ready as soon as one of its models is', () => {
   const loading = new FakeModel({ name: 'a', state: { kind: 'loading', loadedBytes: 1, totalBytes: 2 } })
   const ready = new FakeModel({ name: 'b' })
@@ -321,26 +189,4 @@ test('embeddings come from one model only, whatever fails', async () => {
   await expect(handler.embed(call, NEVER)).rejects.toMatchObject({ code: 'overloaded' })
   expect(b.embedRequests).toEqual([])
   expect(await handler.countTokens(LOCAL_PRINCIPAL, 'r', {} as never, NEVER)).toBe(7)
-})
-
-test.each([
-  ['no model', route('r', 'a', { variants: [] }), 'either'],
-  ['an unknown model', route('r', 'x'), "no model 'x'"],
-  ['no weight', { ...route('r', 'a'), variants: [{ model: 'a', weight: 0 }] }, 'weight'],
-  [
-    'a fall in difficulty',
-    {
-      ...route('r', 'a'),
-      variants: [],
-      byDifficulty: [
-        { model: 'a', maxDifficulty: 1 },
-        { model: 'b', maxDifficulty: 0.5 },
-      ],
-    },
-    'rise',
-  ],
-  ['a last step below 1', { ...route('r', 'a'), variants: [], byDifficulty: [{ model: 'a', maxDifficulty: 0.5 }] }, 'maxDifficulty 1'],
-  ['a name twice', route('r', 'a', { aliases: ['r'] }), 'twice'],
-] as const)('a route with %s is refused at the start', (_what, definition, words) => {
-  expect(() => new RouteTable([definition], (name) => name !== 'x')).toThrow(words)
 })

@@ -58,6 +58,8 @@ export interface CallerContext {
   readonly options: CallOptions
   /** Monotonic, when the headers were read. */
   readonly arrivedMs: number
+  /** True: a record of a batch, at the price of batches. Only a job's call says so. */
+  readonly isBatch?: boolean
   /** W3C trace context of the caller, as it was sent. */
   readonly traceparent?: string
   /** Stages write what they did; encoders read it at the end. */

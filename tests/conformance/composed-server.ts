@@ -2,6 +2,7 @@
 import { systemClock } from '#base/clock'
 import { SeededRandom } from '#base/random'
 import { parsePlatformFile } from '#config/platform-file'
+import type { RunWireCall } from '#contract/job'
 import { openPlatform } from '../../src/cli/open-platform.ts'
 import { ModelRegistry } from '#platform/registry/model-registry'
 import { openStore } from '#platform/store/open-store'
@@ -12,6 +13,7 @@ import { startTestServer, type TestServer } from './test-server.ts'
 export interface ComposedServer extends AsyncDisposable {
   readonly url: string
   readonly port: number
+  readonly call: RunWireCall
   /** What the ledger has of the model so far, exact. */
   ledger(model: string): Promise<LedgerRow>
   /** Of all records that `ledger` has made sure of. */
@@ -48,6 +50,7 @@ export async function startComposedServer(yaml: string, models: readonly FakeMod
   return {
     url: target.url,
     port: target.port,
+    call: target.server.call,
     ledger: (model) => ledgerRow(target, model),
     labels: async () => {
       const rows = await store.db.selectFrom('usage').select('metadata').execute()

@@ -163,7 +163,7 @@ export class Admission implements Settlement {
       promptTokens: estimate.maxPromptTokens,
       outputTokens: estimate.maxOutputTokens,
       tier: call.options.tier,
-      isBatch: false,
+      isBatch: call.isBatch ?? false,
     })
     await budgets.load(lines)
     if (!budgets.reserve(lines, amount, clock.wallMs())) {

@@ -31,8 +31,6 @@ export interface MeteringParts {
   readonly clock: Clock
 }
 
-/** The dialect under which jobs call: their tokens are cheaper. */
-const BATCH_DIALECT = 'batch'
 const LEDGER_RETRY_MS = 5000
 
 /** What is known of a call when it is over. */
@@ -92,7 +90,7 @@ export class Metering {
         : prices.charge(answeredBy, {
             usage,
             tier: report.tier,
-            isBatch: dialect === BATCH_DIALECT,
+            isBatch: call.isBatch ?? false,
             responseCache: report.cache,
             busyMs,
             isAnswered: error === null,

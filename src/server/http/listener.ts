@@ -9,13 +9,13 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { Clock } from '#base/clock'
 import { randomId } from '#base/random'
 import { type ErrorRecord, InferdError, toErrorRecord } from '#contract/errors'
+import type { RunWireCall } from '#contract/job'
 import { LOCAL_PRINCIPAL } from '#contract/principal'
 import { directModels, type OnlineModels } from '#platform/online/online-models'
 import type { ModelDirectory } from '#platform/registry/served-model'
 import type { Incoming } from '#server/operation'
 import { PROTOCOL_FAMILIES } from '#server/protocol-families'
 import { NO_SERVICES, type ServerServices } from '#server/services'
-import { isComplete } from './answer-stream.ts'
 import { MemoryBudget } from './memory-budget.ts'
 import { ConnectionTable } from './connection-table.ts'
 import { checkDoor } from './door.ts'
@@ -25,10 +25,12 @@ import { type FamilyRoute, FamilyTable } from './family-table.ts'
 import { IncomingBody } from './incoming-body.ts'
 import { createPortServer, type PortServer } from './port-server.ts'
 import { addProbeRoutes, PROBE_PATHS } from './probe-routes.ts'
+import { logWhenDone } from './request-log.ts'
 import { RequestScope, RunningRequests } from './request-scope.ts'
 import { type HandlerContext, handleRoute } from './route-handlers.ts'
 import { pathOf, recordOf, routeNotFound, routeRefusal } from './route-refusal.ts'
 import { DEFAULT_SERVER_OPTIONS, type ServerLog, type ServerOptions } from './server-options.ts'
+import { WireCalls } from './wire-calls.ts'
 
 export interface ServerArguments {
   readonly models: ModelDirectory
@@ -58,6 +60,8 @@ export interface InferenceServer {
   listen(): Promise<ListenAddress>
   /** Takes no new work, lets what runs end for `graceMs`, then ends it with an error; resolves when all sockets are closed. */
   close(options?: { readonly graceMs?: number }): Promise<void>
+  /** Without a connection, through the same doors; throws shutting_down once the server is closed. */
+  readonly call: RunWireCall
 }
 
 const DEFAULT_GRACE_MS = 30_000
@@ -87,6 +91,7 @@ class HttpServer implements InferenceServer {
   private readonly running = new RunningRequests()
   private readonly bodyMemory: MemoryBudget
   private readonly app: FastifyInstance
+  private readonly wireCalls: WireCalls
   /** One for each bound address. */
   private readonly portServers: PortServer[] = []
   private draining = false
@@ -99,7 +104,12 @@ class HttpServer implements InferenceServer {
     this.bodyMemory = new MemoryBudget(this.options.maxBufferedBodyBytes)
     this.connections = new ConnectionTable(this.options.maxConnections)
     this.app = this.createApp()
+    this.wireCalls = new WireCalls(this.app, this.running)
     this.addRoutes()
+  }
+
+  get call(): RunWireCall {
+    return this.wireCalls.run
   }
 
   async listen(): Promise<ListenAddress> {
@@ -232,40 +242,20 @@ class HttpServer implements InferenceServer {
     const body = new IncomingBody({ request: request.raw, limits: options, clock: args.clock, memory: this.bodyMemory })
     const scope = new RequestScope({ id: request.id, arrivedMs: args.clock.nowMs(), body })
     running.open(request.raw, reply.raw, scope)
-    this.logWhenDone(request, reply)
-    const refusal = checkDoor(request.raw, options)
+    logWhenDone(request, reply, args)
+    const wireCall = this.wireCalls.take(request.raw)
+    const refusal = wireCall === null ? checkDoor(request.raw, options) : null
     if (refusal !== null) throw refusal
     if (PROBE_PATHS.includes(request.url)) return
     if (this.draining) throw new InferdError('shutting_down', 'the server is shutting down')
+    // Its signal is its deadline.
+    if (wireCall !== null) return scope.admit(wireCall)
     scope.startDeadline(args.clock, options.requestTimeoutMs)
     scope.cutAfterAbort(reply.raw, args.clock, options.cutAfterAbortMs)
     const { method, url, headers, raw } = request
     const door = { method, url, headers, rawHeaders: raw.rawHeaders, remoteAddress: request.ip, readBody: () => scope.body.read() }
     const principal = await scope.race(Promise.resolve(args.authenticate?.(door)))
-    scope.admit(principal ?? LOCAL_PRINCIPAL)
-  }
-
-  private logWhenDone(request: FastifyRequest, reply: FastifyReply): void {
-    const { clock, log } = this.args
-    const startMs = clock.nowMs()
-    reply.raw.once('close', () => {
-      const route = request.routeOptions?.url ?? 'unknown'
-      // Probes come every few seconds and would bury what matters.
-      if (reply.raw.statusCode === 200 && PROBE_PATHS.includes(route)) return
-      const durationMs = Math.round(clock.nowMs() - startMs)
-      log.info(
-        {
-          requestId: request.id,
-          ...traceIdOf(request.headers['traceparent']),
-          method: request.method,
-          route,
-          status: reply.raw.statusCode,
-          durationMs,
-          complete: isComplete(reply.raw),
-        },
-        'request',
-      )
-    })
+    scope.admit({ principal: principal ?? LOCAL_PRINCIPAL, isBatch: false })
   }
 
   private refuse(request: FastifyRequest, reply: FastifyReply, error: ErrorRecord): void {
@@ -284,12 +274,6 @@ function routeFor(group: readonly [FamilyRoute, ...FamilyRoute[]], { headers }: 
 async function answered(reply: FastifyReply, work: Promise<void>): Promise<FastifyReply> {
   await work
   return reply
-}
-
-/** W3C trace context: the line is found by the trace of its caller. */
-function traceIdOf(traceparent: string | string[] | undefined): { readonly traceId?: string } {
-  const [, traceId] = /^[0-9a-f]{2}-([0-9a-f]{32})-/.exec(String(traceparent)) ?? []
-  return traceId === undefined ? {} : { traceId }
 }
 
 function requestIdOf(header: string | string[] | undefined, newId: (prefix: string) => string): string {

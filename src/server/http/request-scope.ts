@@ -13,13 +13,18 @@ import type { IncomingBody } from './incoming-body.ts'
 /** A reason of its own: the default one is an exception with a stack, made for each request. */
 const FINISHED = new InferdError('cancelled', 'the request has ended')
 
+interface Caller {
+  readonly principal: Principal
+  readonly isBatch: boolean
+}
+
 export class RequestScope {
   readonly id: string
   readonly signal: AbortSignal
   /** Monotonic. */
   readonly arrivedMs: number
   readonly body: IncomingBody
-  private caller: Principal | null = null
+  private caller: Caller | null = null
   private readonly controller = new AbortController()
   private readonly finished = new AbortController()
 
@@ -33,11 +38,16 @@ export class RequestScope {
   /** Who asks. Known once the door has let the request in. */
   get principal(): Principal {
     assert(this.caller !== null, 'a route is answered before its caller is known')
-    return this.caller
+    return this.caller.principal
   }
 
-  admit(principal: Principal): void {
-    this.caller = principal
+  /** True: a record of a batch. Only a call without a connection is one. */
+  get isBatch(): boolean {
+    return this.caller?.isBatch ?? false
+  }
+
+  admit({ principal, isBatch }: Caller): void {
+    this.caller = { principal, isBatch }
   }
 
   abort(reason: InferdError): void {

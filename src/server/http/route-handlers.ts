@@ -173,7 +173,8 @@ function callerContext(model: string, { options }: Pick<GenerateCall | EmbedCall
   const { id: requestId, principal, arrivedMs } = scope
   const { traceparent } = incoming.headers
   const traced = traceparent === undefined ? {} : { traceparent }
-  return { requestId, principal, dialect, model, options, arrivedMs, report: newCallReport(), ...traced }
+  const base = { requestId, principal, dialect, model, arrivedMs, report: newCallReport(), ...traced }
+  return scope.isBatch ? { ...base, options: { ...options, tier: 'flex' }, isBatch: true } : { ...base, options }
 }
 
 interface OnlineCallParts {

@@ -35,6 +35,11 @@ export interface FileQuery {
 export interface FileShelf {
   readonly maxFileBytes: number
   receive(team: string): Promise<FileUpload>
+  /**
+   * The result of accepted work, which is kept also where it is larger than what callers may send, or the team keeps too much already. It
+   * exists once under the id that its maker gives: commit leaves one that is there as it is, and returns it.
+   */
+  receiveResult(team: string, id: string): Promise<FileUpload>
   get(team: string, id: string): Promise<StoredFile | null>
   /** By time of creation. */
   list(query: FileQuery): Promise<readonly StoredFile[]>

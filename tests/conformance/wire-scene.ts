@@ -105,14 +105,17 @@ class MemoryShelf implements FileShelf {
   private readonly files = new Map<string, { readonly file: StoredFile; readonly bytes: Buffer }>()
   private numIds = 0
 
-  async receive(team: string): ReturnType<FileShelf['receive']> {
+  receive(team: string): ReturnType<FileShelf['receive']> {
+    return this.receiveResult(team, `file-${++this.numIds}`)
+  }
+
+  async receiveResult(team: string, id: string): ReturnType<FileShelf['receiveResult']> {
     const pieces: Uint8Array[] = []
     return {
       write: async (chunk) => void pieces.push(chunk),
       commit: async ({ filename, purpose, expiresAfterS }) => {
         const bytes = Buffer.concat(pieces)
         const expiresMs = expiresAfterS === null ? null : WALL_MS + 1000 * expiresAfterS
-        const id = `file-${++this.numIds}`
         const file = { id, team, filename, purpose, numBytes: bytes.length, sha256: '00', createdMs: WALL_MS, expiresMs }
         this.files.set(id, { file, bytes })
         return file

@@ -20,7 +20,7 @@ import {
   sumFiles,
 } from '#platform/store/file-rows'
 import type { Store } from '#platform/store/open-store'
-import { DiskUpload, type WholeUpload } from './disk-upload.ts'
+import { DiskUpload, type UploadLabel, type WholeUpload } from './disk-upload.ts'
 
 export interface FileShelfOptions {
   readonly store: Store
@@ -85,8 +85,23 @@ export class DiskFileShelf implements FileShelf {
     await this.checkRoom(team, 0)
     this.numUploads++
     const onEnd = (): void => void this.numUploads--
-    const keep = (upload: WholeUpload, label: Parameters<FileUpload['commit']>[0]): Promise<StoredFile> => this.keep(team, upload, label)
-    return DiskUpload.open({ file: path.join(this.incomingFolder, randomId('upload')), maxBytes: maxFileBytes, keep, onEnd })
+    const keep = (upload: WholeUpload, label: UploadLabel): Promise<StoredFile> =>
+      this.alone(async () => {
+        await this.checkRoom(team, upload.numBytes)
+        return this.keep(upload, { ...label, team, id: randomId('file') })
+      })
+    return DiskUpload.open({ file: this.incomingFile(), maxBytes: maxFileBytes, keep, onEnd })
+  }
+
+  receiveResult(team: string, id: string): Promise<FileUpload> {
+    const keep = (upload: WholeUpload, label: UploadLabel): Promise<StoredFile> =>
+      this.alone(async () => {
+        const row = await selectFile(this.options.store.db, team, id)
+        if (row === null) return this.keep(upload, { ...label, team, id })
+        await rm(upload.file, { force: true })
+        return fileOf(row)
+      })
+    return DiskUpload.open({ file: this.incomingFile(), maxBytes: Number.POSITIVE_INFINITY, keep, onEnd: () => {} })
   }
 
   async get(team: string, id: string): Promise<StoredFile | null> {
@@ -122,27 +137,31 @@ export class DiskFileShelf implements FileShelf {
     return path.join(this.options.folder, 'incoming')
   }
 
+  private incomingFile(): string {
+    return path.join(this.incomingFolder, randomId('upload'))
+  }
+
   private pathOf(sha256: string): string {
     return path.join(this.options.folder, sha256)
   }
 
-  private keep(team: string, upload: WholeUpload, label: Parameters<FileUpload['commit']>[0]): Promise<StoredFile> {
+  /** To be called alone. */
+  private async keep(
+    upload: WholeUpload,
+    { id, team, filename, purpose, expiresAfterS }: UploadLabel & Pick<StoredFile, 'id' | 'team'>,
+  ): Promise<StoredFile> {
     const { store, clock, folder } = this.options
-    const { filename, purpose, expiresAfterS } = label
     const createdMs = clock.wallMs()
     const expiresMs = expiresAfterS === null ? null : createdMs + expiresAfterS * 1000
-    const file: StoredFile = { id: randomId('file'), team, filename, purpose, numBytes: upload.numBytes, sha256: upload.sha256, createdMs, expiresMs }
-    return this.alone(async () => {
-      await this.checkRoom(team, upload.numBytes)
-      try {
-        await rename(upload.file, this.pathOf(file.sha256))
-        await syncFolder(folder)
-      } catch (cause) {
-        throw failed(cause)
-      }
-      await insertFile(store.db, rowOf(file))
-      return file
-    })
+    const file: StoredFile = { id, team, filename, purpose, numBytes: upload.numBytes, sha256: upload.sha256, createdMs, expiresMs }
+    try {
+      await rename(upload.file, this.pathOf(file.sha256))
+      await syncFolder(folder)
+    } catch (cause) {
+      throw failed(cause)
+    }
+    await insertFile(store.db, rowOf(file))
+    return file
   }
 
   private async checkRoom(team: string, numNewBytes: number): Promise<void> {

@@ -1,0 +1,41 @@
+/** One record as a call that is made again while it is refused for now: batches have time, others come first. */
+import type { Clock } from '#base/clock'
+import type { Random } from '#base/random'
+import type { RunWireCall, WireAnswer, WireCall } from '#contract/job'
+
+export interface CallerPorts {
+  readonly runCall: RunWireCall
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** The server is busy, the model loads, the caller is over its rate (529: Anthropic's word for busy). */
+const REFUSED_FOR_NOW: readonly number[] = [429, 503, 529]
+/** The world broke under the call (424: Bedrock's word for a model that failed). */
+const FAILED: readonly number[] = [408, 424, 500, 502, 504]
+/** With the longest wait between them: an hour. */
+const MAX_REFUSALS = 64
+const MAX_FAILURES = 3
+const FIRST_WAIT_MS = 1000
+const MAX_WAIT_MS = 60_000
+
+/** The last answer, good or bad. Throws for its signal only. */
+export async function answerRecord(call: WireCall, { runCall, clock, random }: CallerPorts, signal: AbortSignal): Promise<WireAnswer> {
+  for (let numTries = 1; ; numTries++) {
+    const answer = await runCall(call, signal)
+    // A call that ends with its server or its batch was not answered, whatever it says.
+    if (answer.status >= 400) signal.throwIfAborted()
+    const waitMs = waitBeforeRetry(answer, numTries)
+    if (waitMs === null) return answer
+    await clock.sleep(waitMs * (1 + random.nextFloat() / 4), signal)
+  }
+}
+
+/** Milliseconds; null = the answer stands. `numTries` counts this one. */
+export function waitBeforeRetry({ status, headers }: Pick<WireAnswer, 'status' | 'headers'>, numTries: number): number | null {
+  const maxTries = REFUSED_FOR_NOW.includes(status) ? MAX_REFUSALS : FAILED.includes(status) ? MAX_FAILURES : 1
+  if (numTries >= maxTries || headers['x-should-retry'] === 'false') return null
+  const backOffMs = Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** (numTries - 1))
+  const toldMs = /^\d{1,6}$/.test(headers['retry-after'] ?? '') ? Number(headers['retry-after']) * 1000 : 0
+  return Math.max(backOffMs, toldMs)
+}

@@ -22,11 +22,11 @@ const WHOLE: Readonly<Record<DialectTarget['dialect'], RegExp>> = {
   oip: /finish_reason/,
 }
 
-type Outcome = 'whole' | 'refused' | 'not connected' | `lost: ${string}`
+type Outcome = 'whole' | 'refused' | 'not connected' | `reset: ${string}` | `lost: ${string}`
 
 /** What a client of this dialect saw. A connection that was not taken is no call that was lost: nothing of it has been read. */
-async function send(client: TwoProtocolClient, target: DialectTarget): Promise<Outcome> {
-  const posted = { path: target.path, headers: target.headers, body: JSON.stringify(target.body) }
+async function send(client: TwoProtocolClient, target: DialectTarget, id: string): Promise<Outcome> {
+  const posted = { path: target.path, headers: { ...target.headers, 'x-request-id': id }, body: JSON.stringify(target.body) }
   try {
     const { status, bytes } = await (target.dialect === 'bedrock' ? client.postOverHttp2(posted, signal) : client.post(posted, signal))
     const text = bytes.toString('latin1')
@@ -38,6 +38,7 @@ async function send(client: TwoProtocolClient, target: DialectTarget): Promise<O
     const { code = '', message } = error as NodeJS.ErrnoException
     // RFC 9113, section 8.7: a refused stream has not been looked at, and may be sent again.
     if (message.includes('NGHTTP2_REFUSED_STREAM')) return 'refused'
+    if (code === 'ECONNRESET') return `reset: ${id}`
     return /ECONNREFUSED/.test(`${code} ${message}`) ? 'not connected' : `lost: ${target.path} ${code} ${message}`
   }
 }
@@ -47,7 +48,7 @@ async function callUntilRefused(client: TwoProtocolClient, numClients: number): 
   const outcomes: Outcome[] = []
   const callInTurn = async (_: unknown, index: number): Promise<void> => {
     for (let turn = 0; ; turn++) {
-      const outcome = await send(client, TARGETS[(index + turn * numClients) % TARGETS.length]!)
+      const outcome = await send(client, TARGETS[(index + turn * numClients) % TARGETS.length]!, `call-${index}-${turn}`)
       outcomes.push(outcome)
       if (outcome !== 'whole') return
     }
@@ -58,7 +59,7 @@ async function callUntilRefused(client: TwoProtocolClient, numClients: number): 
 
 test('98: calls that come while the server goes down are answered whole or refused, in every dialect', async () => {
   for (let round = 0; round < 3; round++) {
-    await using server = await (await InferdProcess.start('--log-level', 'error')).ready()
+    await using server = await (await InferdProcess.start('--log-level', 'info')).ready()
     using client = new TwoProtocolClient(server.baseUrl)
     const called = callUntilRefused(client, 24)
     await sleep(500 + 70 * round)
@@ -68,5 +69,8 @@ test('98: calls that come while the server goes down are answered whole or refus
     expect(outcomes.filter((outcome) => outcome === 'whole').length).toBeGreaterThan(24)
     expect(outcomes).toContain('refused')
     expect(await server.exited()).toBe(0)
+    // What the kernel had taken and the server had not, when it stopped to listen: nothing of it was read, no request is in the log.
+    for (const outcome of outcomes) if (outcome.startsWith('reset: ')) expect(server.log).not.toContain(`"${outcome.slice(7)}"`)
+    expect(server.log).toContain('"call-0-0"')
   }
 }, 60_000)

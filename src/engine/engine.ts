@@ -67,7 +67,19 @@ export interface EngineStats {
   readonly numBlocks: number
   /** Blocks that no sequence holds (they may still serve prefix hits). */
   readonly numFreeBlocks: number
-  readonly memory: { readonly weightsBytes: number; readonly kvCacheBytes: number; readonly activationBytes: number }
+  readonly memory: EngineMemory
+}
+
+export interface EngineMemory {
+  readonly weightsBytes: number
+  readonly kvCacheBytes: number
+  readonly activationBytes: number
+}
+
+/** What a model would be and would take, known from its headers. `memory` is never less than what the loaded engine says. */
+export interface EnginePlan {
+  readonly facts: ModelFacts
+  readonly memory: EngineMemory
 }
 
 /** How to run a model. Plain data: it travels to the worker process. */

@@ -2,36 +2,30 @@
  * From a path to a running engine: files, configuration, tokenizer, program, memory ledger, kernels, step loop. Everything is
  * checked before anything large is allocated.
  */
+import { availableParallelism } from 'node:os'
 import { systemClock, type Clock } from '#base/clock'
-import { InferdError } from '#contract/errors'
-import type { ModelFacts } from '#contract/generate'
-import { ChatTemplate } from './chat-format/chat-template.ts'
-import { engineCoreOptions, stepLimits, type EngineCoreOptions } from './engine-core-options.ts'
+import { stepLimits } from './engine-core-options.ts'
 import { EngineCore } from './engine-core.ts'
-import type { Engine, EngineOptions } from './engine.ts'
+import type { Engine, EngineOptions, EnginePlan } from './engine.ts'
 import { createReferenceVocabulary } from './grammar/reference-matcher.ts'
 import type { Kernels } from './kernels/kernels.ts'
 import { createNativeKernels } from './kernels/native/native-kernels.ts'
 import { createNativeVocabulary } from './kernels/native/native-vocabulary.ts'
 import { referenceKernels } from './kernels/reference/reference-kernels.ts'
-import { kvBytesPerToken, planKvCache } from './kv-cache/memory-plan.ts'
+import { kvBytesPerToken } from './kv-cache/memory-plan.ts'
 import { LocalEngine } from './local-engine.ts'
-import type { ModelConfig } from './models/architecture.ts'
-import { findArchitecture } from './models/registry.ts'
-import { optimize } from './program/optimize.ts'
-import type { Program } from './program/program.ts'
+import { prepareModel } from './prepare-model.ts'
+import { planMemory } from './program/memory-plan.ts'
 import { PromptEncoder } from './prompt-encoder.ts'
 import { GrammarLibrary } from './structured-output/grammar-library.ts'
-import type { DType } from './tensor/dtype.ts'
-import { loadTokenizerFromFolder, loadTokenizerFromGguf } from './tokenizers/load-tokenizer.ts'
 import type { Tokenizer } from './tokenizers/tokenizer.ts'
 import { openModelFiles, type ModelFiles } from './weights/model-files.ts'
 
-/** Served context unless asked for more: keeps the default KV cache small on models made for 128 k. */
-const DEFAULT_CONTEXT_LENGTH = 8192
-/** Contexts that the default KV cache has room for, and its share of the free memory. */
-const DEFAULT_KV_CONTEXTS = 8
-const DEFAULT_KV_MEMORY_SHARE = 0.25
+/** Kernels lay matrices out in panels of rows, and formats with shared scales a little wider than the file does. */
+const WEIGHT_LAYOUT_FACTOR = 1.05
+/** Of each thread that computes, beside what grows with the vocabulary. */
+const THREAD_SCRATCH_BYTES = 1 << 20
+const SAMPLING_BYTES_PER_TOKEN = 16
 
 export interface LoadHooks {
   readonly onProgress?: (loadedBytes: number, totalBytes: number) => void
@@ -54,14 +48,36 @@ export async function loadEngine(options: EngineOptions, hooks: LoadHooks = {}):
   }
 }
 
+/**
+ * What `loadEngine` with these options would give and take, from headers alone. `freeBytes` bounds weights and KV cache, whose default size
+ * follows from it: to get what was planned, load with the plan's `kvCacheBytes`. Throws as loadEngine.
+ */
+export async function planEngine(options: EngineOptions, freeBytes: number): Promise<EnginePlan> {
+  const files = await openModelFiles(options.modelPath)
+  try {
+    const { facts, program, core } = await prepareModel(files, options, freeBytes)
+    const numThreads = options.numThreads ?? availableParallelism()
+    // The reference computes on f32 alone.
+    const isWide = options.kernels === 'reference'
+    const bytesPerToken = kvBytesPerToken({ ...program, bytesPerElement: isWide || options.kvDType === 'f32' ? 4 : 2 })
+    return {
+      facts,
+      memory: {
+        weightsBytes: Math.ceil((isWide ? facts.parameters * Float32Array.BYTES_PER_ELEMENT : facts.weightsBytes) * WEIGHT_LAYOUT_FACTOR),
+        kvCacheBytes: core.numBlocks * core.blockSize * bytesPerToken,
+        activationBytes:
+          planMemory(program, stepLimits(core)).arenaLength * Float32Array.BYTES_PER_ELEMENT +
+          numThreads * (THREAD_SCRATCH_BYTES + program.vocabSize * SAMPLING_BYTES_PER_TOKEN),
+      },
+    }
+  } finally {
+    await files.tensors.close()
+  }
+}
+
 async function buildEngine(files: ModelFiles, options: EngineOptions, hooks: LoadHooks): Promise<Engine> {
-  const architecture = findArchitecture(files.metadata)
-  const config = await architecture.readConfig(files.metadata, files.tensors)
-  const contextLength = servedContextLength(config, options)
-  const tokenizer = loadTokenizer(files)
-  const program = optimize(architecture.build(config, files.tensors, contextLength))
-  checkVocabulary(tokenizer, program)
-  const core = coreOptions({ files, options, config, contextLength, tokenizer, program })
+  // Knows the limits of a container, where the machine's free memory says nothing.
+  const { facts, tokenizer, chatTemplate, program, core } = await prepareModel(files, options, process.availableMemory())
   const kernels: Kernels = options.kernels === 'native' ? createNativeKernels({ isa: options.isa }) : referenceKernels
   const executor = await kernels.bind({
     program,
@@ -72,7 +88,6 @@ async function buildEngine(files: ModelFiles, options: EngineOptions, hooks: Loa
     ...(hooks.onProgress === undefined ? {} : { onProgress: hooks.onProgress }),
     ...(hooks.signal === undefined ? {} : { signal: hooks.signal }),
   })
-  const chatTemplate = files.chatTemplate === null ? null : ChatTemplate.compile(files.chatTemplate)
   const makeVocabulary = options.kernels === 'native' ? createNativeVocabulary : createReferenceVocabulary
   const grammars = new GrammarLibrary({
     makeVocabulary: () => makeVocabulary(grammarTokens(tokenizer)),
@@ -81,7 +96,7 @@ async function buildEngine(files: ModelFiles, options: EngineOptions, hooks: Loa
   })
   void grammars.warmLater()
   return new LocalEngine({
-    facts: modelFacts({ files, config, contextLength, chatTemplate }),
+    facts,
     core: new EngineCore({
       executor,
       options: core,
@@ -90,7 +105,7 @@ async function buildEngine(files: ModelFiles, options: EngineOptions, hooks: Loa
       ...(hooks.onSinkFailure === undefined ? {} : { onSinkFailure: hooks.onSinkFailure, onGuideFailure: hooks.onSinkFailure }),
     }),
     tokenizer,
-    promptEncoder: new PromptEncoder({ tokenizer, chatTemplate, contextLength }),
+    promptEncoder: new PromptEncoder({ tokenizer, chatTemplate, contextLength: core.contextLength }),
     memory: executor.memory,
     grammars,
   })
@@ -100,96 +115,4 @@ async function buildEngine(files: ModelFiles, options: EngineOptions, hooks: Loa
 function grammarTokens(tokenizer: Tokenizer): Uint8Array[] {
   const ends = new Set(tokenizer.eosTokenIds)
   return Array.from({ length: tokenizer.vocabSize }, (_, tokenId) => (ends.has(tokenId) ? new Uint8Array() : tokenizer.tokenBytes(tokenId)))
-}
-
-function servedContextLength(config: ModelConfig, options: EngineOptions): number {
-  const asked = options.contextLength
-  if (asked !== null && asked > config.contextLength) {
-    throw new InferdError('invalid_parameter', `--ctx ${asked} is longer than the model's context of ${config.contextLength} tokens`, {
-      param: '--ctx',
-    })
-  }
-  return asked ?? Math.min(config.contextLength, DEFAULT_CONTEXT_LENGTH)
-}
-
-function loadTokenizer(files: ModelFiles): Tokenizer {
-  const source = files.tokenizerSource
-  const extraEosTokenIds = eosTokenIdsOf(files.generationConfig)
-  if (source.kind === 'gguf') return loadTokenizerFromGguf(source.values)
-  return loadTokenizerFromFolder({ tokenizerJson: source.tokenizerJson, tokenizerConfig: source.tokenizerConfig, extraEosTokenIds })
-}
-
-/** generation_config.json may name more tokens that end a turn than the tokenizer does. */
-function eosTokenIdsOf(generationConfig: Readonly<Record<string, unknown>> | null): number[] {
-  const value = generationConfig?.['eos_token_id']
-  const list: readonly unknown[] = Array.isArray(value) ? value : [value]
-  return list.filter((item) => typeof item === 'number')
-}
-
-function checkVocabulary(tokenizer: Tokenizer, program: Program): void {
-  if (tokenizer.vocabSize <= program.vocabSize) return
-  throw new InferdError('invalid_model_file', `the tokenizer has ${tokenizer.vocabSize} tokens, the embedding table only ${program.vocabSize} rows`)
-}
-
-interface CoreParts {
-  readonly files: ModelFiles
-  readonly options: EngineOptions
-  readonly config: ModelConfig
-  readonly contextLength: number
-  readonly tokenizer: Tokenizer
-  readonly program: Program
-}
-
-/** The memory ledger: weights first, then the KV cache takes what it may of the rest. */
-function coreOptions({ files, options, config, contextLength, tokenizer, program }: CoreParts): EngineCoreOptions {
-  // Knows the limits of a container, where the machine's free memory says nothing.
-  const freeBytes = process.availableMemory()
-  const weightsBytes = [...files.tensors.tensors.values()].reduce((sum, tensor) => sum + tensor.byteLength, 0)
-  if (weightsBytes > freeBytes) {
-    throw new InferdError('insufficient_memory', `the weights need ${weightsBytes} bytes, ${freeBytes} are free`)
-  }
-  const { blockSize, maxSequences } = options
-  const plan = planKvCache({
-    availableBytes: options.kvCacheBytes ?? (freeBytes - weightsBytes) * DEFAULT_KV_MEMORY_SHARE,
-    blockSize,
-    bytesPerToken: kvBytesPerToken({ ...program, bytesPerElement: options.kvDType === 'f32' ? 4 : 2 }),
-    contextLength,
-    maxSequences: options.kvCacheBytes === null ? Math.min(DEFAULT_KV_CONTEXTS, maxSequences) : maxSequences,
-  })
-  return engineCoreOptions({
-    contextLength,
-    numBlocks: plan.numBlocks,
-    blockSize,
-    maxSequences,
-    maxTokensPerStep: Math.max(options.maxTokensPerStep, maxSequences),
-    maxWaitingRequests: options.maxWaitingRequests,
-    eosTokenIds: tokenizer.eosTokenIds,
-    vocabSize: program.vocabSize,
-    hiddenSize: config.hiddenSize,
-    modelIdentity: files.identity,
-  })
-}
-
-interface FactParts {
-  readonly files: ModelFiles
-  readonly config: ModelConfig
-  readonly contextLength: number
-  readonly chatTemplate: ChatTemplate | null
-}
-
-function modelFacts({ files, config, contextLength, chatTemplate }: FactParts): ModelFacts {
-  const tensors = [...files.tensors.tensors.values()]
-  const bytesByDType = new Map<DType, number>()
-  for (const tensor of tensors) bytesByDType.set(tensor.dtype, (bytesByDType.get(tensor.dtype) ?? 0) + tensor.byteLength)
-  return {
-    architecture: config.architecture,
-    parameters: tensors.reduce((sum, tensor) => sum + tensor.shape.reduce((product, size) => product * size, 1), 0),
-    weightsBytes: tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0),
-    quantization: [...bytesByDType].sort((a, b) => b[1] - a[1])[0]?.[0] ?? 'none',
-    contextLength,
-    vocabSize: config.vocabSize,
-    hiddenSize: config.hiddenSize,
-    hasChatTemplate: chatTemplate !== null,
-    chatTemplateProblem: chatTemplate?.problem?.message ?? null,
-  }
 }

@@ -1,6 +1,7 @@
 /** The table of kept files; their bytes are elsewhere, named by their hash. */
 import { sql, type Kysely } from 'kysely'
 import type { Schema } from './schema.ts'
+import { takeLock } from './take-lock.ts'
 
 export interface FileRow {
   readonly id: string
@@ -81,6 +82,7 @@ export async function deleteFile(
   return db.transaction().execute(async (step) => {
     const row = await step.deleteFrom('file').where('id', '=', id).where('team', '=', team).returning('sha256').executeTakeFirst()
     if (row === undefined) return { wasThere: false, orphan: null }
+    await takeLock(step, `file ${row.sha256}`)
     const other = await step.selectFrom('file').select('id').where('sha256', '=', row.sha256).limit(1).executeTakeFirst()
     return { wasThere: true, orphan: other === undefined ? row.sha256 : null }
   })

@@ -1,7 +1,7 @@
 /** Requests that made a guardrail or a version of one, by the token that their client put into them: what comes again makes nothing. */
 import { sql, type Kysely } from 'kysely'
 import { InferdError } from '#contract/errors'
-import type { GuardrailRow } from './guardrails-table.ts'
+import { type GuardrailRow, lockGuardrails } from './guardrails-table.ts'
 import type { Schema } from './schema.ts'
 
 export interface GuardrailRequestRow {
@@ -51,6 +51,7 @@ export async function makeOnce(
   make: (step: Kysely<Schema>) => Promise<GuardrailRow | null>,
 ): Promise<MadeRow | null> {
   return db.transaction().execute(async (step) => {
+    await lockGuardrails(step, team)
     if (token === null) return make(step)
     await step
       .deleteFrom('guardrail_request')

@@ -2,6 +2,7 @@
 import { sql, type Kysely } from 'kysely'
 import { InferdError } from '#contract/errors'
 import type { Schema } from './schema.ts'
+import { takeLock } from './take-lock.ts'
 
 export interface GuardrailRow {
   readonly team: string
@@ -35,7 +36,12 @@ export async function createGuardrailTable(db: Kysely<Schema>): Promise<void> {
   await db.schema.createIndex('guardrail_by_name').on('guardrail').columns(['team', 'name', 'version']).execute()
 }
 
-/** In a transaction. Throws conflict for a name that the team has, invalid_parameter when it has too many. */
+/** Names and numbers of a team's guardrails are given by one transaction at a time. */
+export async function lockGuardrails(step: Kysely<Schema>, team: string): Promise<void> {
+  await takeLock(step, `guardrails ${team}`)
+}
+
+/** In a transaction with `lockGuardrails`. Throws conflict for a name that the team has, invalid_parameter when it has too many. */
 export async function insertDraft(step: Kysely<Schema>, row: GuardrailRow, { perTeam }: GuardrailBounds): Promise<GuardrailRow> {
   const drafts = step.selectFrom('guardrail').where('team', '=', row.team).where('version', '=', 0)
   const same = await drafts.select('id').where('name', '=', row.name).executeTakeFirst()
@@ -46,7 +52,7 @@ export async function insertDraft(step: Kysely<Schema>, row: GuardrailRow, { per
   return row
 }
 
-/** In a transaction. The draft as it is now, under the next number; null = there is no such draft. */
+/** In a transaction with `lockGuardrails`. The draft as it is now, under the next number; null = there is no such draft. */
 export async function insertVersion(
   step: Kysely<Schema>,
   { team, id, nowMs, description }: { readonly team: string; readonly id: string; readonly nowMs: number; readonly description: string | null },
@@ -93,6 +99,7 @@ export async function updateDraft(
   { team, id, name, definition, updated_ms }: Omit<GuardrailRow, 'version' | 'created_ms'>,
 ): Promise<boolean> {
   return db.transaction().execute(async (step) => {
+    await lockGuardrails(step, team)
     const drafts = step.selectFrom('guardrail').where('team', '=', team).where('version', '=', 0)
     const same = await drafts.select('id').where('name', '=', name).where('id', '!=', id).executeTakeFirst()
     if (same !== undefined) throw new InferdError('conflict', `a guardrail with the name '${name}' exists`, { param: 'name' })

@@ -99,10 +99,10 @@ export async function updateKeyLimits(db: Kysely<Schema>, id: string, limits: st
   await db.updateTable('api_key').set({ limits }).where('id', '=', id).execute()
 }
 
-/** Moves forward only: several servers may write. */
+/** Moves forward only: several servers may write. In the order of ids, so that they never wait for each other in a circle. */
 export async function updateLastUsed(db: Kysely<Schema>, uses: ReadonlyMap<string, number>): Promise<void> {
   await db.transaction().execute(async (step) => {
-    for (const [id, usedMs] of uses) {
+    for (const [id, usedMs] of [...uses].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
       await step
         .updateTable('api_key')
         .set({ last_used_ms: usedMs })

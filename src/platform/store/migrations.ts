@@ -8,6 +8,7 @@ import { createResponseTable } from './response-rows.ts'
 import { createGuardrailRequestTable } from './guardrail-requests.ts'
 import { createGuardrailTable } from './guardrails-table.ts'
 import type { Schema } from './schema.ts'
+import { takeLock } from './take-lock.ts'
 import { createUsageTables } from './usage-table.ts'
 
 export interface Migration {
@@ -28,13 +29,16 @@ export const MIGRATIONS: readonly Migration[] = [
 
 /** Applies what is missing, each step in a transaction of its own. Throws store_failed for a store of a newer or another program. */
 export async function migrate(db: Kysely<Schema>, nowMs: number, migrations: readonly Migration[] = MIGRATIONS): Promise<void> {
-  await db.schema
-    .createTable('migration')
-    .ifNotExists()
-    .addColumn('number', 'integer', (column) => column.primaryKey())
-    .addColumn('name', 'text', (column) => column.notNull())
-    .addColumn('applied_ms', sql`bigint`, (column) => column.notNull())
-    .execute()
+  await db.transaction().execute(async (step) => {
+    await takeLock(step, 'migration')
+    await step.schema
+      .createTable('migration')
+      .ifNotExists()
+      .addColumn('number', 'integer', (column) => column.primaryKey())
+      .addColumn('name', 'text', (column) => column.notNull())
+      .addColumn('applied_ms', sql`bigint`, (column) => column.notNull())
+      .execute()
+  })
   const applied = await db.selectFrom('migration').select(['number', 'name']).orderBy('number').execute()
   if (applied.length > migrations.length) throw new InferdError('store_failed', `the store was made by a newer inferd (step ${applied.length})`)
   const other = applied.find(({ number, name }) => migrations[number - 1]?.name !== name)

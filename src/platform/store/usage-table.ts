@@ -70,7 +70,7 @@ export type UsageGroup = 'key' | 'team' | 'model' | 'day'
 
 const MS_PER_DAY = 86_400_000
 const PICOS_PER_MICRO = 1_000_000n
-/** Far below the 32,766 values that one statement of SQLite takes. */
+/** Far below the 32,766 values that one statement of SQLite takes, and the 65,535 of PostgreSQL. */
 const ROWS_PER_INSERT = 500
 
 export async function createUsageTables(db: Kysely<Schema>): Promise<void> {
@@ -192,7 +192,7 @@ export async function sumUsage(
     query = query
       .select(sql<string | number | null>`${sql.ref(column)}`.as(`group_${column}`))
       .groupBy(column)
-      .orderBy(column)
+      .orderBy(column, (order) => order.asc().nullsFirst())
   if (filter.team !== null) query = query.where('team', '=', filter.team)
   if (filter.keyId !== null) query = query.where('key_id', '=', filter.keyId)
   if (filter.model !== null) query = query.where('model', '=', filter.model)

@@ -51,6 +51,16 @@ export interface JobRow {
   readonly idempotency_digest: string | null
 }
 
+/** What the row must still be, and what it becomes. */
+export interface JobChange {
+  readonly id: string
+  readonly line: Pick<JobRow, 'kind' | 'lane' | 'team'>
+  readonly from: { readonly phase: JobPhase; readonly attempt: number }
+  readonly to: JobPhase
+  /** Columns that change, besides the phase. */
+  readonly patch: Partial<Omit<JobRow, 'id' | 'kind' | 'lane' | 'team' | 'phase'>>
+}
+
 export interface JobLabelRow {
   readonly job_id: string
   readonly team: string

@@ -3,6 +3,7 @@ import { sql, type Kysely } from 'kysely'
 import { InferdError } from '#contract/errors'
 import { createAuditTable } from './audit-table.ts'
 import { createFileTable } from './file-rows.ts'
+import { createJobTables } from './job-rows.ts'
 import { createKeyTables } from './keys-table.ts'
 import { createResponseTable } from './response-rows.ts'
 import { createGuardrailRequestTable } from './guardrail-requests.ts'
@@ -25,6 +26,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: 'audit', apply: createAuditTable },
   { name: 'guardrails', apply: createGuardrailTable },
   { name: 'guardrail-requests', apply: createGuardrailRequestTable },
+  { name: 'jobs', apply: createJobTables },
 ]
 
 /** Applies what is missing, each step in a transaction of its own. Throws store_failed for a store of a newer or another program. */

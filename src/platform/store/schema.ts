@@ -7,6 +7,7 @@ import type { ReservationRow, UsageRow } from './usage-table.ts'
 import type { AuditHeadRow } from './audit-table.ts'
 import type { ApiKeyRow, TeamRow } from './keys-table.ts'
 import type { FileRow } from './file-rows.ts'
+import type { JobHolderRow, JobLabelRow, JobLineRow, JobRecordRow, JobRow } from './job-rows.ts'
 import type { ResponseRow } from './response-rows.ts'
 import type { GuardrailRequestRow } from './guardrail-requests.ts'
 import type { GuardrailRow } from './guardrails-table.ts'
@@ -16,6 +17,11 @@ export interface Schema {
   readonly guardrail_request: GuardrailRequestRow
   readonly response: ResponseRow
   readonly file: FileRow
+  readonly job: JobRow
+  readonly job_label: JobLabelRow
+  readonly job_line: JobLineRow
+  readonly job_holder: JobHolderRow
+  readonly job_record: JobRecordRow
   readonly migration: MigrationRow
   readonly usage: UsageRow
   readonly reservation: ReservationRow

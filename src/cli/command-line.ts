@@ -1,9 +1,10 @@
 /** The commands, their arguments and their settings as one table for commander. What a command needs is loaded when it runs. */
 import { Command, Option } from 'commander'
 import { readConfig } from '#config/read-config'
-import { DATA_SETTINGS, ENGINE_SETTINGS, flagName, SERVER_SETTINGS, type SettingTable } from '#config/schema'
+import { DATA_SETTINGS, ENGINE_SETTINGS, SERVER_SETTINGS } from '#config/schema'
 import { int } from '#config/setting'
 import { InferdError } from '#contract/errors'
+import { addSettings, dataOf } from './add-settings.ts'
 import { addKeyCommands } from './key-commands.ts'
 
 type Flags = Readonly<Record<string, string | undefined>>
@@ -44,10 +45,10 @@ function addUsage(program: Command, signal: AbortSignal): void {
     .option('--from <TIME>', 'from this day or moment on, UTC')
     .option('--to <TIME>', 'before this day or moment')
     .option('--json', 'as JSON')
-  addSettings(command, DATA_SETTINGS).action(async ({ dataDir, url, key, groupBy, from, to, json }: UsageFlags) =>
+  addSettings(command, DATA_SETTINGS).action(async ({ url, key, groupBy, from, to, json, ...data }: UsageFlags) =>
     (await import('./usage.ts')).usage(
       {
-        dataDir: readConfig(DATA_SETTINGS, { dataDir }).dataDir,
+        data: dataOf(data),
         url: url ?? null,
         key: key ?? null,
         groupBy,
@@ -61,7 +62,6 @@ function addUsage(program: Command, signal: AbortSignal): void {
 }
 
 interface UsageFlags {
-  readonly dataDir?: string
   readonly url?: string
   readonly key?: string
   readonly groupBy: string
@@ -82,7 +82,7 @@ function addServe(program: Command, signal: AbortSignal, version: string): void 
       const { model, ...settings } = flags
       const config = {
         server: readConfig(SERVER_SETTINGS, settings),
-        data: readConfig(DATA_SETTINGS, settings),
+        data: dataOf(settings),
         engine: readConfig(ENGINE_SETTINGS, settings),
       }
       const { serve } = await import('./serve.ts')
@@ -117,13 +117,6 @@ function addRun(program: Command, signal: AbortSignal): void {
       signal,
     ),
   )
-}
-
-/** Values stay text here; readConfig parses them, so that flags and environment obey the same ranges. */
-function addSettings(command: Command, settings: SettingTable): Command {
-  for (const [key, setting] of Object.entries(settings))
-    command.option(`${flagName(key)} <${setting.placeholder}>`, `${setting.doc} (default: ${setting.defaultText})`)
-  return command
 }
 
 function optionalInt(text: string | undefined, name: string, min: number, max: number): number | null {

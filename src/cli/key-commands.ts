@@ -1,8 +1,8 @@
 /** The commands around keys as rows of the command line. */
 import { Command, Option } from 'commander'
-import { readConfig } from '#config/read-config'
-import { DATA_SETTINGS, flagName } from '#config/schema'
+import { DATA_SETTINGS } from '#config/schema'
 import type { KeyKind } from '#platform/keys/key-record'
+import { addSettings, dataOf } from './add-settings.ts'
 import type { Flags } from './key-terms.ts'
 
 /** Loaded when one of them runs: they open the store. */
@@ -12,13 +12,13 @@ export function addKeyCommands(program: Command): void {
   const keys = program.command('keys').description('make, list and end the keys of callers')
   addCreate(keys)
   withData(keys.command('list').description('all keys, newest first').option('--json', 'as JSON')).action(async (flags: Flags) =>
-    (await commands()).listKeys(dataDirOf(flags), flags['json'] !== undefined),
+    (await commands()).listKeys(dataOf(flags), flags['json'] !== undefined),
   )
   withData(keys.command('show').description('one key, without its secret').argument('<id>')).action(async (id: string, flags: Flags) =>
-    (await commands()).showKey(dataDirOf(flags), id),
+    (await commands()).showKey(dataOf(flags), id),
   )
   withData(keys.command('revoke').description('end a key; running servers know within 5 seconds').argument('<id>')).action(
-    async (id: string, flags: Flags) => (await commands()).revokeKey(dataDirOf(flags), id),
+    async (id: string, flags: Flags) => (await commands()).revokeKey(dataOf(flags), id),
   )
   withData(
     keys
@@ -27,7 +27,7 @@ export function addKeyCommands(program: Command): void {
       .argument('<id>')
       .option('--overlap <TIME>', 'how long the old key is good for, as 30m, 24h or 7d (default: 24h)')
       .option('--json', 'as JSON'),
-  ).action(async (id: string, flags: Flags) => (await commands()).rotateKey(dataDirOf(flags), id, flags))
+  ).action(async (id: string, flags: Flags) => (await commands()).rotateKey(dataOf(flags), id, flags))
   withData(
     keys
       .command('session')
@@ -35,18 +35,18 @@ export function addKeyCommands(program: Command): void {
       .argument('<id>')
       .option('--duration <SECONDS>', 'how long they are good for, 900 to 129600 (default: 3600)')
       .option('--json', 'as JSON, as a credential_process of AWS answers'),
-  ).action(async (id: string, flags: Flags) => (await commands()).createSession(dataDirOf(flags), id, flags))
+  ).action(async (id: string, flags: Flags) => (await commands()).createSession(dataOf(flags), id, flags))
   withData(withLimits(keys.command('limits').description('change what a key may use; without options, show it').argument('<id>'))).action(
-    async (id: string, flags: Flags) => (await commands()).limitKey(dataDirOf(flags), id, flags),
+    async (id: string, flags: Flags) => (await commands()).limitKey(dataOf(flags), id, flags),
   )
   const teams = program.command('teams').description('limits over all keys of a team')
   withData(withLimits(teams.command('limits').description('change what a team may use').argument('<name>'))).action(
-    async (name: string, flags: Flags) => (await commands()).limitTeam(dataDirOf(flags), name, flags),
+    async (name: string, flags: Flags) => (await commands()).limitTeam(dataOf(flags), name, flags),
   )
-  withData(teams.command('list').description('teams that have limits')).action(async (flags: Flags) => (await commands()).listTeams(dataDirOf(flags)))
+  withData(teams.command('list').description('teams that have limits')).action(async (flags: Flags) => (await commands()).listTeams(dataOf(flags)))
   const audit = program.command('audit').description('the log of changes to keys and of refusals')
   withData(audit.command('verify').description('check that no line was changed, removed or added')).action(async (flags: Flags) =>
-    (await commands()).verifyAudit(dataDirOf(flags)),
+    (await commands()).verifyAudit(dataOf(flags)),
   )
 }
 
@@ -62,7 +62,7 @@ function addCreate(keys: Command): void {
     .option('--expires-in <TIME>', 'as 12h or 90d (default: never)')
     .option('--json', 'as JSON')
   withData(withLimits(command)).action(async (flags: Flags & { readonly kind: KeyKind; readonly model: readonly string[] }) =>
-    (await commands()).createKey(dataDirOf(flags), flags.kind, flags),
+    (await commands()).createKey(dataOf(flags), flags.kind, flags),
   )
 }
 
@@ -76,10 +76,5 @@ function withLimits(command: Command): Command {
 }
 
 function withData(command: Command): Command {
-  const { placeholder, doc, defaultText } = DATA_SETTINGS.dataDir
-  return command.option(`${flagName('dataDir')} <${placeholder}>`, `${doc} (default: ${defaultText})`)
-}
-
-function dataDirOf({ dataDir }: Flags): string {
-  return readConfig(DATA_SETTINGS, { dataDir }).dataDir
+  return addSettings(command, DATA_SETTINGS)
 }

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs'
 import { userInfo } from 'node:os'
 import { createInterface } from 'node:readline'
 import { systemClock } from '#base/clock'
+import type { DataConfig } from '#config/schema'
 import { InferdError } from '#contract/errors'
 import { type CallerLimits, NO_LIMITS } from '#contract/principal'
 import { MAX_SESSION_S, MIN_SESSION_S, type TemporaryCredentials } from '#contract/temporary-credentials'
@@ -12,20 +13,21 @@ import { KeyBook, type NewKey } from '#platform/keys/key-book'
 import { isUsable, type KeyKind, type KeyRecord } from '#platform/keys/key-record'
 import { loadMasterKey } from '#platform/keys/master-key'
 import { selectAuditHead } from '#platform/store/audit-table'
-import { openStore, type Store } from '#platform/store/open-store'
-import { openDataDir, storeFileOf } from './data-dir.ts'
+import type { Store } from '#platform/store/open-store'
+import { openDataDir } from './data-dir.ts'
 import { type Flags, limitsText, parseDuration, parseLimits, parseName, parseScopes, parseSeconds } from './key-terms.ts'
+import { openDataStore } from './open-data-store.ts'
 
 const DEFAULT_TEAM = 'default'
 const DEFAULT_OVERLAP = '24h'
 const DEFAULT_SESSION_S = '3600'
 
 export function createKey(
-  dataDir: string,
+  data: DataConfig,
   kind: KeyKind,
   flags: Flags & { readonly model: readonly string[]; readonly json?: string },
 ): Promise<void> {
-  return withKeys(dataDir, async (keys, written) => {
+  return withKeys(data, async (keys, written) => {
     const expiresIn = flags['expiresIn']
     const shown = await keys.create(kind, {
       name: parseName(flags['name'] ?? 'unnamed', '--name'),
@@ -40,8 +42,8 @@ export function createKey(
   })
 }
 
-export function listKeys(dataDir: string, asJson: boolean): Promise<void> {
-  return withKeys(dataDir, async (keys) => {
+export function listKeys(data: DataConfig, asJson: boolean): Promise<void> {
+  return withKeys(data, async (keys) => {
     const records = await keys.list()
     if (asJson) return print(JSON.stringify(records.map(publicForm), null, 2))
     if (records.length === 0) return print('no keys; make one with: inferd keys create')
@@ -52,20 +54,20 @@ export function listKeys(dataDir: string, asJson: boolean): Promise<void> {
   })
 }
 
-export function showKey(dataDir: string, id: string): Promise<void> {
-  return withKeys(dataDir, async (keys) => print(JSON.stringify(publicForm(await keys.get(id)), null, 2)))
+export function showKey(data: DataConfig, id: string): Promise<void> {
+  return withKeys(data, async (keys) => print(JSON.stringify(publicForm(await keys.get(id)), null, 2)))
 }
 
-export function revokeKey(dataDir: string, id: string): Promise<void> {
-  return withKeys(dataDir, async (keys, written) => {
+export function revokeKey(data: DataConfig, id: string): Promise<void> {
+  return withKeys(data, async (keys, written) => {
     await keys.revoke(id)
     await written()
     print(`revoked ${id}; running servers refuse it within 5 seconds`)
   })
 }
 
-export function rotateKey(dataDir: string, id: string, { overlap = DEFAULT_OVERLAP, json }: Flags): Promise<void> {
-  return withKeys(dataDir, async (keys, written) => {
+export function rotateKey(data: DataConfig, id: string, { overlap = DEFAULT_OVERLAP, json }: Flags): Promise<void> {
+  return withKeys(data, async (keys, written) => {
     const shown = await keys.rotate(id, parseDuration(overlap, '--overlap'))
     await written()
     show(shown, json !== undefined)
@@ -74,8 +76,8 @@ export function rotateKey(dataDir: string, id: string, { overlap = DEFAULT_OVERL
 }
 
 /** Temporary credentials that act as the key `id`. */
-export function createSession(dataDir: string, id: string, { duration = DEFAULT_SESSION_S, json }: Flags): Promise<void> {
-  return withKeys(dataDir, async (keys, written) => {
+export function createSession(data: DataConfig, id: string, { duration = DEFAULT_SESSION_S, json }: Flags): Promise<void> {
+  return withKeys(data, async (keys, written) => {
     const durationS = parseSeconds(duration, '--duration', { min: MIN_SESSION_S, max: MAX_SESSION_S })
     const credentials = await keys.issue(id, durationS)
     await written()
@@ -84,8 +86,8 @@ export function createSession(dataDir: string, id: string, { duration = DEFAULT_
   })
 }
 
-export function limitKey(dataDir: string, id: string, flags: Flags): Promise<void> {
-  return withKeys(dataDir, async (keys, written) => {
+export function limitKey(data: DataConfig, id: string, flags: Flags): Promise<void> {
+  return withKeys(data, async (keys, written) => {
     const change = parseLimits(flags)
     const limits = isEmpty(change) ? (await keys.get(id)).limits : await keys.setLimits(id, change)
     await written()
@@ -93,24 +95,23 @@ export function limitKey(dataDir: string, id: string, flags: Flags): Promise<voi
   })
 }
 
-export function limitTeam(dataDir: string, name: string, flags: Flags): Promise<void> {
-  return withKeys(dataDir, async (keys, written) => {
+export function limitTeam(data: DataConfig, name: string, flags: Flags): Promise<void> {
+  return withKeys(data, async (keys, written) => {
     const limits = await keys.setTeamLimits(parseName(name, 'team'), parseLimits(flags))
     await written()
     print(`${name}: ${limitsText(limits)}`)
   })
 }
 
-export function listTeams(dataDir: string): Promise<void> {
-  return withKeys(dataDir, async (keys) => {
+export function listTeams(data: DataConfig): Promise<void> {
+  return withKeys(data, async (keys) => {
     for (const { name, limits } of await keys.listTeams()) print(`${name}: ${limitsText(limits)}`)
   })
 }
 
 /** Throws store_failed for a log that is not whole. */
-export function verifyAudit(setting: string): Promise<void> {
-  const dataDir = openDataDir(setting)
-  return withStore(dataDir, async (store) => {
+export function verifyAudit(data: DataConfig): Promise<void> {
+  return withStore(data, async (store, dataDir) => {
     const verdict = await verifyChain(linesOf(auditFileOf(dataDir)), await selectAuditHead(store.db))
     if (!verdict.isWhole) throw new InferdError('store_failed', `${auditFileOf(dataDir)}, line ${verdict.lineNumber}: ${verdict.problem}`)
     print(`the audit log is whole: ${verdict.numLines} lines`)
@@ -118,9 +119,8 @@ export function verifyAudit(setting: string): Promise<void> {
 }
 
 /** `written` resolves when the audit log has what was done. */
-async function withKeys(setting: string, work: (keys: KeyBook, written: () => Promise<void>) => Promise<void>): Promise<void> {
-  const dataDir = openDataDir(setting)
-  await withStore(dataDir, async (store) => {
+async function withKeys(data: DataConfig, work: (keys: KeyBook, written: () => Promise<void>) => Promise<void>): Promise<void> {
+  await withStore(data, async (store, dataDir) => {
     const audit = new AuditLog({ store, dataDir, clock: systemClock, onWriteFailure: () => {} })
     const actor = `cli:${userInfo().username}`
     try {
@@ -131,10 +131,11 @@ async function withKeys(setting: string, work: (keys: KeyBook, written: () => Pr
   })
 }
 
-async function withStore(dataDir: string, work: (store: Store) => Promise<void>): Promise<void> {
-  const store = await openStore({ file: storeFileOf(dataDir) })
+async function withStore(data: DataConfig, work: (store: Store, dataDir: string) => Promise<void>): Promise<void> {
+  const dataDir = openDataDir(data.dataDir)
+  const store = await openDataStore(data, dataDir)
   try {
-    await work(store)
+    await work(store, dataDir)
   } finally {
     await store.close()
   }

@@ -7,14 +7,14 @@ import type { ModelEntry } from '#config/platform-file/models'
 import type { DataConfig, EngineConfig, ServerConfig } from '#config/schema'
 import { InferdError } from '#contract/errors'
 import { ModelRegistry } from '#platform/registry/model-registry'
-import { openStore } from '#platform/store/open-store'
 import { createServer } from '#server/http/listener'
 import { DEFAULT_SERVER_OPTIONS } from '#server/http/server-options'
 import { createLog } from '#telemetry/log'
 import type { Metrics } from '#telemetry/metrics'
 import { openAccess } from './access.ts'
-import { openDataDir, storeFileOf } from './data-dir.ts'
+import { openDataDir } from './data-dir.ts'
 import { parseModelArguments, type ModelArgument } from './model-argument.ts'
+import { openDataStore } from './open-data-store.ts'
 import { openPlatform } from './open-platform.ts'
 import { registerModel, watchModels } from './register-model.ts'
 
@@ -43,7 +43,7 @@ export async function serve(named: readonly string[], config: ServeConfig, signa
   const dataDir = openDataDir(config.data.dataDir)
   // Closed in the opposite order, also when a later one cannot be opened.
   await using opened = new AsyncDisposableStack()
-  const store = opened.adopt(await openStore({ file: storeFileOf(dataDir) }), (parts) => parts.close())
+  const store = opened.adopt(await openDataStore(config.data, dataDir), (parts) => parts.close())
   const region = awsRegion === 'any' ? null : awsRegion
   const access = opened.adopt(await openAccess({ mode: auth, host, region, store, dataDir, clock: systemClock, log }), (parts) => parts.close())
   const platform = await openPlatform({

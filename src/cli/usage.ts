@@ -1,14 +1,15 @@
 /** `inferd usage`: the ledger as a table or as JSON, from the data directory of this machine or from a server. */
+import type { DataConfig } from '#config/schema'
 import { InferdError } from '#contract/errors'
 import { LOCAL_PRINCIPAL } from '#contract/principal'
 import { usageReports } from '#platform/metering/usage-reports'
-import { openStore } from '#platform/store/open-store'
 import { encodeUsageReport, readUsageQuery } from '#server/protocols/management/usage-query'
-import { openDataDir, storeFileOf } from './data-dir.ts'
+import { openDataDir } from './data-dir.ts'
+import { openDataStore } from './open-data-store.ts'
 
 export interface UsageArguments {
   /** Read when no server is named; beside a running one too. */
-  readonly dataDir: string
+  readonly data: DataConfig
   /** null = the data directory of this machine. */
   readonly url: string | null
   /** Sent to the server as a bearer key; null = none. */
@@ -30,12 +31,12 @@ export async function usage(args: UsageArguments, signal: AbortSignal): Promise<
     ...(args.from === null ? {} : { from: args.from }),
     ...(args.to === null ? {} : { to: args.to }),
   })
-  const report = args.url === null ? await fromStore(args.dataDir, query) : await fromServer(args.url, { query, key: args.key, signal })
+  const report = args.url === null ? await fromStore(args.data, query) : await fromServer(args.url, { query, key: args.key, signal })
   process.stdout.write(args.json ? `${JSON.stringify(report, null, 2)}\n` : table(report))
 }
 
-async function fromStore(dataDir: string, query: URLSearchParams): Promise<UsageReport> {
-  const store = await openStore({ file: storeFileOf(openDataDir(dataDir)) })
+async function fromStore(data: DataConfig, query: URLSearchParams): Promise<UsageReport> {
+  const store = await openDataStore(data, openDataDir(data.dataDir))
   try {
     const usageQuery = readUsageQuery(query, LOCAL_PRINCIPAL)
     const totals = await usageReports(store, () => Promise.resolve()).totals(usageQuery.filter, usageQuery.groupBy)

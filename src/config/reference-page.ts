@@ -22,7 +22,7 @@ ${table(ENGINE_SETTINGS)}
 
 ${table(SERVER_SETTINGS)}
 
-## Data (\`inferd serve\`, \`inferd keys\`, \`inferd teams\`, \`inferd audit\`)
+## Data (\`inferd serve\`, \`inferd keys\`, \`inferd teams\`, \`inferd audit\`, \`inferd usage\`, \`inferd backup\`, \`inferd restore\`)
 
 ${table(DATA_SETTINGS)}
 `

@@ -3,6 +3,7 @@
  * (`INFERD_KV_CACHE_MIB`) and docs/reference/configuration.md all come from here.
  */
 import { choice, int, text, type Setting } from './setting.ts'
+import { storeAddress } from './store-address.ts'
 
 /** How a model is run; every command that loads one takes these. */
 export const ENGINE_SETTINGS = {
@@ -46,6 +47,15 @@ export const DATA_SETTINGS = {
     placeholder: 'FOLDER',
     doc: 'Where keys, the usage ledger, the audit log, kept responses and files live. Made with mode 0700.',
   }),
+  store: storeAddress({
+    doc: 'Where rows live: in a file of the data directory, or on a PostgreSQL server (`docs/reference/store.md`).',
+  }),
+  storePasswordFrom: text({
+    default: '',
+    placeholder: 'env:NAME|FILE',
+    doc: 'Where the password for PostgreSQL is: in a variable of the environment or in a file. None by default, or the one in the URL, which others may see in the list of processes.',
+  }),
+  storeConnections: int({ default: 10, min: 2, max: 500, doc: 'Most connections of one process to PostgreSQL.' }),
 } as const
 
 export const SERVER_SETTINGS = {

@@ -100,7 +100,7 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
   void responses.sweep(closing.signal, onFailure)
   const files = await openFiles(parts, closing.signal, onFailure)
   const usage = usageReports(store, () => ledger.flush())
-  const services = { guardrails: safety.archive, usage, metrics, responses, background, files, credentials: null }
+  const services = { guardrails: safety.archive, usage, metrics, responses, background, files, credentials: null, jobs: null, objects: null, invocations: null }
   const close = async (): Promise<void> => {
     closing.abort()
     await background.close()

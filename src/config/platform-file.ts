@@ -7,6 +7,7 @@ import { parse as parseYaml, YAMLParseError } from 'yaml'
 import { z } from 'zod'
 import { InferdError } from '#contract/errors'
 import { admissionSection } from './platform-file/admission.ts'
+import { asyncInferenceSection } from './platform-file/async-inference.ts'
 import { guardrailsSection } from './platform-file/guardrails.ts'
 import { modelsSection } from './platform-file/models.ts'
 import { pricesSection } from './platform-file/prices.ts'
@@ -29,6 +30,7 @@ export const platformFileSchema = z.strictObject({
   responseCache: responseCacheSection,
   prices: pricesSection,
   admission: admissionSection,
+  asyncInference: asyncInferenceSection,
   telemetry: telemetrySection,
 })
 

@@ -1,5 +1,8 @@
 /** What stands behind routes that are no model calls: ports that the platform implements; null = this server has none. */
 import type { GuardrailService } from '#contract/guardrail'
+import type { JobDesk } from '#contract/job'
+import type { ObjectStores } from '#contract/objects'
+import type { Invocations } from '#contract/invocation'
 import type { FileShelf } from '#contract/stored-file'
 import type { BackgroundRuns, ResponseArchive } from '#contract/stored-response'
 import type { CredentialIssuer } from '#contract/temporary-credentials'
@@ -19,6 +22,9 @@ export interface ServerServices {
   readonly background: BackgroundRuns | null
   readonly files: FileShelf | null
   readonly credentials: CredentialIssuer | null
+  readonly jobs: JobDesk | null
+  readonly objects: ObjectStores | null
+  readonly invocations: Invocations | null
 }
 
 export const NO_SERVICES: ServerServices = {
@@ -29,4 +35,7 @@ export const NO_SERVICES: ServerServices = {
   background: null,
   files: null,
   credentials: null,
+  jobs: null,
+  objects: null,
+  invocations: null,
 }

@@ -5,6 +5,7 @@ import { createAuditTable } from './audit-table.ts'
 import { createFileTable } from './file-rows.ts'
 import { createJobTables } from './job-rows.ts'
 import { createKeyTables } from './keys-table.ts'
+import { createNotificationTable } from './notification-rows.ts'
 import { createResponseTable } from './response-rows.ts'
 import { createGuardrailRequestTable } from './guardrail-requests.ts'
 import { createGuardrailTable } from './guardrails-table.ts'
@@ -27,6 +28,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: 'guardrails', apply: createGuardrailTable },
   { name: 'guardrail-requests', apply: createGuardrailRequestTable },
   { name: 'jobs', apply: createJobTables },
+  { name: 'notifications', apply: createNotificationTable },
 ]
 
 /** Applies what is missing, each step in a transaction of its own. Throws store_failed for a store of a newer or another program. */

@@ -8,6 +8,7 @@ import type { AuditHeadRow } from './audit-table.ts'
 import type { ApiKeyRow, TeamRow } from './keys-table.ts'
 import type { FileRow } from './file-rows.ts'
 import type { JobHolderRow, JobLabelRow, JobLineRow, JobRecordRow, JobRow } from './job-rows.ts'
+import type { NotificationRow } from './notification-rows.ts'
 import type { ResponseRow } from './response-rows.ts'
 import type { GuardrailRequestRow } from './guardrail-requests.ts'
 import type { GuardrailRow } from './guardrails-table.ts'
@@ -22,6 +23,7 @@ export interface Schema {
   readonly job_line: JobLineRow
   readonly job_holder: JobHolderRow
   readonly job_record: JobRecordRow
+  readonly notification: NotificationRow
   readonly migration: MigrationRow
   readonly usage: UsageRow
   readonly reservation: ReservationRow

@@ -3,12 +3,13 @@ import { InferdError } from '#contract/errors'
 import type { ProtocolFamily } from '#server/operation'
 import { jsonReply } from '#server/wire-reply'
 import { encodeError } from './encode-error.ts'
+import { INVOCATION_ROUTES } from './invocation-routes.ts'
 import { visibleMetrics } from './visible-metrics.ts'
 import { encodeUsageReport, readUsageQuery } from './usage-query.ts'
 
 export const managementFamily: ProtocolFamily = {
   name: 'management',
-  pathPrefixes: ['/inferd/', '/metrics'],
+  pathPrefixes: ['/inferd/', '/metrics', '/async/'],
   encodeError,
   routes: [
     {
@@ -36,5 +37,6 @@ export const managementFamily: ProtocolFamily = {
         }
       },
     },
+    ...INVOCATION_ROUTES,
   ],
 }

@@ -16,7 +16,7 @@ export interface Envelope {
 const PREFIX = 'x-amzn-sagemaker-'
 const VISIBLE_ASCII = /^[\x20-\x7e]*$/
 const RESOURCE_NAME = /^[a-zA-Z0-9](?:-*[a-zA-Z0-9])*$/
-const PRINTABLE = /^[\x21-\x7e][\x20-\x7e]*$/
+export const PRINTABLE = /^[\x21-\x7e][\x20-\x7e]*$/
 const NEW_SESSION = 'NEW_SESSION'
 const SESSION_SECONDS = 3600
 /** What an answer can be: a JSON body, frames of events. */
@@ -68,7 +68,8 @@ function refuse(headers: Incoming['headers'], name: string, reason: string): voi
   if (headers[PREFIX + name] !== undefined) throw unsupported(PREFIX + name, reason)
 }
 
-function readHeader(headers: Incoming['headers'], name: string, pattern: RegExp, maxLength: number): string | null {
+/** Without the prefix of its name. Throws invalid_parameter. */
+export function readHeader(headers: Incoming['headers'], name: string, pattern: RegExp, maxLength: number): string | null {
   const value = headers[PREFIX + name]
   if (value !== undefined) checkText(PREFIX + name, value, pattern, maxLength)
   return value ?? null

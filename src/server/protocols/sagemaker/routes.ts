@@ -3,8 +3,9 @@
  * nothing of it; so here a body goes to the route that speaks its dialect, and that route's answer goes back in the envelope.
  */
 import { InferdError, toErrorRecord } from '#contract/errors'
-import { invalid, unsupported } from '#server/fields'
+import { invalid } from '#server/fields'
 import type { EmbedCall, GenerateCall, Incoming, ProtocolFamily, ProtocolRoute, WireReply } from '#server/operation'
+import { ASYNC_ROUTES } from './async-routes.ts'
 import { encodeError } from './encode-error.ts'
 import { modelOfTarget, variantName } from './endpoint-model.ts'
 import { answerHeaders, type Envelope, readEnvelope, readTarget } from './envelope.ts'
@@ -38,15 +39,7 @@ export function sagemakerFamily(dialects: BodyDialects): ProtocolFamily {
       invocationRoute('/endpoints/:endpoint/invocations', dialects, 'bare'),
       invocationRoute('/endpoints/:endpoint/invocations-response-stream', dialects, 'parts'),
       invocationRoute('/invocations', dialects, 'bare'),
-      {
-        kind: 'service',
-        method: 'POST',
-        path: '/endpoints/:endpoint/async-invocations',
-        bodyKind: 'bytes',
-        handle: async () => {
-          throw unsupported('x-amzn-sagemaker-inputlocation', 'InvokeEndpointAsync is not offered by this server; use InvokeEndpoint')
-        },
-      },
+      ...ASYNC_ROUTES,
       {
         kind: 'service',
         method: 'POST',

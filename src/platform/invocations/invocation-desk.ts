@@ -1,0 +1,170 @@
+/** Takes orders of invocations: their payload to the objects, then their job to the desk; accepted is what both have kept. */
+import { createHash, type Hash } from 'node:crypto'
+import type { Clock } from '#base/clock'
+import { randomId } from '#base/random'
+import { InferdError } from '#contract/errors'
+import type { Invocation, InvocationOrder, Invocations } from '#contract/invocation'
+import type { Job, JobDesk } from '#contract/job'
+import type { ObjectStores } from '#contract/objects'
+import type { EndpointTerms, TermsOf } from './async-terms.ts'
+import { invocationOf, type InvocationSpec, placesOf, toRecord } from './invocation-spec.ts'
+import { payloadUri } from './payloads.ts'
+
+export interface InvocationDeskOptions {
+  readonly desk: JobDesk
+  readonly stores: ObjectStores
+  readonly clock: Clock
+  readonly termsOf: TermsOf
+  readonly maxPayloadBytes: number
+}
+
+/** A run may begin as often as this before its job expires, each time for as long as its time-out. */
+const MAX_RUNS = 3
+const QUIET_MS = 15_000
+const PAYLOAD_TYPE = 'application/octet-stream'
+
+/** Where the input lies, and what tells it from another with the same name. */
+interface KeptInput {
+  readonly uri: string
+  readonly digest: string
+}
+
+export class InvocationDesk implements Invocations {
+  private readonly options: InvocationDeskOptions
+
+  constructor(options: InvocationDeskOptions) {
+    this.options = options
+  }
+
+  async accept(order: InvocationOrder, signal: AbortSignal): Promise<Invocation> {
+    const { desk } = this.options
+    const { team } = order.principal
+    const id = randomId('inv')
+    const folders = this.foldersOf(order)
+    const input = await this.keepInput(id, order, signal)
+    const spec = specOfOrder(order, folders, input)
+    const ownInput = spec.ownsInput ? input : null
+    let job: Job
+    try {
+      signal.throwIfAborted()
+      job = await desk.submit({
+        id,
+        kind: 'async',
+        principal: order.principal,
+        spec: toRecord(spec),
+        labels: {},
+        lane: order.endpoint,
+        startWithinMs: order.startWithinMs,
+        ttlMs: order.startWithinMs + MAX_RUNS * order.timeoutMs,
+        idempotency: idempotencyOf(id, order, spec, input),
+      })
+    } catch (error) {
+      if (ownInput !== null) await this.forget(team, ownInput)
+      throw error
+    }
+    if (job.id !== id && ownInput !== null) await this.forget(team, ownInput)
+    return invocationOf(job)
+  }
+
+  async get(team: string, id: string): Promise<Invocation | null> {
+    const job = await this.options.desk.get(team, id)
+    return job?.kind === 'async' ? invocationOf(job) : null
+  }
+
+  async cancel(team: string, id: string): Promise<Invocation | null> {
+    if ((await this.get(team, id)) === null) return null
+    const job = await this.options.desk.cancel(team, id)
+    return job === null ? null : invocationOf(job)
+  }
+
+  async *follow(team: string, id: string, signal: AbortSignal): AsyncGenerator<Invocation | null> {
+    const changes = this.options.desk.follow(team, id, signal)[Symbol.asyncIterator]()
+    let next = changes.next()
+    try {
+      for (;;) {
+        const change = await this.within(next)
+        if (change === null) {
+          yield null
+          continue
+        }
+        if (change.done === true) return
+        yield invocationOf(change.value)
+        next = changes.next()
+      }
+    } finally {
+      next.catch(() => {})
+      await changes.return?.()
+    }
+  }
+
+  /** The change, or null when none has come for a while. */
+  private async within(next: Promise<IteratorResult<Job>>): Promise<IteratorResult<Job> | null> {
+    const waiting = new AbortController()
+    const quiet = this.options.clock.sleep(QUIET_MS, waiting.signal).then(
+      () => null,
+      () => null,
+    )
+    try {
+      return await Promise.race([next, quiet])
+    } finally {
+      waiting.abort()
+    }
+  }
+
+  /** Throws invalid_parameter and resource_not_found before anything is stored. */
+  private foldersOf({ principal: { team }, endpoint, outputFolder }: InvocationOrder): Pick<InvocationSpec, 'outputFolder' | 'failureFolder'> {
+    const { stores, termsOf } = this.options
+    const terms: EndpointTerms = termsOf(team, endpoint)
+    const base = terms.outputLocation ?? stores.uriOf(stores.defaultBucket(team), 'async/output')
+    const output = outputFolder === null ? base : `${base}/${outputFolder}`
+    const folders = { outputFolder: output, failureFolder: terms.failureLocation ?? output }
+    stores.locate(team, `${folders.outputFolder}/x`)
+    stores.locate(team, `${folders.failureFolder}/x`)
+    return folders
+  }
+
+  private async keepInput(id: string, { principal: { team }, input }: InvocationOrder, signal: AbortSignal): Promise<KeptInput> {
+    const { stores, maxPayloadBytes } = this.options
+    if (input.kind === 'object') {
+      if (stores.locate(team, input.uri).key === '') throw new InferdError('invalid_parameter', 'the input location names no object')
+      return { uri: input.uri, digest: input.uri }
+    }
+    const uri = payloadUri(stores, team, id)
+    const { bucket, key } = stores.locate(team, uri)
+    const hash = createHash('sha256')
+    const maxBytes = Math.min(input.maxBytes ?? maxPayloadBytes, maxPayloadBytes)
+    await bucket.put(key, hashed(input.chunks, hash), { contentType: PAYLOAD_TYPE, maxBytes, ifAbsent: false }, signal)
+    return { uri, digest: hash.digest('hex') }
+  }
+
+  /** What stays behind when this fails is found by the sweep of payloads. */
+  private async forget(team: string, { uri }: KeptInput): Promise<void> {
+    const { bucket, key } = this.options.stores.locate(team, uri)
+    await bucket.delete(key, new AbortController().signal).catch(() => false)
+  }
+}
+
+function specOfOrder(order: InvocationOrder, folders: Pick<InvocationSpec, 'outputFolder' | 'failureFolder'>, { uri }: KeptInput): InvocationSpec {
+  const { endpoint, inferenceId, contentType, headers, outputName, timeoutMs, input } = order
+  return { ...folders, endpoint, inferenceId, inputUri: uri, ownsInput: input.kind === 'payload', contentType, headers, outputName, timeoutMs }
+}
+
+/** An output of a name of its own has one invocation; so has an inference id. */
+function idempotencyOf(
+  id: string,
+  { inferenceId, startWithinMs }: InvocationOrder,
+  spec: InvocationSpec,
+  { digest }: KeptInput,
+): { readonly key: string; readonly digest: string } | null {
+  if (inferenceId === null && spec.outputName === null) return null
+  const key = spec.outputName === null ? `async:inference:${spec.endpoint}:${inferenceId}` : `async:output:${placesOf(id, spec).outputUri}`
+  const words = [{ ...spec, inputUri: digest, headers: Object.entries(spec.headers).toSorted(([a], [b]) => (a < b ? -1 : 1)) }, startWithinMs]
+  return { key, digest: createHash('sha256').update(JSON.stringify(words)).digest('hex') }
+}
+
+async function* hashed(chunks: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    hash.update(chunk)
+    yield chunk
+  }
+}

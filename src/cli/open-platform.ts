@@ -73,7 +73,7 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
   const closing = new AbortController()
   const onFailure = (err: unknown): void => log.error({ err }, 'the store could not be swept')
   const prices = new PriceTable(file.prices)
-  const ledger = new Ledger({ write: (entries) => insertEntries(store.db, entries), clock, log })
+  const ledger = new Ledger({ write: (entries, groupId) => insertEntries(store.db, entries, groupId), clock, log })
   const tracing = await openTracing(parts)
   const upstreams = await openRemote(parts)
   for (const model of upstreams.flatMap(({ models }) => models)) parts.models.addRemote(model)

@@ -36,7 +36,7 @@ let principal: Principal = LOCAL_PRINCIPAL
 beforeAll(async () => {
   store = await openStore({ file: null })
   const log = { warn: () => {}, error: () => {} }
-  ledger = new Ledger({ write: (entries) => insertEntries(store.db, entries), clock: systemClock, log })
+  ledger = new Ledger({ write: (entries, groupId) => insertEntries(store.db, entries, groupId), clock: systemClock, log })
   const prices = new PriceTable(pricesSection.parse({ '*': { input: '0.123457', output: '0.777777' } }))
   const admission = new Admission({
     config: admissionSection.parse({}),

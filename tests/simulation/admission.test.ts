@@ -130,7 +130,7 @@ test('a reservation of a killed server counts until it expires, and one whose re
   const clock = new WallClock()
   const base = { keyId: 'red-key', team: 'red', amount: 600_000_000_000n, expiresMs: clock.wallMs() + 1000 }
   await Promise.all([reserve.add({ ...base, id: 'lost' }), reserve.add({ ...base, id: 'settled' })])
-  await insertEntries(store.db, [{ record: recordOf(clock.wallMs()), reservationId: 'settled' }])
+  await insertEntries(store.db, [{ record: recordOf(clock.wallMs()), reservationId: 'settled' }], null)
   const open = await takeOpenReservations(store.db, clock.wallMs())
   expect(open.map(({ id }) => id)).toEqual(['lost'])
   const budgets = new BudgetBook({ spentSince: (subject, fromMs) => sumOfCosts(store.db, subject, fromMs) })
@@ -168,7 +168,7 @@ test('the reservation is in the store while the call runs, leaves with its recor
   expect(await outcomeOf(admission, callOf({ limits: { budgetUsd: 1 }, maxTokens: 30 }))).toBe('overloaded')
   await expect.poll(amounts).toEqual([reserved])
   const reservationId = admission.settle(first, { cost: 1_000_000n, usedTokens: 5, wasStarted: true })
-  await insertEntries(store.db, [{ record: recordOf(clock.wallMs()), reservationId }])
+  await insertEntries(store.db, [{ record: recordOf(clock.wallMs()), reservationId }], null)
   expect(await amounts()).toEqual([])
   expect(await outcomeOf(admission, callOf({ limits: { budgetUsd: 1 }, maxTokens: 99 }))).toBe('admitted')
   await store.close()

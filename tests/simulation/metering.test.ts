@@ -220,7 +220,7 @@ test('no call begins whose record could not be kept', async () => {
 })
 
 function ledgerOf(
-  write: (entries: readonly LedgerEntry[]) => Promise<void>,
+  write: (entries: readonly LedgerEntry[], groupId: string) => Promise<void>,
   maxWaiting = 4,
 ): { readonly ledger: Ledger; readonly clock: FakeClock; readonly told: string[] } {
   const clock = new FakeClock()
@@ -266,6 +266,20 @@ test('while the store fails nothing is lost, new calls are refused at the bound,
   isDown = false
   await clock.advance(10_000)
   expect([ledger.hasRoom, written]).toEqual([true, ['a', 'b', 'c', 'd']])
+})
+
+test('a group that failed comes again as it was, whatever was added meanwhile, and is known by its id', async () => {
+  const attempts: { readonly groupId: string; readonly ids: readonly string[] }[] = []
+  const { ledger, clock } = ledgerOf(async (entries, groupId) => {
+    attempts.push({ groupId, ids: entries.map(({ record }) => record.requestId) })
+    if (attempts.length === 1) ledger.add(entryOf({ requestId: 'b' }))
+    if (attempts.length < 3) throw new InferdError('store_failed', 'the connection broke')
+  })
+  ledger.add(entryOf({ requestId: 'a' }))
+  await clock.advance(10_000)
+  expect(attempts.map(({ ids }) => ids)).toEqual([['a'], ['a'], ['a'], ['b']])
+  expect(new Set(attempts.slice(0, 3).map(({ groupId }) => groupId)).size).toBe(1)
+  expect(attempts[3]!.groupId).not.toBe(attempts[0]!.groupId)
 })
 
 test('closing writes what is left at once, and tells what could not be written', async () => {

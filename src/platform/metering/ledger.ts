@@ -4,6 +4,7 @@
  * store fails records are kept up to a bound; at the bound new calls are refused (`hasRoom`), those that run still find room.
  */
 import type { Clock } from '#base/clock'
+import { randomId } from '#base/random'
 import { InferdError } from '#contract/errors'
 import type { LedgerEntry } from '#platform/store/usage-table'
 import type { Log } from '#telemetry/log'
@@ -18,7 +19,8 @@ export interface LedgerOptions {
 const DEFAULT_LEDGER_OPTIONS: LedgerOptions = { groupMs: 50, maxGroup: 1000, maxWaiting: 65_536 }
 
 export interface LedgerParts {
-  readonly write: (entries: readonly LedgerEntry[]) => Promise<void>
+  /** What comes again after a failure has the same entries under the same id. */
+  readonly write: (entries: readonly LedgerEntry[], groupId: string) => Promise<void>
   readonly clock: Clock
   readonly log: Pick<Log, 'warn' | 'error'>
   readonly options?: LedgerOptions
@@ -28,6 +30,12 @@ interface WaitingEntry {
   readonly entry: LedgerEntry
   /** Monotonic. */
   readonly addedMs: number
+}
+
+/** What the next group may be. */
+interface GroupTerms {
+  readonly id: string
+  readonly maxSize: number
 }
 
 const MIN_BACKOFF_MS = 100
@@ -97,17 +105,25 @@ export class Ledger {
 
   private async run(): Promise<void> {
     let backoffMs = 0
+    let next: GroupTerms | null = null
     while (this.waiting.length > 0 && !this.isClosed) {
       await this.rest(Math.max(backoffMs, this.flushes.length > 0 ? 0 : this.options.groupMs))
       if (this.isClosed) break
-      const group = this.waiting.slice(0, this.options.maxGroup)
+      // A failed commit may have happened: the same group goes again, and is known by its id.
+      const terms: GroupTerms = next ?? { id: randomId('usage'), maxSize: this.options.maxGroup }
+      const group = this.waiting.slice(0, terms.maxSize)
       try {
-        await this.parts.write(group.map(({ entry }) => entry))
+        await this.parts.write(
+          group.map(({ entry }) => entry),
+          terms.id,
+        )
         this.waiting = this.waiting.slice(group.length)
         this.numWritten += group.length
         while (this.flushes[0] !== undefined && this.flushes[0].until <= this.numWritten) this.flushes.shift()?.resolve()
         backoffMs = 0
+        next = null
       } catch (err) {
+        next = { id: terms.id, maxSize: group.length }
         if (backoffMs === 0) this.parts.log.error({ err, records: this.waiting.length }, 'usage records wait: the store does not take them')
         backoffMs = Math.min(MAX_BACKOFF_MS, Math.max(MIN_BACKOFF_MS, backoffMs * 2))
       }

@@ -11,6 +11,7 @@ import { createGuardrailRequestTable } from './guardrail-requests.ts'
 import { createGuardrailTable } from './guardrails-table.ts'
 import type { Schema } from './schema.ts'
 import { takeLock } from './take-lock.ts'
+import { createUsageGroupTable } from './usage-groups.ts'
 import { createUsageTables } from './usage-table.ts'
 
 export interface Migration {
@@ -29,6 +30,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: 'guardrail-requests', apply: createGuardrailRequestTable },
   { name: 'jobs', apply: createJobTables },
   { name: 'notifications', apply: createNotificationTable },
+  { name: 'usage-groups', apply: createUsageGroupTable },
 ]
 
 /** Applies what is missing, each step in a transaction of its own. Throws store_failed for a store of a newer or another program. */

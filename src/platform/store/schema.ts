@@ -4,6 +4,7 @@
  */
 
 import type { ReservationRow, UsageRow } from './usage-table.ts'
+import type { UsageGroupRow } from './usage-groups.ts'
 import type { AuditHeadRow } from './audit-table.ts'
 import type { ApiKeyRow, TeamRow } from './keys-table.ts'
 import type { FileRow } from './file-rows.ts'
@@ -26,6 +27,7 @@ export interface Schema {
   readonly notification: NotificationRow
   readonly migration: MigrationRow
   readonly usage: UsageRow
+  readonly usage_group: UsageGroupRow
   readonly reservation: ReservationRow
   readonly api_key: ApiKeyRow
   readonly team: TeamRow

@@ -6,6 +6,7 @@ import { sql, type Kysely } from 'kysely'
 import type { Picodollars } from '#contract/call'
 import type { UsageFilter, UsageRecord, UsageTotal } from '#contract/usage-record'
 import type { Schema } from './schema.ts'
+import { claimGroup } from './usage-groups.ts'
 
 export interface UsageRow {
   /** May come from callers and repeat: no key of a row. */
@@ -117,10 +118,12 @@ export async function createUsageTables(db: Kysely<Schema>): Promise<void> {
     .execute()
 }
 
-/** All or none: a record and the end of its reservation are one. */
-export async function insertEntries(db: Kysely<Schema>, entries: readonly LedgerEntry[]): Promise<void> {
+/** All or none: a record and the end of its reservation are one. Of one `groupId` once, however often it comes; null = whenever it comes. */
+export async function insertEntries(db: Kysely<Schema>, entries: readonly LedgerEntry[], groupId: string | null): Promise<void> {
+  const madeMs = Math.max(...entries.map(({ record }) => Math.floor(record.wallMs)))
   const reservationIds = entries.flatMap(({ reservationId }) => (reservationId === null ? [] : [reservationId]))
   await db.transaction().execute(async (step) => {
+    if (groupId !== null && !(await claimGroup(step, { id: groupId, made_ms: madeMs }))) return
     for (let start = 0; start < entries.length; start += ROWS_PER_INSERT) {
       const rows = entries.slice(start, start + ROWS_PER_INSERT).map(({ record }) => toRow(record))
       await step.insertInto('usage').values(rows).execute()

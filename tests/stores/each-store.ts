@@ -22,9 +22,13 @@ export function onEachStore(suite: (stores: StoreUnderTest) => void): void {
     const folder = mkdtempSync(path.join(tmpdir(), 'inferd-each-store-'))
     afterAll(() => rmSync(folder, { recursive: true, force: true }))
     let numFiles = 0
-    suite(storesOf('embedded', () => Promise.resolve({ file: path.join(folder, `${++numFiles}.sqlite`) })))
+    const onDisk = (): Promise<StoreOptions> => Promise.resolve({ file: path.join(folder, `${++numFiles}.sqlite`) })
+    suite(storesOf('embedded', { makeEmpty: () => Promise.resolve({ file: null }), makeShared: onDisk }))
   })
-  onPostgres((server) => suite(storesOf('postgres', async () => postgresOptions(await server().makeDatabase()))))
+  onPostgres((server) => {
+    const make = async (): Promise<StoreOptions> => postgresOptions(await server().makeDatabase())
+    suite(storesOf('postgres', { makeEmpty: make, makeShared: make }))
+  })
 }
 
 /** Without initdb on this machine its tests are named and not run. */
@@ -47,7 +51,13 @@ export function postgresOptions(url: string, maxSessions = 6): StoreOptions {
   return { postgres: { address, maxSessions } }
 }
 
-function storesOf(kind: StoreUnderTest['kind'], makeEmpty: () => Promise<StoreOptions>): StoreUnderTest {
+interface StoreMakers {
+  readonly makeEmpty: () => Promise<StoreOptions>
+  /** One that can be opened more than once. */
+  readonly makeShared: () => Promise<StoreOptions>
+}
+
+function storesOf(kind: StoreUnderTest['kind'], { makeEmpty, makeShared }: StoreMakers): StoreUnderTest {
   const opened: Store[] = []
   afterEach(async () => {
     for (const store of opened.splice(0)) await store.close()
@@ -61,7 +71,7 @@ function storesOf(kind: StoreUnderTest['kind'], makeEmpty: () => Promise<StoreOp
     kind,
     open: async () => openOf(await makeEmpty()),
     openTwice: async () => {
-      const options = await makeEmpty()
+      const options = await makeShared()
       return Promise.all([openOf(options), openOf(options)])
     },
   }

@@ -1,14 +1,8 @@
 /** The object that says why an invocation has no result. */
 import { type ErrorRecord, ERRORS, type ErrorCode } from '#contract/errors'
 
-export interface FailureFacts {
-  readonly inferenceId: string
-  /** 0 = it was never run. */
-  readonly numAttempts: number
-}
-
-export function encodeFailure({ code, message }: ErrorRecord, { inferenceId, numAttempts }: FailureFacts): Uint8Array {
-  return Buffer.from(JSON.stringify({ InferenceId: inferenceId, ErrorCode: code, Message: message, Attempts: numAttempts }))
+export function encodeFailure({ code, message }: ErrorRecord, inferenceId: string): Uint8Array {
+  return Buffer.from(JSON.stringify({ InferenceId: inferenceId, ErrorCode: code, Message: message }))
 }
 
 /** Of what `encodeFailure` wrote. Anything else is an internal error: somebody has written over it. */

@@ -8,7 +8,7 @@ import type { Job, JobDesk } from '#contract/job'
 import type { ObjectStores } from '#contract/objects'
 import type { EndpointTerms, TermsOf } from './async-terms.ts'
 import { invocationOf, type InvocationSpec, placesOf, toRecord } from './invocation-spec.ts'
-import { payloadUri } from './payloads.ts'
+import { payloadUri, sweepPayloads } from './payloads.ts'
 
 export interface InvocationDeskOptions {
   readonly desk: JobDesk
@@ -16,11 +16,14 @@ export interface InvocationDeskOptions {
   readonly clock: Clock
   readonly termsOf: TermsOf
   readonly maxPayloadBytes: number
+  /** Payloads of a crash could not be looked for. */
+  readonly onError: (error: unknown) => void
 }
 
 /** A run may begin as often as this before its job expires, each time for as long as its time-out. */
 const MAX_RUNS = 3
 const QUIET_MS = 15_000
+const CLOSED = new InferdError('shutting_down', 'the server is shutting down')
 const PAYLOAD_TYPE = 'application/octet-stream'
 
 /** Where the input lies, and what tells it from another with the same name. */
@@ -31,6 +34,9 @@ interface KeptInput {
 
 export class InvocationDesk implements Invocations {
   private readonly options: InvocationDeskOptions
+  /** Whose payloads have been looked at since the start. */
+  private readonly sweptTeams = new Set<string>()
+  private readonly closing = new AbortController()
 
   constructor(options: InvocationDeskOptions) {
     this.options = options
@@ -75,6 +81,11 @@ export class InvocationDesk implements Invocations {
     if ((await this.get(team, id)) === null) return null
     const job = await this.options.desk.cancel(team, id)
     return job === null ? null : invocationOf(job)
+  }
+
+  /** Ends what runs besides orders. */
+  close(): void {
+    this.closing.abort(CLOSED)
   }
 
   async *follow(team: string, id: string, signal: AbortSignal): AsyncGenerator<Invocation | null> {
@@ -131,10 +142,21 @@ export class InvocationDesk implements Invocations {
     }
     const uri = payloadUri(stores, team, id)
     const { bucket, key } = stores.locate(team, uri)
+    this.sweepOnce(team)
     const hash = createHash('sha256')
     const maxBytes = Math.min(input.maxBytes ?? maxPayloadBytes, maxPayloadBytes)
     await bucket.put(key, hashed(input.chunks, hash), { contentType: PAYLOAD_TYPE, maxBytes, ifAbsent: false }, signal)
     return { uri, digest: hash.digest('hex') }
+  }
+
+  /** A crash leaves payloads without a job: they are looked for at the first payload of a team after the start. */
+  private sweepOnce(team: string): void {
+    if (this.sweptTeams.has(team)) return
+    this.sweptTeams.add(team)
+    const { stores, desk, clock, onError } = this.options
+    sweepPayloads(team, { stores, desk, nowMs: clock.wallMs(), signal: this.closing.signal }).catch((error: unknown) => {
+      if (!this.closing.signal.aborted) onError(error)
+    })
   }
 
   /** What stays behind when this fails is found by the sweep of payloads. */

@@ -134,7 +134,7 @@ export class InvocationHandler implements JobHandler {
   private async publishFailure(job: Job, spec: InvocationSpec, error: ErrorRecord, signal: AbortSignal): Promise<JsonRecord> {
     const { failureUri } = placesOf(job.id, spec)
     const { bucket, key } = this.locate(job, failureUri)
-    const bytes = encodeFailure(error, { inferenceId: spec.inferenceId ?? job.id, numAttempts: job.attempt })
+    const bytes = encodeFailure(error, spec.inferenceId ?? job.id)
     await bucket.put(key, once(bytes), { contentType: 'application/json', maxBytes: bytes.length, ifAbsent: true }, signal)
     return { failure: failureUri }
   }

@@ -4,12 +4,14 @@
  */
 import type { ErrorRecord } from '#contract/errors'
 import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, ModelFacts, SamplingChange, Usage } from '#contract/generate'
-import type { EngineOptions, EngineStats } from '#engine/engine'
+import type { EngineOptions, EnginePlan, EngineStats } from '#engine/engine'
 
 export type CallId = number & { readonly __brand: 'CallId' }
 
 export type ToWorker =
   | { readonly type: 'load'; readonly options: EngineOptions }
+  /** What would this model be and take? Nothing is loaded. Answered with `planned` or `load-failed`. */
+  | { readonly type: 'plan'; readonly options: EngineOptions; readonly freeBytes: number }
   | { readonly type: 'generate'; readonly call: CallId; readonly request: GenerateRequest }
   | { readonly type: 'embed'; readonly call: CallId; readonly request: EmbedRequest }
   /** Answered with `counted`. */
@@ -23,9 +25,11 @@ export type ToWorker =
   | { readonly type: 'close' }
 
 export type FromWorker =
+  /** The first one, of 0 bytes, says that the process is up. */
   | { readonly type: 'progress'; readonly loadedBytes: number; readonly totalBytes: number }
   | { readonly type: 'ready'; readonly facts: ModelFacts }
   | { readonly type: 'load-failed'; readonly error: ErrorRecord }
+  | { readonly type: 'planned'; readonly plan: EnginePlan }
   /** The step loop is beyond repair and has ended its requests: the process wants to be replaced. */
   | { readonly type: 'broken'; readonly reason: string }
   /** Parallel lists: events[i] belongs to calls[i]. */

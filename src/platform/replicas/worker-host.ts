@@ -1,7 +1,7 @@
 /** The worker process: one engine, one pipe. Ends itself when the gateway is gone. */
 import { readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { assert } from '#base/assert'
-import { loadEngine } from '#engine/load-engine'
+import { loadEngine, planEngine } from '#engine/load-engine'
 import type { FromWorker, ToWorker } from './messages.ts'
 import { WorkerSession } from './worker-session.ts'
 
@@ -14,6 +14,7 @@ volunteerForOomKill()
 const session = new WorkerSession({
   send,
   loadEngine,
+  planEngine,
   defer: (task) => queueMicrotask(task),
   // Standard error is the gateway's own.
   onBug: (error) => writeSync(2, `inferd worker: ${error instanceof Error ? error.stack : String(error)}\n`),
@@ -49,3 +50,5 @@ process.on('SIGINT', () => {})
 process.on('SIGTERM', () => {})
 process.on('message', (message) => session.handle(message as ToWorker))
 process.once('disconnect', endNow)
+// The process is up: what came before was the runtime's and our own start.
+send({ type: 'progress', loadedBytes: 0, totalBytes: 0 })

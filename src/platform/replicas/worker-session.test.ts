@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { settle } from '#base/fake-clock'
 import { InferdError } from '#contract/errors'
 import { type EmbedResult, type GenerateEvent, type GenerateRequest, type ModelFacts, PLAIN_OUTPUT, type SamplingChange } from '#contract/generate'
-import type { Engine, EngineOptions } from '#engine/engine'
+import type { Engine, EngineOptions, EnginePlan } from '#engine/engine'
 import type { LoadHooks } from '#engine/load-engine'
 import type { CallId, FromWorker } from './messages.ts'
 import { WorkerSession } from './worker-session.ts'
@@ -53,6 +53,8 @@ class FakeEngine implements Engine {
   }
 }
 
+const PLAN = { memory: { weightsBytes: 1, kvCacheBytes: 2, activationBytes: 3 } } as EnginePlan
+
 async function loadedSession() {
   const engine = new FakeEngine()
   const sent: FromWorker[] = []
@@ -66,6 +68,7 @@ async function loadedSession() {
       hooks.push(given)
       return Promise.resolve(engine)
     },
+    planEngine: (options) => (options.modelPath === 'good' ? Promise.resolve(PLAN) : Promise.reject(new InferdError('invalid_model_file', 'bad'))),
     defer: (task) => void deferred.push(task),
     onClosed: () => void numClosed++,
     onBug: (error) => void bugs.push(error),
@@ -146,6 +149,7 @@ test('closing while the model loads ends the load, and nothing is reported as fa
   let isClosed = false
   const session = new WorkerSession({
     send: (message) => void sent.push(message),
+    planEngine: () => expect.unreachable(),
     loadEngine: (_options, { signal }) => new Promise((_, reject) => signal!.addEventListener('abort', () => reject(signal!.reason as Error))),
     defer: (task) => task(),
     onClosed: () => (isClosed = true),
@@ -155,6 +159,18 @@ test('closing while the model loads ends the load, and nothing is reported as fa
   session.handle({ type: 'close' })
   await settle()
   expect([isClosed, sent]).toEqual([true, []])
+})
+
+test('a model is planned without being loaded, and one that cannot be read says why', async () => {
+  const { session, sent } = await loadedSession()
+  sent.length = 0
+  session.handle({ type: 'plan', options: { modelPath: 'good' } as EngineOptions, freeBytes: 9 })
+  session.handle({ type: 'plan', options: { modelPath: 'bad' } as EngineOptions, freeBytes: 9 })
+  await settle()
+  expect(sent).toMatchObject([
+    { type: 'planned', plan: PLAN },
+    { type: 'load-failed', error: { code: 'invalid_model_file' } },
+  ])
 })
 
 test('a broken step loop sends its last events first, then asks to be replaced', async () => {

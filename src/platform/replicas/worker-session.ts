@@ -5,7 +5,7 @@
 import { assert } from '#base/assert'
 import { InferdError, toErrorRecord } from '#contract/errors'
 import type { CountRequest, EmbedRequest, GenerateEvent, GenerateRequest, SamplingChange, Usage } from '#contract/generate'
-import { promptLength, requestLength, type Engine, type EngineOptions } from '#engine/engine'
+import { promptLength, requestLength, type Engine, type EngineOptions, type EnginePlan } from '#engine/engine'
 import type { LoadHooks } from '#engine/load-engine'
 import { EncodeQueue, MAX_IMMEDIATE_LENGTH } from './encode-queue.ts'
 import type { CallId, FromWorker, ToWorker } from './messages.ts'
@@ -13,6 +13,7 @@ import type { CallId, FromWorker, ToWorker } from './messages.ts'
 export interface WorkerSessionPorts {
   readonly send: (message: FromWorker) => void
   readonly loadEngine: (options: EngineOptions, hooks: LoadHooks) => Promise<Engine>
+  readonly planEngine: (options: EngineOptions, freeBytes: number) => Promise<EnginePlan>
   /** Runs `task` after the engine's current step has delivered all its events. */
   readonly defer: (task: () => void) => void
   /** The engine is gone and the process may end. */
@@ -43,6 +44,9 @@ export class WorkerSession {
       case 'load':
         this.encodeQueue.limit(message.options.maxWaitingRequests)
         this.loading = this.load(message.options)
+        return
+      case 'plan':
+        void this.plan(message.options, message.freeBytes)
         return
       case 'generate':
         this.inTurn(message.call, requestLength(message.request), () => this.generate(message.call, message.request))
@@ -85,6 +89,15 @@ export class WorkerSession {
       this.ports.send({ type: 'ready', facts: engine.facts })
     } catch (error) {
       if (this.closing.signal.aborted) return
+      this.tellBug(error)
+      this.ports.send({ type: 'load-failed', error: toErrorRecord(error) })
+    }
+  }
+
+  private async plan(options: EngineOptions, freeBytes: number): Promise<void> {
+    try {
+      this.ports.send({ type: 'planned', plan: await this.ports.planEngine(options, freeBytes) })
+    } catch (error) {
       this.tellBug(error)
       this.ports.send({ type: 'load-failed', error: toErrorRecord(error) })
     }

@@ -11,6 +11,8 @@ export type BatchDialect = 'openai' | 'anthropic' | 'bedrock'
 export interface BatchObject {
   readonly uri: string
   readonly etag: string
+  /** Of what comes of it, without `.out`: its path below what was ordered. */
+  readonly name: string
 }
 
 export type BatchInput = { readonly kind: 'file'; readonly fileId: string } | { readonly kind: 'objects'; readonly objects: readonly BatchObject[] }
@@ -65,21 +67,23 @@ export type InputLine =
   | { readonly kind: 'text'; readonly number: number; readonly text: string }
   | { readonly kind: 'unreadable'; readonly number: number; readonly problem: 'too-long' | 'not-utf8' }
 
+export interface BatchCall {
+  readonly kind: 'call'
+  readonly customId: string
+  /** JSON, as it is sent. */
+  readonly body: string
+}
+
 /** What one line asks for. */
 export type BatchRecord =
-  | {
-      readonly kind: 'call'
-      readonly customId: string
-      /** JSON, as it is sent. */
-      readonly body: string
-    }
+  | BatchCall
   /** It is answered with this line of the output, and never run. */
   | { readonly kind: 'refused'; readonly customId: string; readonly line: string }
   /** It spoils the whole input. */
   | { readonly kind: 'fault'; readonly fault: BatchFault }
 
-/** Why a record has no answer; timed-out: it had its time and was not done. */
-export type UnfinishedReason = 'cancelled' | 'expired' | 'failed' | 'timed-out'
+/** Why records of an ended batch were never answered. */
+export type UnfinishedReason = 'cancelled' | 'expired' | 'failed'
 
 export interface RecordPlace {
   readonly jobId: string
@@ -97,9 +101,10 @@ export interface BatchFormat {
   /** Of each call. */
   readonly headers: Readonly<Record<string, string>>
   readRecord(line: InputLine, plan: BatchPlan, place: RecordPlace): BatchRecord
-  encodeAnswer(record: Extract<BatchRecord, { readonly kind: 'call' }>, answer: WireAnswer, place: RecordPlace): BatchLine
-  /** null = it has no line. */
-  encodeUnfinished(record: Extract<BatchRecord, { readonly kind: 'call' }>, reason: UnfinishedReason, place: RecordPlace): string | null
+  encodeAnswer(call: BatchCall, answer: WireAnswer, place: RecordPlace): BatchLine
+  encodeTimeout(call: BatchCall, place: RecordPlace): string
+  /** Of a record that was never answered; null = it has no line. */
+  encodeUnfinished(record: Exclude<BatchRecord, { readonly kind: 'fault' }>, reason: UnfinishedReason, place: RecordPlace): string | null
   /** Of a line of a record that succeeded. */
   readUsage(line: string): BatchUsage
 }

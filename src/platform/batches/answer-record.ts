@@ -1,12 +1,15 @@
 /** One record as a call that is made again while it is refused for now: batches have time, others come first. */
 import type { Clock } from '#base/clock'
 import type { Random } from '#base/random'
+import { InferdError } from '#contract/errors'
 import type { RunWireCall, WireAnswer, WireCall } from '#contract/job'
 
 export interface CallerPorts {
   readonly runCall: RunWireCall
   readonly clock: Clock
   readonly random: Random
+  /** Of one record, its retries and waits with it. */
+  readonly maxRecordMs: number
 }
 
 /** The server is busy, the model loads, the caller is over its rate (529: Anthropic's word for busy). */
@@ -19,8 +22,27 @@ const MAX_FAILURES = 3
 const FIRST_WAIT_MS = 1000
 const MAX_WAIT_MS = 60_000
 
-/** The last answer, good or bad. Throws for its signal only. */
-export async function answerRecord(call: WireCall, { runCall, clock, random }: CallerPorts, signal: AbortSignal): Promise<WireAnswer> {
+/** The last answer, good or bad; null = it was not done in its time. Throws for its signal, and shutting_down. */
+export async function answerRecord(call: WireCall, ports: CallerPorts, signal: AbortSignal): Promise<WireAnswer | null> {
+  const timeIsUp = new AbortController()
+  const isDone = new AbortController()
+  const limit = ports.clock.sleep(ports.maxRecordMs, isDone.signal).then(
+    () => timeIsUp.abort(new InferdError('deadline_exceeded', 'the record was not done in its time')),
+    () => {},
+  )
+  try {
+    return await callUntilDone(call, ports, AbortSignal.any([signal, timeIsUp.signal]))
+  } catch (error) {
+    signal.throwIfAborted()
+    if (timeIsUp.signal.aborted) return null
+    throw error
+  } finally {
+    isDone.abort()
+    await limit
+  }
+}
+
+async function callUntilDone(call: WireCall, { runCall, clock, random }: CallerPorts, signal: AbortSignal): Promise<WireAnswer> {
   for (let numTries = 1; ; numTries++) {
     const answer = await runCall(call, signal)
     // A call that ends with its server or its batch was not answered, whatever it says.

@@ -37,7 +37,7 @@ export async function* withUnfinished(
         continue
       }
       const record = format.readRecord(line, plan, { jobId, index })
-      if (record.kind !== 'call') continue
+      if (record.kind === 'fault') continue
       const text = format.encodeUnfinished(record, reason, { jobId, index })
       if (text !== null) yield { index, isOk: false, line: text }
     }
@@ -46,7 +46,7 @@ export async function* withUnfinished(
   }
 }
 
-/** Counts what passes. */
+/** Counts what passes: lines of records that were answered. */
 export async function* tallied(lines: AsyncIterable<OutputLine>, format: BatchFormat, tally: OutputTally): AsyncGenerator<OutputLine> {
   for await (const line of lines) {
     if (line.isOk) {

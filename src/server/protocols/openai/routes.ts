@@ -5,6 +5,7 @@ import { holdState } from '#server/hold-state'
 import type { ProtocolFamily } from '#server/operation'
 import { sseStream } from '#server/sse'
 import { jsonReply } from '#server/wire-reply'
+import { batchRoutes } from './batches/routes.ts'
 import { readOptionFields } from './call-options.ts'
 import { decodeChatRequest } from './chat/decode-request.ts'
 import { encodeChatResponse } from './chat/encode-response.ts'
@@ -83,6 +84,7 @@ export const openaiFamily: ProtocolFamily = {
     },
     ...responseRoutes,
     ...fileRoutes,
+    ...batchRoutes,
     { kind: 'list-models', method: 'GET', path: '/v1/models', encode: (cards) => jsonReply(encodeModelList(cards)) },
     { kind: 'get-model', method: 'GET', path: '/v1/models/*', encode: (card) => jsonReply(encodeModel(card)) },
   ],

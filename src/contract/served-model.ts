@@ -5,8 +5,22 @@ import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRe
 export type ServedModelState =
   | { readonly kind: 'loading'; readonly loadedBytes: number; readonly totalBytes: number }
   | { readonly kind: 'ready'; readonly facts: ModelFacts }
+  /** Ready to be called, and no worker serves it yet: a call is held while one starts. */
+  | {
+      readonly kind: 'asleep'
+      readonly facts: ModelFacts
+      /** A worker starts; null = none does. */
+      readonly waking: { readonly loadedBytes: number; readonly totalBytes: number } | null
+      /** Why the last start failed: it is tried again after a rest. null = it did not. */
+      readonly problem: ErrorRecord | null
+    }
   | { readonly kind: 'failed'; readonly error: ErrorRecord }
   | { readonly kind: 'stopping' }
+
+/** Of a model that can be called; null = it cannot, now. */
+export function factsOf(state: ServedModelState): ModelFacts | null {
+  return state.kind === 'ready' || state.kind === 'asleep' ? state.facts : null
+}
 
 /** What a probe brings back: how much runs and what it holds. Remote servers have no blocks: 0. */
 export interface ModelLoad {

@@ -154,7 +154,7 @@ export interface ServiceContext {
 export interface ModelCard {
   readonly name: string
   readonly createdSeconds: number
-  readonly state: { readonly kind: 'loading' | 'ready' | 'failed' | 'stopping' }
+  readonly state: { readonly kind: 'loading' | 'ready' | 'asleep' | 'failed' | 'stopping' }
 }
 
 export type ListModels = () => readonly ModelCard[]

@@ -4,7 +4,8 @@ import type { EmbedRequest, GenerateEvent, GenerateRequest, ModelFacts } from '#
 import type { EngineOptions } from '#engine/engine'
 import type { CallId, ToWorker } from '#platform/replicas/messages'
 import type { WorkerListeners } from '#platform/replicas/worker-process'
-import { ModelRegistry, type ReplicaModel } from './model-registry.ts'
+import { ModelRegistry } from './model-registry.ts'
+import type { ReplicaModel } from './replica-model.ts'
 
 const FACTS = { architecture: 'llama' } as ModelFacts
 const REQUEST = { requestId: 'r', numChoices: 1 } as GenerateRequest

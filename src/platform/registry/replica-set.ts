@@ -2,6 +2,7 @@
 import { InferdError } from '#contract/errors'
 import type { CountRequest, EmbedRequest, EmbedResult, GenerateEvent, GenerateRequest, PromptInput, SamplingChange } from '#contract/generate'
 import { assert } from '#base/assert'
+import { CountedEvents } from './counted-events.ts'
 import { chooseReplica, DEFAULT_AFFINITY, prefixChain, type AffinityPolicy } from './choose-replica.ts'
 import { OpenedEvents } from './opened-events.ts'
 import type { ModelLoad, ServedModel, ServedModelState } from './served-model.ts'
@@ -142,43 +143,6 @@ export class ReplicaSet implements ServedModel {
 
   private readyIndex(): number {
     return this.members.findIndex(({ state }) => state.kind === 'ready')
-  }
-}
-
-/** Tells once that a member is done with a call: at its last event, at its failure, or when its reader leaves. */
-class CountedEvents implements AsyncIterator<GenerateEvent> {
-  private readonly source: AsyncIterator<GenerateEvent>
-  private onEnd: (() => void) | null
-
-  constructor(source: AsyncIterator<GenerateEvent>, onEnd: () => void) {
-    this.source = source
-    this.onEnd = onEnd
-  }
-
-  /** Hot: per event. */
-  next(): Promise<IteratorResult<GenerateEvent>> {
-    return this.source.next().then(this.onResult, this.onFailure)
-  }
-
-  async return(): Promise<IteratorResult<GenerateEvent>> {
-    this.end()
-    await this.source.return?.()
-    return { value: undefined, done: true }
-  }
-
-  private readonly onResult = (result: IteratorResult<GenerateEvent>): IteratorResult<GenerateEvent> => {
-    if (result.done === true || result.value.type === 'response-end' || result.value.type === 'response-error') this.end()
-    return result
-  }
-
-  private readonly onFailure = (error: unknown): never => {
-    this.end()
-    throw error as Error
-  }
-
-  private end(): void {
-    this.onEnd?.()
-    this.onEnd = null
   }
 }
 

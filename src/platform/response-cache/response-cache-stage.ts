@@ -7,7 +7,7 @@ import { assert } from '#base/assert'
 import type { Clock } from '#base/clock'
 import type { OnlineCall } from '#contract/call'
 import type { GenerateEvent } from '#contract/generate'
-import type { ServedModel } from '#contract/served-model'
+import { factsOf, type ServedModel } from '#contract/served-model'
 import type { CallHandler, Stage } from '#platform/online/stage'
 import type { CallableModel } from '#platform/online/online-models'
 import { exactKey, isDeterministic, semanticParts, type CachedModel } from './cache-key.ts'
@@ -135,9 +135,10 @@ class CachedCall {
 
   private model(): CachedModel | null {
     const { targetsOf, find, call } = this.terms
-    const state = find(call)?.state
-    if (state?.kind !== 'ready') return null
-    const factsDigest = createHash('sha256').update(JSON.stringify(state.facts)).digest('base64')
+    const model = find(call)
+    const facts = model === null ? null : factsOf(model.state)
+    if (facts === null) return null
+    const factsDigest = createHash('sha256').update(JSON.stringify(facts)).digest('base64')
     return { targets: targetsOf(call.model), factsDigest }
   }
 

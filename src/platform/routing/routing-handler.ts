@@ -234,5 +234,8 @@ function isPlain(route: RouteDefinition): boolean {
 
 function bestState(models: readonly ServedModel[]): ServedModelState {
   const states = models.map(({ state }) => state)
-  return states.find(({ kind }) => kind === 'ready') ?? states.find(({ kind }) => kind === 'loading') ?? states[0]!
+  return (
+    (['ready', 'asleep', 'loading'] as const).map((wanted) => states.find(({ kind }) => kind === wanted)).find((state) => state !== undefined) ??
+    states[0]!
+  )
 }

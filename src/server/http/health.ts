@@ -5,9 +5,10 @@ import type { ModelDirectory, ServedModel } from '#platform/registry/served-mode
 
 export interface ModelHealth {
   readonly name: string
-  readonly state: ServedModel['state']['kind'] | 'unresponsive'
-  /** 0 to 1 while loading. */
+  readonly state: ServedModel['state']['kind'] | 'waking' | 'unresponsive'
+  /** 0 to 1 while loading or waking. */
   readonly progress?: number
+  /** Why it failed, or why a sleeping model's last start did. */
   readonly error?: string
   /** While ready. */
   readonly load?: { readonly running: number; readonly waiting: number; readonly kvBlocks: number; readonly kvBlocksFree: number }
@@ -27,10 +28,13 @@ export interface ReadinessArguments {
   readonly draining: boolean
 }
 
+/** A model that sleeps is ready to be called. */
+const READY_STATES: ReadonlySet<ModelHealth['state']> = new Set(['ready', 'asleep', 'waking'])
+
 export async function checkReadiness({ models, clock, probeTimeoutMs, draining }: ReadinessArguments): Promise<Readiness> {
   // The directory is the operator's list, not a caller's: its size bounds the fan-out.
   const health = await Promise.all(models.list().map((model) => checkModel(model, clock, probeTimeoutMs)))
-  const missing = health.filter(({ state }) => state !== 'ready').map(({ name, state }) => `model ${name} is ${state}`)
+  const missing = health.filter(({ state }) => !READY_STATES.has(state)).map(({ name, state }) => `model ${name} is ${state}`)
   if (health.length === 0) missing.push('no model is configured')
   if (draining) missing.push('the server is shutting down')
   return { status: missing.length === 0 ? 'ready' : 'not_ready', missing, models: health }
@@ -38,10 +42,20 @@ export async function checkReadiness({ models, clock, probeTimeoutMs, draining }
 
 async function checkModel(model: ServedModel, clock: Clock, probeTimeoutMs: number): Promise<ModelHealth> {
   const { name, state } = model
-  if (state.kind === 'loading') return { name, state: 'loading', progress: state.totalBytes === 0 ? 0 : state.loadedBytes / state.totalBytes }
+  if (state.kind === 'loading') return { name, state: 'loading', progress: progressOf(state) }
+  if (state.kind === 'asleep') return checkSleeper(name, state)
   if (state.kind === 'failed') return { name, state: 'failed', error: state.error.code }
   if (state.kind === 'stopping') return { name, state: 'stopping' }
   return probeModel(model, clock, probeTimeoutMs)
+}
+
+function checkSleeper(name: string, { waking, problem }: Extract<ServedModel['state'], { kind: 'asleep' }>): ModelHealth {
+  if (waking !== null) return { name, state: 'waking', progress: progressOf(waking) }
+  return { name, state: 'asleep', ...(problem === null ? {} : { error: problem.code }) }
+}
+
+function progressOf({ loadedBytes, totalBytes }: { readonly loadedBytes: number; readonly totalBytes: number }): number {
+  return totalBytes === 0 ? 0 : loadedBytes / totalBytes
 }
 
 async function probeModel(model: ServedModel, clock: Clock, probeTimeoutMs: number): Promise<ModelHealth> {

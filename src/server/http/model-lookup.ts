@@ -19,6 +19,7 @@ export function findModel(online: OnlineModels, principal: Principal, name: stri
 export function readyFacts({ name, state }: CallableModel): ModelFacts {
   switch (state.kind) {
     case 'ready':
+    case 'asleep':
       return state.facts
     case 'loading':
       throw new InferdError('model_loading', `the model ${name} is still loading`, { retryAfterMs: LOADING_RETRY_AFTER_MS })

@@ -33,16 +33,21 @@ export const oipFamily: ProtocolFamily = {
     service('/v2', () => jsonReply({ name: 'inferd', version: '2', extensions: ['generate'] })),
     service('/v2/health/live', () => jsonReply({ live: true })),
     service('/v2/health/ready', (_incoming, { models }) => {
-      const ready = models.length > 0 && models.every(({ state }) => state.kind === 'ready')
+      const ready = models.length > 0 && models.every(isCallable)
       return jsonReply({ ready }, ready ? 200 : 503)
     }),
     service('/v2/models/:model', (incoming, context) => jsonReply(metadataOf(find(incoming, context)))),
     service('/v2/models/:model/ready', (incoming, context) => {
-      const { name, state } = find(incoming, context)
-      const ready = state.kind === 'ready'
-      return jsonReply({ name, ready }, ready ? 200 : 503)
+      const model = find(incoming, context)
+      const ready = isCallable(model)
+      return jsonReply({ name: model.name, ready }, ready ? 200 : 503)
     }),
   ],
+}
+
+/** A model that sleeps wakes when it is called. */
+function isCallable({ state }: ServiceContext['models'][number]): boolean {
+  return state.kind === 'ready' || state.kind === 'asleep'
 }
 
 function generation(operation: string, decode: GenerateRoute['decode']): ProtocolRoute {

@@ -11,6 +11,7 @@ import { StoredResponses } from '#platform/context/response-archive'
 import { directModels, type OnlineModels } from '#platform/online/online-models'
 import { openStore } from '#platform/store/open-store'
 import { FakeGuardrails } from './fake-guardrails.ts'
+import { FakeInvocations } from './fake-invocations.ts'
 import { directoryOf, FakeModel } from './fake-model.ts'
 import { startTestServer, type TestServer } from './test-server.ts'
 
@@ -46,7 +47,7 @@ export async function startScene({ keepsThings }: { readonly keepsThings: boolea
       credentials: fixedCredentials,
       jobs: null,
       objects: null,
-      invocations: null,
+      invocations: new FakeInvocations(),
       responses: store === null ? null : new StoredResponses({ store, clock: fixedClock, retentionMs: 86_400_000 }),
       background: store === null ? null : runs,
     },

@@ -36,10 +36,18 @@ type ReadOrder = (incoming: Incoming, context: ServiceContext) => InvocationOrde
 async function accept(read: ReadOrder, incoming: Incoming, context: ServiceContext): Promise<Invocation> {
   const { invocations } = context.services
   if (invocations === null)
-    throw new InferdError('unsupported_parameter', 'this server keeps no jobs: InvokeEndpointAsync is not offered', {
+    throw new InferdError('unsupported_parameter', 'InvokeEndpointAsync is not offered by this server; use InvokeEndpoint', {
       param: `${PREFIX}inputlocation`,
     })
-  return invocations.accept(read(incoming, context), context.signal)
+  return invocations.accept(read(incoming, context), context.signal).catch((error: unknown) => {
+    throw ofEnvelope(error)
+  })
+}
+
+/** What the platform finds at fault in an order is a location: the body has not been looked at. */
+function ofEnvelope(error: unknown): unknown {
+  if (!(error instanceof InferdError) || error.code !== 'invalid_parameter') return error
+  return new InferdError(error.code, error.message, { param: `${PREFIX}inputlocation`, cause: error })
 }
 
 function locationHeaders({ id, outputLocation, failureLocation }: Invocation): Readonly<Record<string, string>> {

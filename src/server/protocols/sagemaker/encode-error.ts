@@ -69,7 +69,7 @@ const WIRE_ERRORS = {
 const MAX_MESSAGE_LENGTH = 2048
 const WAITING_STATUSES: readonly number[] = [429, 503]
 /** Of a header or of the path; fields of a body are named otherwise. */
-const ENVELOPE_PARAM = /^(?:x-[a-z-]+|accept|EndpointName)$/
+const ENVELOPE_PARAM = /^(?:x-[a-z0-9-]+|accept|EndpointName)$/
 
 export function encodeError(error: ErrorRecord, requestId: string): WireError {
   const { status, type, originalStatus } = rowOf(error)

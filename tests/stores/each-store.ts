@@ -8,6 +8,7 @@ import path from 'node:path'
 import { afterAll, afterEach, beforeAll, describe } from 'vitest'
 import { storeAddress } from '#config/store-address'
 import { openStore, type Store, type StoreOptions } from '#platform/store/open-store'
+import type { PostgresPoolOptions } from '#platform/store/postgres-pool'
 import { HAS_POSTGRES, type PostgresServer, startPostgres } from './postgres-server.ts'
 
 export interface StoreUnderTest {
@@ -45,7 +46,7 @@ export function onPostgres(suite: (server: () => PostgresServer) => void): void 
   })
 }
 
-export function postgresOptions(url: string, maxSessions = 6): StoreOptions {
+export function postgresOptions(url: string, maxSessions = 6): { readonly postgres: PostgresPoolOptions } {
   const address = storeAddress({ doc: '' }).parse(url, '--store')
   if (address === null) throw new Error('not an address of PostgreSQL')
   return { postgres: { address, maxSessions } }

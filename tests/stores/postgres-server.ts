@@ -1,6 +1,6 @@
 /** A PostgreSQL server of this machine in a folder of its own: started, killed, paused and started again by tests. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -24,15 +24,40 @@ const folderOfBinaries = findBinaries()
 
 export const HAS_POSTGRES = folderOfBinaries !== null
 
-/** `settings`: lines of postgresql.conf. */
-export async function startPostgres(settings: readonly string[] = []): Promise<PostgresServer> {
+interface PostgresTerms {
+  /** Lines of postgresql.conf. */
+  readonly settings?: readonly string[]
+  /** Lines of pg_hba.conf before the one that lets everybody in. */
+  readonly access?: readonly string[]
+  /** PEM texts; null = no TLS. */
+  readonly tls?: { readonly certificate: string; readonly key: string } | null
+}
+
+export async function startPostgres({ settings = [], access = [], tls = null }: PostgresTerms = {}): Promise<PostgresServer> {
   const folder = mkdtempSync(path.join(tmpdir(), 'inferd-pg-'))
   const owner = ownerOf(folder)
   const data = path.join(folder, 'data')
   const init = ['-D', data, '-U', 'inferd', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync']
   execFileSync(binary('initdb'), init, { ...owner, stdio: 'pipe', cwd: folder })
+  writeFileSync(path.join(data, 'pg_hba.conf'), [...access, 'host all all 127.0.0.1/32 trust', ''].join('\n'))
+  if (tls !== null) {
+    writeFileSync(path.join(data, 'server.crt'), tls.certificate)
+    writeFileSync(path.join(data, 'server.key'), tls.key, { mode: 0o600 })
+    if (owner.uid !== undefined) chownSync(path.join(data, 'server.key'), owner.uid, owner.gid ?? 0)
+  }
   const port = await freePort()
-  const args = ['-D', data, '-p', String(port), '-k', folder, '-c', 'listen_addresses=127.0.0.1', ...settings.flatMap((line) => ['-c', line])]
+  const args = [
+    '-D',
+    data,
+    '-p',
+    String(port),
+    '-k',
+    folder,
+    '-c',
+    'listen_addresses=127.0.0.1',
+    ...(tls === null ? [] : ['-c', 'ssl=on']),
+    ...settings.flatMap((line) => ['-c', line]),
+  ]
   let child: ChildProcess | null = null
   let numDatabases = 0
   const admin = `postgres://inferd@127.0.0.1:${port}/postgres`
@@ -60,7 +85,7 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
     pause: (isPaused) => {
       const pid = child?.pid
       if (pid === undefined) return
-      for (const session of [pid, ...childrenOf(pid)]) process.kill(session, isPaused ? 'SIGSTOP' : 'SIGCONT')
+      for (const session of [pid, ...childrenOf(pid)]) signalIfThere(session, isPaused ? 'SIGSTOP' : 'SIGCONT')
     },
     makeDatabase: async () => {
       const name = `store_${++numDatabases}`
@@ -113,6 +138,15 @@ function ownerOf(folder: string): { readonly uid?: number; readonly gid?: number
   const [uid, gid] = ['-u', '-g'].map((flag) => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' })))
   chownSync(folder, uid!, gid!)
   return { uid: uid!, gid: gid! }
+}
+
+/** A session may end meanwhile. */
+function signalIfThere(pid: number, signal: 'SIGSTOP' | 'SIGCONT'): void {
+  try {
+    process.kill(pid, signal)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
+  }
 }
 
 function childrenOf(pid: number): readonly number[] {

@@ -17,34 +17,40 @@ export interface PostgresPoolOptions {
   readonly address: PostgresAddress
   /** Sessions at a time. */
   readonly maxSessions: number
+  readonly deadlines?: PostgresDeadlines
 }
 
-/** For a connection, and for one to be free. */
-const CONNECT_TIMEOUT_MS = 5000
-/** The server's own deadlines; ours stands behind, for a server that does not answer at all. */
-const STATEMENT_TIMEOUT_MS = 30_000
-const LOCK_TIMEOUT_MS = 5000
-const IDLE_IN_TRANSACTION_MS = 30_000
-const ANSWER_TIMEOUT_MS = STATEMENT_TIMEOUT_MS + 5000
+export interface PostgresDeadlines {
+  /** For a connection, and for one to be free. */
+  readonly connectMs: number
+  /** Kept by the server; ours stands `graceMs` behind, for a server that does not answer at all. */
+  readonly statementMs: number
+  readonly lockMs: number
+  readonly graceMs: number
+}
+
+const DEFAULT_DEADLINES: PostgresDeadlines = { connectMs: 5000, statementMs: 30_000, lockMs: 5000, graceMs: 5000 }
 const IDLE_SESSION_MS = 60_000
 const CLOSE_TIMEOUT_MS = 5000
 const MAX_WAITING = 16_384
 
 /** Asked once of each connection: it sets what we rely on and reads back what the server's operator decided. */
-const SET_UP = `select
-  set_config('statement_timeout', '${STATEMENT_TIMEOUT_MS}', false),
-  set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', false),
-  set_config('idle_in_transaction_session_timeout', '${IDLE_IN_TRANSACTION_MS}', false),
-  set_config('default_transaction_isolation', 'read committed', false),
-  set_config('synchronous_commit', case current_setting('synchronous_commit') when 'off' then 'on' else current_setting('synchronous_commit') end, false)
-    as synchronous_commit,
-  current_setting('fsync') as fsync,
-  current_setting('server_encoding') as encoding,
-  pg_is_in_recovery() as is_standby`
+function setUpText({ statementMs, lockMs }: PostgresDeadlines): string {
+  return `select
+    set_config('statement_timeout', '${statementMs}', false),
+    set_config('lock_timeout', '${lockMs}', false),
+    set_config('idle_in_transaction_session_timeout', '${statementMs}', false),
+    set_config('default_transaction_isolation', 'read committed', false),
+    set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), false) as synchronous_commit,
+    current_setting('fsync') as fsync,
+    current_setting('server_encoding') as encoding,
+    pg_is_in_recovery() as is_standby`
+}
 
 export class PostgresPool {
   private readonly pool: Pool
   private readonly maxSessions: number
+  private readonly setUp: string
   private numConnected = 0
   private readonly ready = new WeakSet<PoolClient>()
   /** Who has a session or waits for one. */
@@ -52,9 +58,10 @@ export class PostgresPool {
   private onUnused: (() => void) | null = null
   private isClosed = false
 
-  private constructor(pool: Pool, maxSessions: number) {
+  private constructor(pool: Pool, maxSessions: number, deadlines: PostgresDeadlines) {
     this.pool = pool
     this.maxSessions = maxSessions
+    this.setUp = setUpText(deadlines)
     pool.on('connect', (client) => {
       this.numConnected++
       // Between two statements nobody listens; the next one fails by itself.
@@ -65,9 +72,9 @@ export class PostgresPool {
   }
 
   /** Connects to nothing yet. Throws invalid_parameter for a file of authorities that cannot be read. */
-  static async open({ address, maxSessions }: PostgresPoolOptions): Promise<PostgresPool> {
+  static async open({ address, maxSessions, deadlines = DEFAULT_DEADLINES }: PostgresPoolOptions): Promise<PostgresPool> {
     const { Pool } = await import('pg')
-    return new PostgresPool(new Pool(poolConfig(address, maxSessions)), maxSessions)
+    return new PostgresPool(new Pool(poolConfig(address, maxSessions, deadlines)), maxSessions, deadlines)
   }
 
   /** Throws store_failed when the server is away, overloaded when all sessions are busy for too long. */
@@ -102,7 +109,7 @@ export class PostgresPool {
     const client = await this.pool.connect()
     if (this.ready.has(client)) return client
     try {
-      checkServer((await client.query<ServerFacts>(SET_UP)).rows[0])
+      checkServer((await client.query<ServerFacts>(this.setUp)).rows[0])
       this.ready.add(client)
       return client
     } catch (error) {
@@ -157,7 +164,8 @@ export class PostgresSession {
   }
 }
 
-function poolConfig({ host, port, user, database, tls, caFile, password }: PostgresAddress, maxSessions: number): PoolConfig {
+function poolConfig(address: PostgresAddress, maxSessions: number, { connectMs, statementMs, graceMs }: PostgresDeadlines): PoolConfig {
+  const { host, port, user, database, tls, caFile, password } = address
   return {
     host,
     port,
@@ -168,9 +176,9 @@ function poolConfig({ host, port, user, database, tls, caFile, password }: Postg
     ssl: tls === 'disable' ? false : { rejectUnauthorized: tls === 'verify-full', ...(caFile === null ? {} : { ca: readAuthorities(caFile) }) },
     application_name: 'inferd',
     max: maxSessions,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    connectionTimeoutMillis: connectMs,
     idleTimeoutMillis: IDLE_SESSION_MS,
-    query_timeout: ANSWER_TIMEOUT_MS,
+    query_timeout: statementMs + graceMs,
     keepAlive: true,
     // An idle store does not keep the process.
     allowExitOnIdle: true,

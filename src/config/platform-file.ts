@@ -9,7 +9,9 @@ import { InferdError } from '#contract/errors'
 import { admissionSection } from './platform-file/admission.ts'
 import { asyncInferenceSection } from './platform-file/async-inference.ts'
 import { guardrailsSection } from './platform-file/guardrails.ts'
+import { jobsSection } from './platform-file/jobs.ts'
 import { modelsSection } from './platform-file/models.ts'
+import { objectsSection } from './platform-file/objects.ts'
 import { pricesSection } from './platform-file/prices.ts'
 import { qualitySection } from './platform-file/quality.ts'
 import { responseCacheSection } from './platform-file/response-cache.ts'
@@ -30,7 +32,9 @@ export const platformFileSchema = z.strictObject({
   responseCache: responseCacheSection,
   prices: pricesSection,
   admission: admissionSection,
+  jobs: jobsSection,
   asyncInference: asyncInferenceSection,
+  objects: objectsSection,
   telemetry: telemetrySection,
 })
 

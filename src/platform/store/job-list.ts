@@ -41,9 +41,10 @@ async function selectLabelledIds(db: Kysely<Schema>, { team, kind, labels, limit
     .where('leading.name', '=', name)
     .where('leading.value', '=', value)
   for (const [otherName, otherValue] of others) {
-    query = query.where(({ exists, selectFrom }) =>
-      exists(
-        selectFrom('job_label as other')
+    query = query.where((e) =>
+      e.exists(
+        e
+          .selectFrom('job_label as other')
           .select('other.job_id')
           .whereRef('other.job_id', '=', 'leading.job_id')
           .where('other.name', '=', otherName)

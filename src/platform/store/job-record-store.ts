@@ -48,16 +48,16 @@ export class JobRecordStore {
     })
   }
 
-  async indices({ jobId, afterIndex, limit }: RecordPage): Promise<readonly number[]> {
-    const rows = await this.db
+  /** Without their lines. By index. */
+  finished({ jobId, afterIndex, limit }: RecordPage): Promise<readonly Pick<JobRecordRow, 'record_index' | 'is_ok'>[]> {
+    return this.db
       .selectFrom('job_record')
-      .select('record_index')
+      .select(['record_index', 'is_ok'])
       .where('job_id', '=', jobId)
       .where('record_index', '>', afterIndex)
       .orderBy('record_index')
       .limit(limit)
       .execute()
-    return rows.map((row) => row.record_index)
   }
 
   read({ jobId, afterIndex, limit }: RecordPage): Promise<readonly JobRecordRow[]> {

@@ -9,6 +9,7 @@ import { selectJobList } from './job-list.ts'
 import { addChange, addToLines, addWaiting, isFull, type LineDeltas, selectWaiting, type WaitingBounds } from './job-lines.ts'
 import { JobRecordStore } from './job-record-store.ts'
 import type { Schema } from './schema.ts'
+import { takeLock } from './take-lock.ts'
 
 export interface NewJob {
   readonly row: JobRow
@@ -36,8 +37,9 @@ export interface LineOrder {
 
 /** 28 columns each, far below the 32,766 values that one statement of SQLite takes. */
 export const MAX_JOBS_PER_INSERT = 500
+/** The bounds on what waits are read before they are used up. */
+const SUBMIT_LOCK = 'submit jobs'
 const MAX_LABELS_PER_INSERT = 4000
-const MAX_IDS_PER_QUERY = 500
 
 /** Methods throw store_failed. */
 export class JobStore {
@@ -52,6 +54,7 @@ export class JobStore {
   /** In order; at most MAX_JOBS_PER_INSERT. What one cannot have does not stop the others. */
   submit(jobs: readonly NewJob[], bounds: WaitingBounds): Promise<readonly Submission[]> {
     return this.db.transaction().execute(async (step) => {
+      await takeLock(step, SUBMIT_LOCK)
       const known = await selectByKeys(step, jobs)
       const waiting = await selectWaiting(step)
       const fitting = new Set<NewJob>()
@@ -109,7 +112,7 @@ export class JobStore {
   lines({ kind, after, limit }: LineQuery): Promise<readonly JobLineRow[]> {
     let query = this.db.selectFrom('job_line').selectAll().where('kind', '=', kind).where('num_waiting', '>', 0)
     if (after !== null) {
-      query = query.where(({ eb, refTuple, tuple }) => eb(refTuple('served_ms', 'lane', 'team'), '>', tuple(after.served_ms, after.lane, after.team)))
+      query = query.where((e) => e(e.refTuple('served_ms', 'lane', 'team'), '>', e.tuple(after.served_ms, after.lane, after.team)))
     }
     return query.orderBy('served_ms').orderBy('lane').orderBy('team').limit(limit).execute()
   }
@@ -141,8 +144,10 @@ export class JobStore {
     return this.db.selectFrom('job').selectAll().where('due_ms', '<=', nowMs).orderBy('due_ms').limit(limit).execute()
   }
 
-  heldBy(holder: string): Promise<readonly JobRow[]> {
-    return this.db.selectFrom('job').selectAll().where('holder', '=', holder).execute()
+  /** Ids of those that their holder has been asked to end. */
+  async cancelRequested(holder: string): Promise<readonly string[]> {
+    const rows = await this.db.selectFrom('job').select('id').where('holder', '=', holder).where('cancel_ms', 'is not', null).execute()
+    return rows.map(({ id }) => id)
   }
 
   /** Held by nobody who is known. */
@@ -176,18 +181,27 @@ export class JobStore {
     return Number((await query.executeTakeFirst()).numDeletedRows) > 0
   }
 
-  /** Ended jobs, with all that belongs to them, and lines in which nobody waits. How many jobs went. */
+  /** Jobs that ended before, with all that belongs to them. How many went. */
   async forgetEnded(beforeMs: number, limit: number): Promise<number> {
-    const ids = (
-      await this.db.selectFrom('job').select('id').where('ended_ms', '<', beforeMs).limit(Math.min(limit, MAX_IDS_PER_QUERY)).execute()
-    ).map(({ id }) => id)
-    if (ids.length === 0) return 0
-    for (const id of ids) await this.records.clear(id)
-    await this.db.transaction().execute(async (step) => {
-      await step.deleteFrom('job_label').where('job_id', 'in', ids).execute()
-      await step.deleteFrom('job').where('id', 'in', ids).execute()
+    const rows = await this.db.selectFrom('job').select('id').where('ended_ms', '<', beforeMs).orderBy('ended_ms').limit(limit).execute()
+    for (const { id } of rows) await this.forget(id)
+    return rows.length
+  }
+
+  /** False: it has not ended, or there is none. */
+  async forget(id: string): Promise<boolean> {
+    const ended = await this.db.selectFrom('job').select('id').where('id', '=', id).where('ended_ms', 'is not', null).executeTakeFirst()
+    if (ended === undefined) return false
+    await this.records.clear(id)
+    return this.db.transaction().execute(async (step) => {
+      await step.deleteFrom('job_label').where('job_id', '=', id).execute()
+      return Number((await step.deleteFrom('job').where('id', '=', id).executeTakeFirst()).numDeletedRows) > 0
     })
-    return ids.length
+  }
+
+  /** Lines in which nobody waits. */
+  async forgetLines(): Promise<void> {
+    await this.db.deleteFrom('job_line').where('num_waiting', '=', 0).execute()
   }
 
   /** Jobs that ended and still have outcomes of records: their holder died before it had cleared them. */

@@ -1,4 +1,5 @@
 /** The server with the whole online path, put together as `inferd serve` does, over fake models and a platform file given as text. */
+import path from 'node:path'
 import { systemClock } from '#base/clock'
 import { SeededRandom } from '#base/random'
 import { parsePlatformFile } from '#config/platform-file'
@@ -6,6 +7,7 @@ import type { RunWireCall } from '#contract/job'
 import { openPlatform } from '../../src/cli/open-platform.ts'
 import { ModelRegistry } from '#platform/registry/model-registry'
 import { openStore } from '#platform/store/open-store'
+import { DEFAULT_SERVER_OPTIONS } from '#server/http/server-options'
 import { createLog } from '#telemetry/log'
 import type { FakeModel } from './fake-model.ts'
 import { startTestServer, type TestServer } from './test-server.ts'
@@ -18,6 +20,8 @@ export interface ComposedServer extends AsyncDisposable {
   ledger(model: string): Promise<LedgerRow>
   /** Of all records that `ledger` has made sure of. */
   labels(): Promise<readonly Readonly<Record<string, string>>[]>
+  /** In which each call of the ledger waited. */
+  tiers(): Promise<readonly string[]>
 }
 
 export interface LedgerRow {
@@ -29,17 +33,27 @@ export interface LedgerRow {
   readonly costUsd: string
 }
 
-export async function startComposedServer(yaml: string, models: readonly FakeModel[]): Promise<ComposedServer> {
-  const store = await openStore({ file: null })
+export interface ComposedOptions {
+  /** null = nothing is kept on the disk. */
+  readonly dataDir?: string | null
+}
+
+export async function startComposedServer(
+  yaml: string,
+  models: readonly FakeModel[],
+  { dataDir = null }: ComposedOptions = {},
+): Promise<ComposedServer> {
+  const store = await openStore({ file: dataDir === null ? null : path.join(dataDir, 'store.db') })
   const registry = new ModelRegistry()
-  for (const model of models) registry.addRemote(model)
+  for (const model of models) registry.addServed(model)
   const platform = await openPlatform({
     store,
-    dataDir: null,
+    dataDir,
     file: parsePlatformFile(yaml, 'platform.yaml'),
     models: registry,
     maxSequences: 16,
     requestTimeoutMs: 60_000,
+    maxCallBytes: DEFAULT_SERVER_OPTIONS.bodyLimitBytes,
     responseRetentionDays: 1,
     version: 'test',
     clock: systemClock,
@@ -47,6 +61,7 @@ export async function startComposedServer(yaml: string, models: readonly FakeMod
     log: createLog('silent'),
   })
   const target = await startTestServer({ models: registry, online: platform.online, services: platform.services })
+  platform.jobs.start(target.server.call)
   return {
     url: target.url,
     port: target.port,
@@ -56,7 +71,9 @@ export async function startComposedServer(yaml: string, models: readonly FakeMod
       const rows = await store.db.selectFrom('usage').select('metadata').execute()
       return rows.map(({ metadata }) => JSON.parse(metadata) as Readonly<Record<string, string>>)
     },
+    tiers: async () => (await store.db.selectFrom('usage').select('tier').orderBy('wall_ms').execute()).map(({ tier }) => tier),
     [Symbol.asyncDispose]: async () => {
+      await platform.jobs.drain({ graceMs: 0 })
       await target.server.close({ graceMs: 0 })
       await platform.close()
       await store.close()

@@ -1,0 +1,5 @@
+/** The lines of every dialect that has batches. */
+import type { BatchFormat } from '#contract/batch'
+import { openaiBatchFormat } from '#server/protocols/openai/batches/lines'
+
+export const BATCH_FORMATS: readonly BatchFormat[] = [openaiBatchFormat]

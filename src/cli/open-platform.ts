@@ -5,6 +5,7 @@ import type { Random } from '#base/random'
 import type { PlatformFile } from '#config/platform-file'
 import { InferdError } from '#contract/errors'
 import type { GenerateRequest, SamplingChange } from '#contract/generate'
+import { factsOf } from '#contract/served-model'
 import { Admission, type ModelTerms } from '#platform/admission/admission'
 import { BudgetBook } from '#platform/admission/budget-book'
 import { ReservationLog } from '#platform/admission/reservation-log'
@@ -76,7 +77,7 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
   const ledger = new Ledger({ write: (entries, groupId) => insertEntries(store.db, entries, groupId), clock, log })
   const tracing = await openTracing(parts)
   const upstreams = await openRemote(parts)
-  for (const model of upstreams.flatMap(({ models }) => models)) parts.models.addRemote(model)
+  for (const model of upstreams.flatMap(({ models }) => models)) parts.models.addServed(model)
   const routing = openRouting(parts, prices, tracing?.marks ?? null)
   const admission = await openAdmission(parts, { prices, routing, ledger })
   const metrics = new Metrics({
@@ -176,8 +177,8 @@ async function openAdmission(parts: PlatformParts, { prices, routing, ledger }: 
 /** What the models say of themselves, through the routes to them. */
 function modelTerms({ models, maxSequences }: PlatformParts, routing: RoutingHandler): ModelTerms {
   const contextOf = (name: string): number => {
-    const state = models.find(name)?.state
-    return state?.kind === 'ready' ? state.facts.contextLength : 0
+    const model = models.find(name)
+    return model === null ? 0 : (factsOf(model.state)?.contextLength ?? 0)
   }
   return {
     queueOf: (name) => {
@@ -187,8 +188,8 @@ function modelTerms({ models, maxSequences }: PlatformParts, routing: RoutingHan
     candidates: (name) => routing.targetsOf(name),
     contextLength: (name) => Math.max(0, ...routing.targetsOf(name).map(contextOf)) || null,
     maxSequences: (queue) => {
-      const local = models.listLocal().find(({ served }) => served.name === queue)
-      return local === undefined ? null : local.members.length * maxSequences
+      const numReplicas = models.numReplicasOf(queue)
+      return numReplicas === null ? null : numReplicas * maxSequences
     },
   }
 }
@@ -197,8 +198,8 @@ function truncationPorts(routing: RoutingHandler): Parameters<typeof truncationS
   return {
     countTokens: (call, request, signal) => routing.countTokens(call.principal, call.model, request, signal),
     contextLengthOf: (call) => {
-      const state = routing.find(call.principal, call.model)?.state
-      return state?.kind === 'ready' ? state.facts.contextLength : null
+      const model = routing.find(call.principal, call.model)
+      return model === null ? null : (factsOf(model.state)?.contextLength ?? null)
     },
   }
 }

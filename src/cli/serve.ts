@@ -6,7 +6,7 @@ import { EMPTY_PLATFORM_FILE, type PlatformFile, readPlatformFile } from '#confi
 import type { ModelEntry } from '#config/platform-file/models'
 import type { DataConfig, EngineConfig, ServerConfig } from '#config/schema'
 import { InferdError } from '#contract/errors'
-import { ModelRegistry } from '#platform/registry/model-registry'
+import type { ModelRegistry } from '#platform/registry/model-registry'
 import { createServer } from '#server/http/listener'
 import { DEFAULT_SERVER_OPTIONS } from '#server/http/server-options'
 import { createLog } from '#telemetry/log'
@@ -15,14 +15,18 @@ import { openAccess } from './access.ts'
 import { openDataDir } from './data-dir.ts'
 import { parseModelArguments, type ModelArgument } from './model-argument.ts'
 import { openDataStore } from './open-data-store.ts'
+import { openModels } from './open-models.ts'
 import { openPlatform } from './open-platform.ts'
-import { registerModel, watchModels } from './register-model.ts'
 
 /** Served when no model is named. */
 const SHIPPED_MODEL: ModelArgument = {
   name: 'inferd-chat',
   path: fileURLToPath(new URL('../../models/inferd-chat/inferd-chat-Q8_0.gguf', import.meta.url)),
 }
+
+/** What the command line does not say of a model. */
+const ALWAYS_ON = { idleTimeoutS: 0, pin: false }
+const MAX_ANNOUNCED = 20
 
 interface ServeConfig {
   readonly engine: EngineConfig
@@ -33,13 +37,13 @@ interface ServeConfig {
 /** Resolves when the server has drained after `signal`. Throws InferdError when it cannot start. */
 export async function serve(named: readonly string[], config: ServeConfig, signal: AbortSignal, version: string): Promise<void> {
   const { host, auth, awsRegion, drainS, logLevel } = config.server
-  const file = config.server.config === '' ? EMPTY_PLATFORM_FILE : readPlatformFile(config.server.config)
+  const given = config.server.config === '' ? EMPTY_PLATFORM_FILE : readPlatformFile(config.server.config)
   const log = createLog(logLevel)
-  const registry = new ModelRegistry()
   const allFailed = new AbortController()
   const metrics = Promise.withResolvers<Metrics>()
-  const watch = watchModels({ registry, metrics: metrics.promise, onAllFailed: () => allFailed.abort() })
-  for (const model of modelsOf(named, file, config.server.replicas)) registerModel({ registry, model, config, log, watch })
+  const entries = modelsOf(named, given, config.server.replicas)
+  const models = openModels({ entries, file: given, config, log, metrics: metrics.promise, onAllFailed: () => allFailed.abort() })
+  const { registry, file } = models
   const dataDir = openDataDir(config.data.dataDir)
   // Closed in the opposite order, also when a later one cannot be opened.
   await using opened = new AsyncDisposableStack()
@@ -60,7 +64,7 @@ export async function serve(named: readonly string[], config: ServeConfig, signa
     log,
   })
   opened.defer(() => platform.close())
-  opened.defer(() => registry.stop())
+  opened.defer(() => models.stop())
   const { online, services } = platform
   metrics.resolve(platform.metrics)
   const { authenticate, onScopeRefusal, credentials } = access
@@ -75,7 +79,7 @@ export async function serve(named: readonly string[], config: ServeConfig, signa
     ...(authenticate === null ? {} : { authenticate }),
   })
   const { port } = await server.listen()
-  registry.start()
+  models.start()
   announce(host, port, registry)
   await aborted(AbortSignal.any([signal, allFailed.signal]))
   log.info({ drainS }, 'draining')
@@ -88,8 +92,10 @@ export async function serve(named: readonly string[], config: ServeConfig, signa
 
 /** Of the command line, then of the file; the shipped one when neither names any. */
 function modelsOf(named: readonly string[], file: PlatformFile, replicas: number): readonly ModelEntry[] {
-  const models = [...parseModelArguments(named).map((model) => ({ ...model, replicas })), ...file.models]
-  return models.length === 0 && file.upstreams.length === 0 ? [{ ...SHIPPED_MODEL, replicas }] : models
+  const models = [...parseModelArguments(named).map((model) => ({ ...model, ...ALWAYS_ON, replicas })), ...file.models]
+  return models.length === 0 && file.upstreams.length === 0 && file.modelFolders.length === 0
+    ? [{ ...SHIPPED_MODEL, ...ALWAYS_ON, replicas }]
+    : models
 }
 
 function serverOptions(config: ServerConfig, version: string): typeof DEFAULT_SERVER_OPTIONS {
@@ -107,7 +113,9 @@ function serverOptions(config: ServerConfig, version: string): typeof DEFAULT_SE
 function announce(host: string, port: number, registry: ModelRegistry): void {
   const address = `http://${host.includes(':') ? `[${host}]` : host}:${port}`
   const names = registry.list().map((model) => model.name)
-  process.stderr.write(`inferd listens on ${address}  (OpenAI API: ${address}/v1)\nmodels: ${names.join(', ')}\n`)
+  process.stderr.write(
+    `inferd listens on ${address}  (OpenAI API: ${address}/v1)\nmodels: ${names.slice(0, MAX_ANNOUNCED).join(', ')}${names.length > MAX_ANNOUNCED ? ` and ${names.length - MAX_ANNOUNCED} more` : ''}\n`,
+  )
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

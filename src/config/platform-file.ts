@@ -10,7 +10,7 @@ import { admissionSection } from './platform-file/admission.ts'
 import { asyncInferenceSection } from './platform-file/async-inference.ts'
 import { guardrailsSection } from './platform-file/guardrails.ts'
 import { jobsSection } from './platform-file/jobs.ts'
-import { modelsSection } from './platform-file/models.ts'
+import { modelFoldersSection, modelMemorySection, modelsSection } from './platform-file/models.ts'
 import { objectsSection } from './platform-file/objects.ts'
 import { pricesSection } from './platform-file/prices.ts'
 import { qualitySection } from './platform-file/quality.ts'
@@ -24,6 +24,8 @@ const MAX_REPORTED_ISSUES = 8
 
 export const platformFileSchema = z.strictObject({
   models: modelsSection,
+  modelFolders: modelFoldersSection,
+  modelMemory: modelMemorySection,
   upstreams: upstreamsSection,
   egress: egressSection,
   routes: routesSection,

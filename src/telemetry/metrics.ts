@@ -26,8 +26,8 @@ const NO_MODEL = ''
 
 type CallLabels = Record<(typeof CALL_LABELS)[number], string>
 
-/** Phases of a replica's start. */
-export type ColdStartPhase = 'load' | 'wait' | 'total'
+/** Phases of a start: for room; until the process is up; until the model is ready; until an answer has begun. A replica that stays up has `load` alone. */
+export type ColdStartPhase = 'wait' | 'spawn' | 'load' | 'first_token' | 'total'
 
 export class Metrics {
   readonly registry = new Registry()

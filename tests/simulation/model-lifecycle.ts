@@ -75,7 +75,7 @@ export class LifecycleSimulation {
       clock: this.clock,
       start: (row) => this.onStart(row),
       stop: (row) => this.onStop(row),
-      observer: { onCall: () => {}, onStop: (_, reason) => (this.stopReason = reason) },
+      observer: { onCall: () => {}, onStop: (_, reason) => (this.stopReason = reason), onProblem: () => {} },
     })
     for (let index = 0; index < numModels; index++) {
       const needBytes = index === 3 ? 2 * BUDGET_BYTES : (50 + this.random.nextInt(300)) * MIB

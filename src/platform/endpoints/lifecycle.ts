@@ -33,6 +33,8 @@ export interface LifecycleObserver {
   onCall(model: string, found: 'hit' | 'miss'): void
   /** Told to end. */
   onStop(model: string, reason: StopReason | 'failed'): void
+  /** It could not be started. */
+  onProblem(model: string, problem: ErrorRecord): void
 }
 
 const SWEEP_MS = 100
@@ -177,6 +179,7 @@ export class Lifecycle {
   private rest(row: ModelRow, problem: ErrorRecord, restMs: number): void {
     row.problem = problem
     row.notBeforeMs = this.ports.clock.nowMs() + restMs
+    this.ports.observer.onProblem(row.name, problem)
     this.held.refuse(row, restError(problem, restMs))
   }
 

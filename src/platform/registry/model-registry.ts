@@ -8,7 +8,7 @@ import type { ModelDirectory, ServedModel } from './served-model.ts'
 export class ModelRegistry implements ModelDirectory {
   private readonly models = new Map<string, LocalModel>()
   /** Models whose workers are another's, or elsewhere. */
-  private readonly others = new Map<string, ServedModel>()
+  private readonly others = new Map<string, { readonly served: ServedModel; readonly numReplicas: number | null }>()
 
   /** Registers the model and starts its worker. Throws InferdError('invalid_parameter') when the name is taken. */
   add(name: string, options: ReplicaOptions): ReplicaModel {
@@ -24,7 +24,7 @@ export class ModelRegistry implements ModelDirectory {
 
   /** Knows the model; its workers do not run before `start`. */
   register(name: string, options: readonly ReplicaOptions[]): LocalModel {
-    this.checkFree(name)
+    this.requireFree(name)
     const model = makeLocalModel(name, options)
     this.models.set(name, model)
     return model
@@ -36,14 +36,14 @@ export class ModelRegistry implements ModelDirectory {
     for (const { replica } of members) if (replica.state.kind === 'stopped') replica.start()
   }
 
-  /** A model that is served elsewhere, or whose workers come and go. Throws as add. */
-  addServed(model: ServedModel): void {
-    this.checkFree(model.name)
-    this.others.set(model.name, model)
+  /** A model that is served elsewhere (it has no replicas of ours), or whose workers come and go. Throws as add. */
+  addServed(model: ServedModel, numReplicas: number | null = null): void {
+    this.requireFree(model.name)
+    this.others.set(model.name, { served: model, numReplicas })
   }
 
   list(): readonly ServedModel[] {
-    return [...[...this.models.values()].map(({ served }) => served), ...this.others.values()]
+    return [...[...this.models.values()].map(({ served }) => served), ...[...this.others.values()].map(({ served }) => served)]
   }
 
   /** With the workers behind them, for the operator. */
@@ -52,14 +52,20 @@ export class ModelRegistry implements ModelDirectory {
   }
 
   find(name: string): ServedModel | null {
-    return this.models.get(name)?.served ?? this.others.get(name) ?? null
+    return this.models.get(name)?.served ?? this.others.get(name)?.served ?? null
+  }
+
+  /** Workers of this machine that serve it when it is up; null for a model elsewhere, or none. */
+  numReplicasOf(name: string): number | null {
+    return this.models.get(name)?.members.length ?? this.others.get(name)?.numReplicas ?? null
   }
 
   async stop(): Promise<void> {
     await Promise.all(this.listLocal().flatMap(({ members }) => members.map((member) => member.replica.stop())))
   }
 
-  private checkFree(name: string): void {
+  /** Throws invalid_parameter when the name is taken. */
+  requireFree(name: string): void {
     if (this.find(name) === null) return
     throw new InferdError('invalid_parameter', `two models have the name '${name}'; name them: --model NAME=PATH`)
   }

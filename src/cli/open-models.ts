@@ -1,0 +1,158 @@
+/** The models of this machine: always on, or in the pool of those that come and go under one memory. Opened without a process. */
+import { systemClock } from '#base/clock'
+import type { PlatformFile } from '#config/platform-file'
+import type { ModelEntry } from '#config/platform-file/models'
+import type { EngineConfig, ServerConfig } from '#config/schema'
+import { DEFAULT_LIFECYCLE_OPTIONS } from '#platform/endpoints/lifecycle'
+import { ModelPool, type PoolObserver } from '#platform/endpoints/model-pool'
+import { ModelRegistry } from '#platform/registry/model-registry'
+import { ModelSurveyor } from '#platform/replicas/model-surveyor'
+import { spawnWorker } from '#platform/replicas/worker-process'
+import type { Log } from '#telemetry/log'
+import type { Metrics } from '#telemetry/metrics'
+import { ModelMetrics } from '#telemetry/model-metrics'
+import { engineOptions } from './engine-options.ts'
+import { modelsOfFolder } from './model-folder.ts'
+import { type ModelWatch, replicaOptions } from './register-model.ts'
+
+export interface OpenModelsParts {
+  /** Of the command line and the file. */
+  readonly entries: readonly ModelEntry[]
+  readonly file: PlatformFile
+  readonly config: { readonly engine: EngineConfig; readonly server: ServerConfig }
+  readonly log: Log
+  /** Resolves when the platform is open; nothing is told before. */
+  readonly metrics: Promise<Metrics>
+  /** At the start, when no model has ever been ready. */
+  readonly onAllFailed: () => void
+}
+
+export interface OpenModels {
+  readonly registry: ModelRegistry
+  /** The file with the concurrency that its models ask for. */
+  readonly file: PlatformFile
+  /** Once, when the server listens. */
+  start(): void
+  stop(): Promise<void>
+}
+
+interface Placement {
+  readonly model: ModelEntry
+  readonly isListed: boolean
+}
+
+/** Throws invalid_parameter for folders that cannot be read and names that are taken. */
+export function openModels(parts: OpenModelsParts): OpenModels {
+  const { entries, file, config, log } = parts
+  const registry = new ModelRegistry()
+  const placements = [...entries.map((model) => ({ model, isListed: true })), ...folderPlacements(file)]
+  const hasPool = file.modelMemory.budgetMib !== undefined || placements.some(({ model }) => model.minReplicas === 0)
+  const watch = watchModels(parts, registry)
+  const pool = hasPool ? openPool(parts, placements, watch) : null
+  for (const placement of placements) {
+    const { model } = placement
+    if (pool !== null) addToPool({ parts, registry, pool: pool.models, watch }, placement)
+    else registry.register(model.name, replicaOptions(engineOf(model, config.engine), { model, server: config.server, log, watch }))
+  }
+  return {
+    registry,
+    file: withConcurrency(file, placements),
+    start: () => {
+      registry.start()
+      pool?.models.start()
+    },
+    stop: async () => {
+      pool?.surveyor.close()
+      await Promise.all([registry.stop(), pool?.models.stop()])
+    },
+  }
+}
+
+function folderPlacements({ modelFolders }: PlatformFile): readonly Placement[] {
+  return modelFolders.flatMap(({ path, prefix, ...terms }) =>
+    modelsOfFolder(path, prefix).map((found) => ({ model: { ...found, ...terms, replicas: 1, minReplicas: 0, pin: false }, isListed: false })),
+  )
+}
+
+interface Pool {
+  readonly models: ModelPool
+  readonly surveyor: ModelSurveyor
+}
+
+function openPool({ file, log, metrics }: OpenModelsParts, placements: readonly Placement[], watch: ModelWatch): Pool {
+  const { budgetMib, holdS, maxHeldCalls, fairWaitS } = file.modelMemory
+  const budgetBytes = budgetMib === undefined ? Infinity : budgetMib * 2 ** 20
+  const surveyor = new ModelSurveyor({ spawn: spawnWorker, clock: systemClock, freeBytes: () => Math.min(process.availableMemory(), budgetBytes) })
+  const figures = (): ModelPool['figures'] => models.figures
+  const counts = metrics.then((known) => new ModelMetrics({ registry: known.registry, maxLabelValues: file.telemetry.maxLabelValues, figures }))
+  const alwaysOn = new Set(placements.flatMap(({ model }) => (model.minReplicas === 0 ? [] : [model.name])))
+  const observer: PoolObserver = {
+    onCall: (model, found) => void counts.then((known) => known.onCall(model, found)),
+    onStop: (model, reason) => {
+      log.info({ model, reason }, 'model put to sleep')
+      void counts.then((known) => known.onStop(model, reason))
+    },
+    onProblem: (model, { code, message }) => {
+      log.error({ model, code, reason: message }, 'model could not be started')
+      void counts.then((known) => known.onProblem(model, code))
+      if (alwaysOn.has(model)) watch.onFailed()
+    },
+    onColdStart: (model, phase, durationMs) => {
+      if (phase === 'load') void counts.then((known) => known.onLoad(model))
+      void metrics.then((known) => known.onColdStart(model, phase, durationMs))
+    },
+  }
+  const options = { ...DEFAULT_LIFECYCLE_OPTIONS, budgetBytes, holdMs: holdS * 1000, maxHeldCalls, fairWaitMs: fairWaitS * 1000 }
+  const models = new ModelPool({ options, askPlan: (engine) => surveyor.plan(engine), clock: systemClock, observer })
+  return { models, surveyor }
+}
+
+interface PoolPlace {
+  readonly parts: OpenModelsParts
+  readonly registry: ModelRegistry
+  readonly pool: ModelPool
+  readonly watch: ModelWatch
+}
+
+function addToPool({ parts: { config, log }, registry, pool, watch }: PoolPlace, { model, isListed }: Placement): void {
+  registry.requireFree(model.name)
+  // The pool measures starts itself, by phase.
+  const ownWatch: ModelWatch = { onReady: (name) => watch.onReady(name, 0), onFailed: () => {} }
+  const served = pool.add({
+    name: model.name,
+    engine: engineOf(model, config.engine),
+    numReplicas: model.replicas,
+    wanted: model.minReplicas === 0 ? 'on-demand' : 'awake',
+    isPinned: model.pin,
+    idleTimeoutMs: model.idleTimeoutS * 1000,
+    isSurveyedAtStart: isListed,
+    replicasOf: (engine) => replicaOptions(engine, { model, server: config.server, log, watch: ownWatch }),
+  })
+  registry.addServed(served, model.replicas)
+}
+
+/** Only a start can fail as a whole: a server that has served stays up and tells its callers. */
+function watchModels({ metrics, onAllFailed }: OpenModelsParts, registry: ModelRegistry): ModelWatch {
+  let hasServed = false
+  return {
+    onReady: (model, startMs) => {
+      hasServed = true
+      if (startMs > 0) void metrics.then((known) => known.onColdStart(model, 'load', startMs))
+    },
+    onFailed: () => {
+      if (!hasServed && registry.list().every(({ state }) => state.kind === 'failed')) onAllFailed()
+    },
+  }
+}
+
+function engineOf({ path, kvCacheMib }: ModelEntry, config: EngineConfig): ReturnType<typeof engineOptions> {
+  const options = engineOptions(path, config)
+  return kvCacheMib === undefined ? options : { ...options, kvCacheBytes: kvCacheMib * 2 ** 20 }
+}
+
+function withConcurrency(file: PlatformFile, placements: readonly Placement[]): PlatformFile {
+  const asked = placements.flatMap(({ model: { name, maxConcurrency } }) =>
+    maxConcurrency === undefined ? [] : [[name, { maxRunning: maxConcurrency }] as const],
+  )
+  return { ...file, admission: { ...file.admission, capacity: { ...Object.fromEntries(asked), ...file.admission.capacity } } }
+}

@@ -4,6 +4,7 @@ import type { Incoming, ProtocolFamily } from '#server/operation'
 import { namedSseStream } from '#server/sse'
 import { jsonReply } from '#server/wire-reply'
 import { encodeError } from './encode-error.ts'
+import { messageBatchRoutes } from './message-batches/routes.ts'
 import { decodeCountRequest, decodeMessagesRequest, readModelName } from './messages/decode-request.ts'
 import { encodeMessage } from './messages/encode-response.ts'
 import { startMessageStream, stepMessageStream } from './messages/encode-stream.ts'
@@ -51,6 +52,7 @@ export const anthropicFamily: ProtocolFamily = {
         encodeResponse: (numTokens) => jsonReply({ input_tokens: numTokens }, 200, { 'request-id': context.requestId }),
       }),
     },
+    ...messageBatchRoutes,
     {
       kind: 'list-models',
       method: 'GET',

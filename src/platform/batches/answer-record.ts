@@ -10,6 +10,8 @@ export interface CallerPorts {
   readonly random: Random
   /** Of one record, its retries and waits with it. */
   readonly maxRecordMs: number
+  /** Calls that may fail before the failure stands, the last one with them; 3 when not given. */
+  readonly maxFailures?: number
 }
 
 /** The server is busy, the model loads, the caller is over its rate (529: Anthropic's word for busy). */
@@ -42,20 +44,24 @@ export async function answerRecord(call: WireCall, ports: CallerPorts, signal: A
   }
 }
 
-async function callUntilDone(call: WireCall, { runCall, clock, random }: CallerPorts, signal: AbortSignal): Promise<WireAnswer> {
+async function callUntilDone(call: WireCall, ports: CallerPorts, signal: AbortSignal): Promise<WireAnswer> {
+  const { runCall, clock, random, maxFailures = MAX_FAILURES } = ports
   for (let numTries = 1; ; numTries++) {
     const answer = await runCall(call, signal)
     // A call that ends with its server or its batch was not answered, whatever it says.
     if (answer.status >= 400) signal.throwIfAborted()
-    const waitMs = waitBeforeRetry(answer, numTries)
+    const waitMs = waitBeforeRetry(answer, { numTries, maxFailures })
     if (waitMs === null) return answer
     await clock.sleep(waitMs * (1 + random.nextFloat() / 4), signal)
   }
 }
 
 /** Milliseconds; null = the answer stands. `numTries` counts this one. */
-export function waitBeforeRetry({ status, headers }: Pick<WireAnswer, 'status' | 'headers'>, numTries: number): number | null {
-  const maxTries = REFUSED_FOR_NOW.includes(status) ? MAX_REFUSALS : FAILED.includes(status) ? MAX_FAILURES : 1
+function waitBeforeRetry(
+  { status, headers }: Pick<WireAnswer, 'status' | 'headers'>,
+  { numTries, maxFailures }: { readonly numTries: number; readonly maxFailures: number },
+): number | null {
+  const maxTries = REFUSED_FOR_NOW.includes(status) ? MAX_REFUSALS : FAILED.includes(status) ? maxFailures : 1
   if (numTries >= maxTries || headers['x-should-retry'] === 'false') return null
   const backOffMs = Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** (numTries - 1))
   const toldMs = /^\d{1,6}$/.test(headers['retry-after'] ?? '') ? Number(headers['retry-after']) * 1000 : 0

@@ -30,6 +30,8 @@ export const DEFAULT_BATCH_LIMITS = {
   maxRunningOfTeam: 2,
   limits: { maxRecords: 32, maxBytes: 64 * 2 ** 20 },
   maxRecordMs: 3_600_000,
+  /** More than a body may have; what is in between is the record's own error. */
+  maxLineBytes: 16 * 2 ** 20,
 } as const
 
 export class BatchHandler implements JobHandler {

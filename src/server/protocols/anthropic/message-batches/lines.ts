@@ -1,4 +1,7 @@
-/** Lines of message batches: of the input as this server keeps it, of the results as Anthropic's clients read them (Claude API reference, "Retrieve Message Batch results"). */
+/**
+ * Lines of message batches: of the input as this server keeps it, and of the results as Anthropic's clients read them (Claude API reference,
+ * "Retrieve Message Batch results").
+ */
 import type { BatchFormat, BatchRecord, InputLine, UnfinishedReason } from '#contract/batch'
 import type { ErrorCode } from '#contract/errors'
 import { answerText, bodyText, countIn, objectIn, parseInputLine, recordId } from '#server/batch-lines'

@@ -6,7 +6,7 @@ import { SeededRandom } from '#base/random'
 import type { BatchResult } from '#contract/batch'
 import { type ErrorRecord, InferdError } from '#contract/errors'
 import type { Job, RunWireCall, WireAnswer } from '#contract/job'
-import { BatchHandler } from './batch-handler.ts'
+import { BatchHandler } from '#platform/batches/batch-handler'
 import { batchJob, FakeLease, FakeShelf, WORD_FORMAT } from './fake-batch.ts'
 
 const answer = (status: number, headers: Record<string, string> = {}): WireAnswer => ({ status, headers, body: Buffer.from('{}') })

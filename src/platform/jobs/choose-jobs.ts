@@ -1,7 +1,7 @@
 /** Whose turn it is: lanes with room, the line that was served longest ago first, in each line the job that has waited longest. */
 import type { JobKind } from '#contract/job'
 import type { JobLineRow, JobRow } from '#platform/store/job-rows'
-import type { JobStore } from '#platform/store/job-store'
+import type { JobStore, LineOrder } from '#platform/store/job-store'
 
 export interface Room {
   readonly kind: JobKind
@@ -11,13 +11,15 @@ export interface Room {
   readonly numFreeIn: (lane: string) => number
 }
 
+export type Moment = Pick<LineOrder, 'nowMs' | 'maxDelayMs'>
+
 const LINES_PER_PAGE = 256
 
 /** At most `numFree` jobs that wait; nothing is claimed yet. Throws store_failed. */
 export async function chooseJobs(
   store: Pick<JobStore, 'lines' | 'ready'>,
   { kind, numFree, numFreeIn }: Room,
-  nowMs: number,
+  moment: Moment,
 ): Promise<readonly JobRow[]> {
   const chosen: JobRow[] = []
   const freeIn = new Map<string, number>()
@@ -29,7 +31,7 @@ export async function chooseJobs(
       // What a line leaves of its share goes to those behind it, and to itself in the next round.
       const shareOfLane = Math.ceil(room / lanes.slice(index).filter((lane) => lane === line.lane).length)
       const limit = Math.min(shareOfLane, Math.ceil((numFree - chosen.length) / (page.length - index)))
-      const rows = limit <= 0 ? [] : await store.ready({ line, nowMs, limit })
+      const rows = limit <= 0 ? [] : await store.ready({ line, ...moment, limit })
       freeIn.set(line.lane, room - rows.length)
       chosen.push(...rows)
     }

@@ -180,8 +180,10 @@ export class JobRunner {
     if (holder === null) return false
     const nowMs = clock.wallMs()
     const numClosing = [...this.held].filter(({ row }) => row.phase === 'closing').length
-    const rows = this.options.maxClosing > numClosing ? [...(await store.doomed(nowMs, this.options.maxClosing - numClosing))] : []
-    for (const handler of this.handlers.values()) rows.push(...(await chooseJobs(store, this.roomOf(handler), nowMs)))
+    const { maxClosing, maxBackoffMs } = this.options
+    const moment = { nowMs, maxDelayMs: maxBackoffMs }
+    const rows = maxClosing > numClosing ? [...(await store.doomed({ ...moment, limit: maxClosing - numClosing }))] : []
+    for (const handler of this.handlers.values()) rows.push(...(await chooseJobs(store, this.roomOf(handler), moment)))
     const moves = rows
       .filter(({ kind }) => this.handlers.has(kind))
       .map((row) => ({ row, change: (row.phase === 'waiting' ? doomOf(row, nowMs) : null) ?? claim(row, holder, nowMs) }))

@@ -14,7 +14,7 @@ export type LifecycleOptions = LifecyclePolicy & HeldCallsOptions
 export const DEFAULT_LIFECYCLE_OPTIONS: LifecycleOptions = {
   budgetBytes: Infinity,
   fairWaitMs: 2_000,
-  residencyMs: 5_000,
+  residencyMs: 2_000,
   maxHeldCalls: 1024,
   holdMs: 60_000,
 }

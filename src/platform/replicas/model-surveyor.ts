@@ -24,7 +24,7 @@ export class ModelSurveyor {
   private readonly options: SurveyorOptions
   private worker: WorkerProcess | null = null
   private pending: { readonly resolve: (plan: EnginePlan) => void; readonly reject: (error: unknown) => void } | null = null
-  private lastUseMs = 0
+  private numAsked = 0
   private readonly closing = new AbortController()
 
   constructor(options: SurveyorOptions) {
@@ -35,6 +35,7 @@ export class ModelSurveyor {
   async plan(engine: EngineOptions): Promise<EnginePlan> {
     assert(this.pending === null, 'one survey at a time')
     if (this.closing.signal.aborted) throw new InferdError('shutting_down', 'the server is shutting down')
+    this.numAsked++
     const { promise, resolve, reject } = Promise.withResolvers<EnginePlan>()
     this.pending = { resolve, reject }
     const worker = this.workerNow()
@@ -49,7 +50,6 @@ export class ModelSurveyor {
     } finally {
       settled.abort()
       this.pending = null
-      this.lastUseMs = this.options.clock.nowMs()
       void this.endWhenIdle(worker)
     }
   }
@@ -87,9 +87,8 @@ export class ModelSurveyor {
   }
 
   private async endWhenIdle(worker: WorkerProcess): Promise<void> {
-    const { clock } = this.options
-    await clock.sleep(LINGER_MS, this.closing.signal).catch(() => {})
-    const isIdle = this.pending === null && clock.nowMs() - this.lastUseMs >= LINGER_MS
-    if (isIdle && this.worker === worker) worker.kill()
+    const { numAsked } = this
+    await this.options.clock.sleep(LINGER_MS, this.closing.signal).catch(() => {})
+    if (this.numAsked === numAsked && this.worker === worker) worker.kill()
   }
 }

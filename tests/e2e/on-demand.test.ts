@@ -1,0 +1,179 @@
+/** Models on demand in real processes: herds, sleep, kills, a memory for two of three, models that cannot start. */
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, expect, test } from 'vitest'
+import { InferdProcess, serverSentEvents } from './inferd-process.ts'
+
+const MODEL_FILE = path.resolve('models/inferd-chat/inferd-chat-Q8_0.gguf')
+const MIB = 2 ** 20
+const folder = mkdtempSync(path.join(tmpdir(), 'inferd-on-demand-'))
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+interface PlatformModel {
+  readonly name: string
+  readonly path?: string
+  readonly minReplicas?: 0
+  readonly idleTimeoutS?: number
+  readonly pin?: boolean
+}
+
+let numFiles = 0
+
+function startWith(models: readonly PlatformModel[], modelMemory: object = {}): Promise<InferdProcess> {
+  const file = path.join(folder, `platform-${numFiles++}.json`)
+  const entries = models.map((model) => ({ path: MODEL_FILE, minReplicas: 0, idleTimeoutS: 600, ...model }))
+  writeFileSync(file, JSON.stringify({ models: entries, modelMemory }))
+  return InferdProcess.start('--log-level', 'error', '--data-dir', path.join(folder, `data-${numFiles}`), '--config', file)
+}
+
+function ask(server: InferdProcess, model: string, body: object = {}): Promise<Response> {
+  return server.post('/v1/completions', { model, prompt: 'The quick brown fox', max_tokens: 4, temperature: 0, ...body })
+}
+
+/** Sum of a metric over the label sets that have all of `labels`. */
+async function metric(server: InferdProcess, name: string, ...labels: readonly string[]): Promise<number> {
+  const text = await (await fetch(`${server.baseUrl}/metrics`)).text()
+  const lines = text
+    .split('\n')
+    .filter((line) => line.startsWith(name) && /[ {]/.test(line.charAt(name.length)) && labels.every((label) => line.includes(label)))
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0)
+}
+
+async function until(condition: () => boolean | Promise<boolean>, words: string, timeoutMs = 30_000): Promise<void> {
+  for (const deadline = performance.now() + timeoutMs; performance.now() < deadline; await sleep(10)) if (await condition()) return
+  throw new Error(`never: ${words}`)
+}
+
+interface ModelState {
+  readonly name: string
+  readonly state: string
+  readonly error?: string
+}
+
+async function readiness(server: InferdProcess): Promise<{ readonly status: string; readonly models: readonly ModelState[] }> {
+  return (await (await fetch(`${server.baseUrl}/readyz`)).json()) as { status: string; models: ModelState[] }
+}
+
+test('1,000 requests that meet a sleeping model are all answered by one start; idle, it gives its process and memory back', async () => {
+  await using server = await (await startWith([{ name: 'sleeper', idleTimeoutS: 2 }], { budgetMib: 512 })).ready()
+  expect((await readiness(server)).models).toEqual([{ name: 'sleeper', state: 'asleep' }])
+  const answers = await Promise.all(
+    Array.from({ length: 1000 }, async () => {
+      const response = await ask(server, 'sleeper')
+      const { choices } = (await response.json()) as { choices?: { text: string }[] }
+      return `${response.status} ${choices?.[0]?.text}`
+    }),
+  )
+  expect([...new Set(answers)]).toEqual(['200  jumps over the lazy'])
+  expect(await metric(server, 'inferd_model_loads_total')).toBe(1)
+  expect(await metric(server, 'inferd_model_memory_used_bytes')).toBeGreaterThan(100 * MIB)
+  // The process that read the file's header lingers for 10 s.
+  await until(() => server.workerPids().length === 0, 'every worker is gone')
+  expect(await metric(server, 'inferd_model_memory_used_bytes')).toBe(0)
+  expect(await metric(server, 'inferd_model_unloads_total', 'reason="idle"')).toBe(1)
+  expect(await readiness(server)).toMatchObject({ status: 'ready', models: [{ name: 'sleeper', state: 'asleep' }] })
+  for (const phase of ['wait', 'spawn', 'load', 'first_token', 'total'])
+    expect(await metric(server, 'inferd_cold_start_seconds_count', `phase="${phase}"`), phase).toBe(1)
+})
+
+test('a call that is refused before it needs the model wakes nothing', async () => {
+  await using server = await (await startWith([{ name: 'sleeper' }])).ready()
+  expect((await ask(server, 'sleeper', { max_tokens: -1 })).status).toBe(400)
+  expect((await ask(server, 'sleeper', { prompt: 'x', max_tokens: 1, temperature: 9 })).status).toBe(400)
+  expect((await readiness(server)).models).toEqual([{ name: 'sleeper', state: 'asleep' }])
+  expect(await metric(server, 'inferd_model_cache_requests_total')).toBe(0)
+})
+
+test('a worker that is killed while its model wakes is replaced, and every held call is answered', async () => {
+  await using server = await (await startWith([{ name: 'sleeper' }])).ready()
+  const reader = server.workerPids()
+  const answers = Array.from({ length: 20 }, () => ask(server, 'sleeper'))
+  let killed = 0
+  await until(() => {
+    const [worker] = server.workerPids().filter((pid) => !reader.includes(pid))
+    if (worker !== undefined) process.kill((killed = worker), 'SIGKILL')
+    return worker !== undefined
+  }, 'a worker is there')
+  const statuses = (await Promise.all(answers)).map(({ status }) => status)
+  expect(new Set(statuses)).toEqual(new Set([200]))
+  expect(server.workerPids()).not.toContain(killed)
+  expect(await metric(server, 'inferd_model_loads_total')).toBe(1)
+})
+
+test('of three models with memory for two the one that was used least recently makes room, and none is ever refused', async () => {
+  const names = ['a', 'b', 'c']
+  await using server = await (
+    await startWith(
+      names.map((name) => ({ name })),
+      { budgetMib: 300 },
+    )
+  ).ready()
+  const states = async (): Promise<string> => (await readiness(server)).models.map(({ state }) => state).join(' ')
+  for (const [name, after] of [
+    ['a', 'ready asleep asleep'],
+    ['b', 'ready ready asleep'],
+    ['a', 'ready ready asleep'],
+    ['c', 'ready asleep ready'],
+    ['b', 'asleep ready ready'],
+  ] as const) {
+    expect((await ask(server, name)).status).toBe(200)
+    expect(await states()).toBe(after)
+  }
+  let isOver = false
+  let mostBytes = 0
+  const watching = (async () => {
+    for (; !isOver; await sleep(50)) mostBytes = Math.max(mostBytes, await metric(server, 'inferd_model_memory_used_bytes'))
+  })()
+  // Closed loops on all three at once: nobody is idle, so turns are made by draining.
+  const statuses = await Promise.all(
+    names.flatMap((name) =>
+      Array.from({ length: 3 }, async () => {
+        const seen: number[] = []
+        for (let turn = 0; turn < 8; turn++) seen.push((await ask(server, name)).status)
+        return seen
+      }),
+    ),
+  )
+  isOver = true
+  await watching
+  expect(new Set(statuses.flat())).toEqual(new Set([200]))
+  expect(mostBytes).toBeLessThanOrEqual(300 * MIB)
+  expect(mostBytes).toBeGreaterThan(200 * MIB)
+})
+
+test('a stream that runs keeps its model up past its idle time, and through the wish of others for its memory', async () => {
+  await using server = await (await startWith([{ name: 'a', idleTimeoutS: 1 }, { name: 'b' }], { budgetMib: 200, fairWaitS: 0 })).ready()
+  const stream = await ask(server, 'a', { prompt: 'Once upon a time', max_tokens: 1500, stream: true, ignore_eos: true })
+  const other = ask(server, 'b')
+  let last: unknown
+  let numPieces = 0
+  for await (const event of serverSentEvents(stream)) {
+    last = event
+    numPieces++
+  }
+  expect([last, numPieces > 500]).toEqual(['[DONE]', true])
+  expect((await other).status).toBe(200)
+})
+
+test('a model that cannot start says why, rests, and holds up nobody', async () => {
+  const cut = path.join(folder, 'cut.gguf')
+  writeFileSync(cut, readFileSync(MODEL_FILE))
+  truncateSync(cut, 2_000_000)
+  await using server = await startWith([{ name: 'good', pin: true }, { name: 'cut', path: cut }, { name: 'other' }], { budgetMib: 300 })
+  const [good, bad, other] = await Promise.all(['good', 'cut', 'other'].map((name) => ask(server, name)))
+  expect([good!.status, other!.status]).toEqual([200, 200])
+  expect(bad!.status).toBeGreaterThanOrEqual(400)
+  expect((await readiness(server)).models).toMatchObject([{ state: 'ready' }, { state: 'failed', error: 'invalid_model_file' }, { state: 'ready' }])
+  expect((await ask(server, 'good')).status).toBe(200)
+})
+
+test('a model that is larger than the budget is refused with need and have', async () => {
+  await using server = await startWith([{ name: 'large' }], { budgetMib: 100 })
+  const response = await ask(server, 'large')
+  expect(response.status).toBeGreaterThanOrEqual(500)
+  expect(await response.text()).toMatch(/needs \d+ bytes; the memory budget has 104857600/)
+  expect((await readiness(server)).models).toEqual([{ name: 'large', state: 'asleep', error: 'insufficient_memory' }])
+})

@@ -19,6 +19,7 @@ export function commandLine(version: string, signal: AbortSignal): Command {
   addRun(program, signal)
   addKeyCommands(program)
   addUsage(program, signal)
+  addBackup(program, signal)
   program
     .command('inspect')
     .description('show what is in a model file')
@@ -33,6 +34,23 @@ export function commandLine(version: string, signal: AbortSignal): Command {
     .argument('<scheme>', 'q8_0, q4_0, q4_k_m, ...')
     .action(async (source: string, target: string, scheme: string) => (await import('./quantize.ts')).quantize(source, target, scheme, signal))
   return program
+}
+
+function addBackup(program: Command, signal: AbortSignal): void {
+  const backup = program
+    .command('backup')
+    .description('copy a data directory, beside its running server or without one; the folder holds secrets')
+    .argument('<folder>', 'where to; it must not be there')
+  addSettings(backup, DATA_SETTINGS).action(async (folder: string, flags: Flags) =>
+    (await import('./backup.ts')).backup(folder, dataOf(flags), signal),
+  )
+  const restore = program
+    .command('restore')
+    .description('make a data directory out of a backup, which is checked first')
+    .argument('<folder>', 'a backup')
+  addSettings(restore, { dataDir: DATA_SETTINGS.dataDir }).action(async (folder: string, flags: Flags) =>
+    (await import('./backup.ts')).restore(folder, dataOf(flags), signal),
+  )
 }
 
 function addUsage(program: Command, signal: AbortSignal): void {

@@ -8,9 +8,9 @@ const OWNER_ONLY = 0o700
 const OTHERS_WRITE = 0o002
 const STICKY = 0o1000
 
-/** Makes it when it is not there; `~/` is the user's home. Returns its absolute path. Throws invalid_parameter. */
+/** Makes it when it is not there. Returns its absolute path. Throws invalid_parameter. */
 export function openDataDir(folder: string): string {
-  const absolute = path.resolve(folder === '~' || folder.startsWith('~/') ? path.join(homedir(), folder.slice(1)) : folder)
+  const absolute = resolveDataDir(folder)
   try {
     mkdirSync(absolute, { recursive: true, mode: OWNER_ONLY })
     closeToStrangers(absolute)
@@ -18,6 +18,11 @@ export function openDataDir(folder: string): string {
   } catch (cause) {
     throw new InferdError('invalid_parameter', `--data-dir ${folder} cannot be made`, { param: '--data-dir', cause })
   }
+}
+
+/** Absolute; `~/` is the user's home. */
+export function resolveDataDir(folder: string): string {
+  return path.resolve(folder === '~' || folder.startsWith('~/') ? path.join(homedir(), folder.slice(1)) : folder)
 }
 
 /** The one store of a data directory: the server and the commands share it. */

@@ -89,10 +89,14 @@ export class AboutFiles {
     }
   }
 
-  private pathOf(key: string, { numBytes, modifiedNs }: Version): string {
-    const hash = createHash('sha256').update(`${key}\0${numBytes}\0${modifiedNs}`)
-    return path.join(this.options.folder, hash.digest('hex'))
+  private pathOf(key: string, version: Version): string {
+    return path.join(this.options.folder, aboutNameOf(key, version))
   }
+}
+
+/** Of the file that speaks of that version. */
+export function aboutNameOf(key: string, { numBytes, modifiedNs }: Version): string {
+  return createHash('sha256').update(`${key}\0${numBytes}\0${modifiedNs}`).digest('hex')
 }
 
 /** null = it was not written by us, or is torn. */

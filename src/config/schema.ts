@@ -53,7 +53,9 @@ export const DATA_SETTINGS = {
   storePasswordFrom: text({
     default: '',
     placeholder: 'env:NAME|FILE',
-    doc: 'Where the password for PostgreSQL is: in a variable of the environment or in a file. None by default, or the one in the URL, which others may see in the list of processes.',
+    doc:
+      'Where the password for PostgreSQL is: in a variable of the environment or in a file. None by default, or the one in the URL, ' +
+      'which others may see in the list of processes.',
   }),
   storeConnections: int({ default: 10, min: 2, max: 500, doc: 'Most connections of one process to PostgreSQL.' }),
 } as const

@@ -4,6 +4,7 @@ import { systemClock } from '#base/clock'
 import { SeededRandom } from '#base/random'
 import { parsePlatformFile } from '#config/platform-file'
 import type { RunWireCall } from '#contract/job'
+import type { ObjectStores } from '#contract/objects'
 import { openPlatform } from '../../src/cli/open-platform.ts'
 import { ModelRegistry } from '#platform/registry/model-registry'
 import { openStore } from '#platform/store/open-store'
@@ -16,6 +17,7 @@ export interface ComposedServer extends AsyncDisposable {
   readonly url: string
   readonly port: number
   readonly call: RunWireCall
+  readonly objects: ObjectStores | null
   /** What the ledger has of the model so far, exact. */
   ledger(model: string): Promise<LedgerRow>
   /** Of all records that `ledger` has made sure of. */
@@ -66,6 +68,7 @@ export async function startComposedServer(
     url: target.url,
     port: target.port,
     call: target.server.call,
+    objects: platform.services.objects,
     ledger: (model) => ledgerRow(target, model),
     labels: async () => {
       const rows = await store.db.selectFrom('usage').select('metadata').execute()

@@ -1,4 +1,4 @@
-/** The Bedrock family: the runtime's operations, and of the control plane those of guardrails and models. */
+/** The Bedrock family: the runtime's operations, and of the control plane those of guardrails, models and batches. */
 import { EVENT_STREAM_TYPE } from '#server/aws-event-stream'
 import { holdState } from '#server/hold-state'
 import type { ProtocolFamily, ProtocolRoute } from '#server/operation'
@@ -14,6 +14,7 @@ import { guardrailRoutes } from './guardrails/guardrail-routes.ts'
 import { invokeRoute, nativeForms } from './invoke/invoke-routes.ts'
 import type { ForeignOperations } from './invoke/native-call.ts'
 import { readModelName } from './model-id.ts'
+import { modelInvocationJobRoutes } from './model-invocation-jobs/routes.ts'
 import { conversePlace } from './places.ts'
 
 /** `foreign`: the operations of other families whose bodies InvokeModel carries. */
@@ -21,7 +22,7 @@ export function bedrockFamily(foreign: ForeignOperations): ProtocolFamily {
   const forms = nativeForms(foreign)
   return {
     name: 'bedrock',
-    pathPrefixes: ['/model/', '/guardrail/', '/guardrails', '/foundation-models'],
+    pathPrefixes: ['/model/', '/guardrail/', '/guardrails', '/foundation-models', '/model-invocation-job', '/model-invocation-jobs'],
     encodeError,
     routes: [
       converseRoute('/model/:modelId/converse', { stream: false }),
@@ -39,6 +40,7 @@ export function bedrockFamily(foreign: ForeignOperations): ProtocolFamily {
       { kind: 'service', method: 'POST', path: '/guardrail/:guardrailId/version/:version/apply', handle: applyGuardrail },
       ...guardrailRoutes,
       ...modelRoutes,
+      ...modelInvocationJobRoutes,
     ],
   }
 }

@@ -45,6 +45,7 @@ const platform = await openPlatform({
   models,
   maxSequences: 100_000,
   requestTimeoutMs: 600_000,
+  maxCallBytes: DEFAULT_SERVER_OPTIONS.bodyLimitBytes,
   responseRetentionDays: 1,
   version: '0',
   clock: systemClock,

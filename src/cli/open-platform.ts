@@ -5,7 +5,6 @@ import type { Random } from '#base/random'
 import type { PlatformFile } from '#config/platform-file'
 import { InferdError } from '#contract/errors'
 import type { GenerateRequest, SamplingChange } from '#contract/generate'
-import { factsOf } from '#contract/served-model'
 import { Admission, type ModelTerms } from '#platform/admission/admission'
 import { BudgetBook } from '#platform/admission/budget-book'
 import { ReservationLog } from '#platform/admission/reservation-log'
@@ -19,10 +18,12 @@ import { Metering, type CallObserver } from '#platform/metering/metering'
 import { PriceTable } from '#platform/metering/price-table'
 import { StageMarks } from '#platform/metering/stage-marks'
 import { usageReports } from '#platform/metering/usage-reports'
+import { openObjectStores } from '#platform/objects/open-object-stores'
 import { onlinePath, type NamedStage } from '#platform/online/online-path'
 import type { OnlineModels } from '#platform/online/online-models'
 import type { Stage } from '#platform/online/stage'
 import type { ModelRegistry } from '#platform/registry/model-registry'
+import { factsOf } from '#contract/served-model'
 import { embedWith, responseCacheStage } from '#platform/response-cache/response-cache-stage'
 import { makeQualityStage } from '#platform/quality/quality-stage'
 import { qualityPolicyOf } from '#platform/quality/quality-policy'
@@ -36,6 +37,9 @@ import type { Log } from '#telemetry/log'
 import type { Upstream } from '#upstreams/open-upstream'
 import { Metrics } from '#telemetry/metrics'
 import type { SpanExport } from '#telemetry/span-export'
+import { batchMaker } from './open-batches.ts'
+import { openInvocations } from './open-invocations.ts'
+import { openJobs, type Jobs, type MakeHandler } from './open-jobs.ts'
 import { openSafety } from './open-safety.ts'
 
 const LEDGER_CLOSE_MS = 5000
@@ -50,6 +54,8 @@ export interface PlatformParts {
   /** Sequences that one replica runs at a time. */
   readonly maxSequences: number
   readonly requestTimeoutMs: number
+  /** Of the body of one call, as the server's door takes it. */
+  readonly maxCallBytes: number
   readonly responseRetentionDays: number
   readonly version: string
   readonly clock: Clock
@@ -62,6 +68,7 @@ export interface Platform {
   /** Without credentials, which are the door's to issue. */
   readonly services: ServerServices
   readonly metrics: Metrics
+  readonly jobs: Jobs
   /** After the server is closed and while the models still answer: runs in the background may end within the grace. */
   drain(options: { readonly graceMs: number }): Promise<void>
   /** Writes what is settled. The store stays open. */
@@ -100,16 +107,34 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
   await responses.failUnfinished()
   void responses.sweep(closing.signal, onFailure)
   const files = await openFiles(parts, closing.signal, onFailure)
+  const objects = await openObjects(parts)
+  const makers: MakeHandler[] = [batchMaker({ files, objects: objects.stores, clock, random: parts.random })]
+  const jobs = openJobs({ store, config: file.jobs, makers, clock, random: parts.random, log })
+  const asynchronous = openInvocations({ ...parts, desk: jobs.desk, stores: objects.stores, metrics })
+  makers.push(asynchronous.makeHandler)
   const usage = usageReports(store, () => ledger.flush())
-  const services = { guardrails: safety.archive, usage, metrics, responses, background, files, credentials: null, jobs: null, objects: null, invocations: null }
+  const services = {
+    guardrails: safety.archive,
+    usage,
+    metrics,
+    responses,
+    background,
+    files,
+    credentials: null,
+    jobs: jobs.desk,
+    objects: objects.stores,
+    invocations: asynchronous.invocations,
+  }
   const close = async (): Promise<void> => {
     closing.abort()
+    await asynchronous.close()
     await background.close()
     await ledger.close(LEDGER_CLOSE_MS)
     await tracing?.spans.close()
     await Promise.all(upstreams.map((upstream) => upstream.close()))
+    objects.close()
   }
-  return { online, services, metrics, drain: (options) => background.close(options), close }
+  return { online, services, metrics, jobs, drain: (options) => background.close(options), close }
 }
 
 /** Throws invalid_parameter. */
@@ -218,6 +243,12 @@ async function openTracing({ file, version, clock }: PlatformParts): Promise<Tra
   const spans = new SpanExport(traces, version)
   const marks = new StageMarks(clock)
   return { spans, marks, tracer: new CallTracer({ spans, marks, clock }) }
+}
+
+/** A disk that could not keep what it had said is told to the operator: it writes no more until somebody has looked. */
+function openObjects({ file, dataDir, clock, log }: PlatformParts): ReturnType<typeof openObjectStores> {
+  const onDamage = (bucket: string, err: unknown): void => log.error({ bucket, err }, 'the disk of a bucket failed: look at it, and start again')
+  return openObjectStores({ config: file.objects, egress: file.egress, dataDir, clock, onDamage })
 }
 
 async function openFiles(

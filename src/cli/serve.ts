@@ -57,6 +57,7 @@ export async function serve(named: readonly string[], config: ServeConfig, signa
     models: registry,
     maxSequences: config.engine.maxSequences,
     requestTimeoutMs: config.server.requestTimeoutS * 1000,
+    maxCallBytes: config.server.bodyLimitMib * 2 ** 20,
     responseRetentionDays: config.server.responseRetentionDays,
     version,
     clock: systemClock,
@@ -80,11 +81,14 @@ export async function serve(named: readonly string[], config: ServeConfig, signa
   })
   const { port } = await server.listen()
   models.start()
+  platform.jobs.start(server.call)
   announce(host, port, registry)
   await aborted(AbortSignal.any([signal, allFailed.signal]))
   log.info({ drainS }, 'draining')
-  await server.close({ graceMs: drainS * 1000 })
-  await platform.drain({ graceMs: drainS * 1000 })
+  const graceMs = drainS * 1000
+  // Jobs are told first: what they call is refused from then on.
+  await Promise.all([platform.jobs.drain({ graceMs }), server.close({ graceMs })])
+  await platform.drain({ graceMs })
   await opened.disposeAsync()
   log.info({}, 'stopped')
   if (allFailed.signal.aborted) throw new InferdError('unsupported_model', 'no model could be loaded; the reasons are above')

@@ -25,6 +25,7 @@ function scene(answers: readonly (WireAnswer | InferdError)[] | RunWireCall = [D
   bucket.objects.set(INPUT, { bytes: Buffer.from('{"inputs":"x"}'), meta: { key: INPUT, numBytes: 14, contentType: '', etag: '', modifiedMs: 0 } })
   const calls: WireCall[] = []
   const told: Job[] = []
+  const figures: string[] = []
   const script: RunWireCall = async (call, signal) => {
     calls.push(call)
     if (typeof answers === 'function') return answers(call, signal)
@@ -47,9 +48,14 @@ function scene(answers: readonly (WireAnswer | InferdError)[] | RunWireCall = [D
     maxRunning: 8,
     maxCallBytes: 1024,
     tell: async (job) => void told.push(job),
+    metrics: {
+      onStart: (endpoint, waitedMs) => figures.push(`start ${endpoint} ${waitedMs}`),
+      onStop: (endpoint, ranMs) => figures.push(`stop ${endpoint} ${ranMs}`),
+      onEnd: (endpoint, outcome) => figures.push(`${outcome} ${endpoint}`),
+    },
   })
   const lease = new ScriptedLease()
-  return { clock, stores, bucket, calls, told, handler, lease, failure: () => JSON.parse(bucket.text(FAILURE) ?? 'null') as unknown }
+  return { clock, stores, bucket, calls, told, figures, handler, lease, failure: () => JSON.parse(bucket.text(FAILURE) ?? 'null') as unknown }
 }
 
 test('the call is the one that POST .../invocations would be, and its answer is the output object', async () => {
@@ -114,7 +120,7 @@ test.each([
 
 test('without a place it waits as long as the answer says, within its time to live, and then runs', async () => {
   const busy = answerOf(503, { Message: 'the queue is full' }, { 'retry-after': '7' })
-  const { handler, lease, clock, calls } = scene([busy, answerOf(429, { Message: 'the model loads' }), DONE])
+  const { handler, lease, clock, calls, figures } = scene([busy, answerOf(429, { Message: 'the model loads' }), DONE])
   const running = handler.run(jobOf(), lease)
   await settle()
   expect(calls).toHaveLength(1)
@@ -125,6 +131,7 @@ test('without a place it waits as long as the answer says, within its time to li
   await clock.advance(2_000)
   expect(await running).toMatchObject({ state: 'succeeded' })
   expect(calls).toHaveLength(3)
+  expect(figures).toEqual(['start chat 0', 'succeeded chat', 'stop chat 9000'])
 })
 
 test('a place that comes too late is none: the failure says that it expired, and the model was never asked more', async () => {

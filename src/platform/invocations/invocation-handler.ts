@@ -24,6 +24,14 @@ export interface InvocationHandlerOptions {
   readonly maxCallBytes: number
   /** Makes sure that those who want to know will be told. Idempotent; called when what came of it is visible. */
   readonly tell: (job: Job) => Promise<void>
+  readonly metrics: InvocationMetrics
+}
+
+/** Told of each attempt and of each end; of an end again when its commit is. */
+export interface InvocationMetrics {
+  onStart(endpoint: string, waitedMs: number | null): void
+  onStop(endpoint: string, ranMs: number): void
+  onEnd(endpoint: string, outcome: 'succeeded' | 'failed' | 'cancelled' | 'expired'): void
 }
 
 const WAIT_MS = 1000
@@ -47,10 +55,18 @@ export class InvocationHandler implements JobHandler {
   readonly maxRunningIn = (endpoint: string): number => this.options.termsOf('', endpoint).maxConcurrentInvocations
 
   async run(job: Job, lease: JobLease): Promise<JobEnding> {
+    const { metrics, clock } = this.options
     const spec = specOf(job)
-    const ending = (await this.earlierEnding(job, spec, lease)) ?? (await this.newEnding(job, spec, lease.signal))
-    await this.settle(job, spec)
-    return ending
+    const startedMs = clock.nowMs()
+    metrics.onStart(spec.endpoint, job.attempt === 1 ? clock.wallMs() - job.createdMs : null)
+    try {
+      const ending = (await this.earlierEnding(job, spec, lease)) ?? (await this.newEnding(job, spec, lease.signal))
+      await this.settle(job, spec)
+      metrics.onEnd(spec.endpoint, ending.state)
+      return ending
+    } finally {
+      metrics.onStop(spec.endpoint, clock.nowMs() - startedMs)
+    }
   }
 
   async abandon(job: Job, error: ErrorRecord, records: Pick<JobRecords, 'finished'>): Promise<JsonRecord | null> {
@@ -65,6 +81,7 @@ export class InvocationHandler implements JobHandler {
       throw failure
     })
     await this.settle(job, spec)
+    this.options.metrics.onEnd(spec.endpoint, outcomeOf(error))
     return result
   }
 
@@ -172,6 +189,12 @@ export class InvocationHandler implements JobHandler {
       done.abort()
     }
   }
+}
+
+/** By the error with which it is abandoned. */
+function outcomeOf({ code }: ErrorRecord): 'failed' | 'cancelled' | 'expired' {
+  if (code === 'cancelled') return 'cancelled'
+  return code === 'deadline_exceeded' ? 'expired' : 'failed'
 }
 
 /** An output named by the job's id is nobody else's; of another name only what an attempt has found free. */

@@ -21,7 +21,7 @@ export interface SweepPorts {
 
 /** Deletes what a crash has left between a payload and its job. Returns how many. Throws store_failed. */
 export async function sweepPayloads(team: string, { stores, desk, nowMs, signal }: SweepPorts): Promise<number> {
-  const { bucket } = stores.locate(team, payloadUri(stores, team, ''))
+  const { bucket } = stores.locate(team, payloadUri(stores, team, 'any'))
   let numDeleted = 0
   let afterKey: string | null = null
   for (;;) {

@@ -7,11 +7,6 @@ import type { Schema } from './schema.ts'
  * its beginning (`begin immediate`), so there is nothing to take.
  */
 export async function takeLock(step: Kysely<Schema>, name: string): Promise<void> {
-  if (!hasConcurrentTransactions(step)) return
+  if (!(step.getExecutor().adapter instanceof PostgresAdapter)) return
   await sql`select pg_advisory_xact_lock(hashtextextended(${name}, 0))`.execute(step)
-}
-
-/** False: one transaction at a time (SQLite). True: rows are locked one by one, and `for update skip locked` is understood (PostgreSQL). */
-export function hasConcurrentTransactions(db: Kysely<Schema>): boolean {
-  return db.getExecutor().adapter instanceof PostgresAdapter
 }

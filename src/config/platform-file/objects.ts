@@ -6,6 +6,10 @@ const secret = z
   .regex(/^(env:[A-Za-z_][A-Za-z0-9_]*|\/.+|\.{1,2}\/.+)$/, 'a reference: env:NAME or the path of a file, never the secret itself')
   .describe('A reference: `env:NAME`, or the path of a file that holds the secret.')
 
+const MAX_BUCKETS = 1024
+/** As S3 names them. */
+const BUCKET_NAME = /^(?!inferd[-.])[a-z0-9](?!.*\.\.)[a-z0-9.-]{1,61}[a-z0-9]$/
+
 const s3 = z.strictObject({
   region: z
     .string()
@@ -45,16 +49,13 @@ const bucket = z
 export const objectsSection = z
   .strictObject({
     buckets: z
-      .record(
-        z
-          .string()
-          .regex(
-            /^(?!inferd[-.])[a-z0-9](?!.*\.\.)[a-z0-9.-]{1,61}[a-z0-9]$/,
-            '3 to 63 of a-z, 0-9, . and -, and not as those of teams (inferd-...)',
-          ),
-        bucket,
-      )
-      .refine((buckets) => Object.keys(buckets).length <= 1024, 'at most 1024 buckets')
+      .record(z.string(), bucket)
+      .superRefine((buckets, context) => {
+        const names = Object.keys(buckets)
+        if (names.length > MAX_BUCKETS) context.addIssue({ code: 'custom', message: `at most ${MAX_BUCKETS} buckets` })
+        for (const name of names.filter((text) => !BUCKET_NAME.test(text)))
+          context.addIssue({ code: 'custom', path: [name], message: '3 to 63 of a-z, 0-9, . and -, and not as those of teams (inferd-...)' })
+      })
       .default({}),
   })
   .prefault({})

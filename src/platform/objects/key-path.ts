@@ -18,6 +18,7 @@ export const OWN_FOLDER = '.inferd'
 /** File systems take 255. */
 const MAX_PIECE_BYTES = 240
 const GOES_ON = '%+'
+const ODD_NAMES: readonly string[] = ['.', '..', OWN_FOLDER]
 const ESCAPES: Readonly<Record<string, string>> = { '%': '%25', '\\': '%5C' }
 const UNESCAPES: Readonly<Record<string, string>> = { '%25': '%', '%5C': '\\', '%2E': '.' }
 
@@ -40,9 +41,10 @@ export function goesOn(name: string): boolean {
 
 function namesOfPart(part: string): readonly string[] {
   if (part === '') return ['%']
-  const isOdd = part === '.' || part === '..' || part === OWN_FOLDER
-  const safe = isOdd ? `%2E${part.slice(1)}` : part.replace(/[%\\]/g, (character) => ESCAPES[character]!)
-  return Buffer.byteLength(safe) <= MAX_PIECE_BYTES ? [safe] : cut(safe)
+  const safe = part.replace(/[%\\]/g, (character) => ESCAPES[character]!)
+  const pieces = Buffer.byteLength(safe) <= MAX_PIECE_BYTES ? [safe] : cut(safe)
+  // Also what is left of a long part may be `..`.
+  return pieces.map((piece) => (ODD_NAMES.includes(piece) ? `%2E${piece.slice(1)}` : piece))
 }
 
 /** Neither a character nor an escape is cut. */

@@ -20,9 +20,14 @@ export interface Store {
 /** `file` null = in memory, gone with the process. */
 export type StoreOptions = { readonly file: string | null } | { readonly postgres: PostgresPoolOptions }
 
-/** Throws store_failed, and invalid_parameter for settings that cannot be. */
+/** Throws store_failed with the place and the reason, and invalid_parameter for settings that cannot be. */
 export async function openStore(options: StoreOptions): Promise<Store> {
-  return 'postgres' in options ? openPostgres(options.postgres) : openMigrated(openEmbedded(options.file))
+  try {
+    return await openMigrated('postgres' in options ? await openPostgres(options.postgres) : openEmbedded(options.file))
+  } catch (error) {
+    if (!(error instanceof InferdError) || error.code === 'invalid_parameter') throw error
+    throw new InferdError('store_failed', `the store ${placeOf(options)} cannot be opened: ${reasonOf(error)}`, { cause: error })
+  }
 }
 
 function openEmbedded(file: string | null): Dialect {
@@ -30,16 +35,20 @@ function openEmbedded(file: string | null): Dialect {
 }
 
 /** Its client is loaded only here. */
-async function openPostgres(options: PostgresPoolOptions): Promise<Store> {
+async function openPostgres(options: PostgresPoolOptions): Promise<Dialect> {
   const [{ PostgresPool }, { PostgresStoreDialect }] = await Promise.all([import('./postgres-pool.ts'), import('./postgres-dialect.ts')])
-  const { host, port, database } = options.address
-  try {
-    return await openMigrated(new PostgresStoreDialect(await PostgresPool.open(options)))
-  } catch (error) {
-    if (!(error instanceof InferdError) || error.code === 'invalid_parameter') throw error
-    const reason = error.cause instanceof Error && error.cause.message !== '' ? error.cause.message : error.message
-    throw new InferdError('store_failed', `the store at ${host}:${port}, database ${database}, cannot be opened: ${reason}`, { cause: error })
-  }
+  return new PostgresStoreDialect(await PostgresPool.open(options))
+}
+
+function placeOf(options: StoreOptions): string {
+  if (!('postgres' in options)) return options.file === null ? 'in memory' : `at ${options.file}`
+  const { host, port, database } = options.postgres.address
+  return `at ${host}:${port}, database ${database},`
+}
+
+function reasonOf({ cause, message }: InferdError): string {
+  const reason = cause instanceof Error ? cause.message : cause
+  return typeof reason === 'string' && reason !== '' ? reason : message
 }
 
 async function openMigrated(dialect: Dialect): Promise<Store> {

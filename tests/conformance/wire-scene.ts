@@ -12,6 +12,7 @@ import { directModels, type OnlineModels } from '#platform/online/online-models'
 import { openStore } from '#platform/store/open-store'
 import { FakeGuardrails } from './fake-guardrails.ts'
 import { FakeInvocations } from './fake-invocations.ts'
+import { FakeJobs, FakeObjects } from './fake-jobs.ts'
 import { directoryOf, FakeModel } from './fake-model.ts'
 import { startTestServer, type TestServer } from './test-server.ts'
 
@@ -45,8 +46,8 @@ export async function startScene({ keepsThings }: { readonly keepsThings: boolea
       metrics: { contentType: 'text/plain; version=0.0.4; charset=utf-8', text: async () => '# TYPE inferd_requests counter\ninferd_requests 3\n' },
       files: new MemoryShelf(),
       credentials: fixedCredentials,
-      jobs: null,
-      objects: null,
+      jobs: new FakeJobs(WALL_MS),
+      objects: new FakeObjects(),
       invocations: new FakeInvocations(),
       responses: store === null ? null : new StoredResponses({ store, clock: fixedClock, retentionMs: 86_400_000 }),
       background: store === null ? null : runs,

@@ -1,6 +1,5 @@
 /** Model invocation jobs of Bedrock's control plane. */
 import { createHash } from 'node:crypto'
-import { randomAlphanumerics } from '#base/random'
 import type { BatchPlan } from '#contract/batch'
 import type { Job, JobOrder } from '#contract/job'
 import { cancelBatch, listBatches, needBatch, needJobs, submitBatch } from '#server/batch-jobs'
@@ -33,7 +32,7 @@ async function create({ body, bytes }: Incoming, context: ServiceContext): Promi
   needJobs(context)
   const found = await findInputs(terms.inputUri, { objects, team: principal.team, signal })
   locateFor(objects, principal.team, terms.outputUri)
-  const id = randomAlphanumerics(ID_LENGTH).toLowerCase()
+  const id = jobId(context)
   const plan: BatchPlan = {
     dialect: 'bedrock',
     endpoint: `/model/${encodeURIComponent(terms.modelId)}/${terms.invocationType === 'Converse' ? 'converse' : 'invoke'}`,
@@ -44,6 +43,12 @@ async function create({ body, bytes }: Incoming, context: ServiceContext): Promi
   }
   const job = await submitBatch(context, plan, { id, windowMs: terms.timeoutHours * HOUR_MS, idempotency: idempotencyOf(terms, bytes) })
   return reply(context, { jobArn: jobArn(job.id) })
+}
+
+/** Small letters and digits, as those of Bedrock. */
+function jobId({ newId }: ServiceContext): string {
+  const digits = createHash('sha256').update(newId('job')).digest('hex')
+  return BigInt(`0x${digits}`).toString(36).slice(0, ID_LENGTH)
 }
 
 async function get({ params }: Incoming, context: ServiceContext): Promise<WireReply> {

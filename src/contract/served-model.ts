@@ -8,7 +8,8 @@ export type ServedModelState =
   /** Ready to be called, and no worker serves it yet: a call is held while one starts. */
   | {
       readonly kind: 'asleep'
-      readonly facts: ModelFacts
+      /** null = its files have not been read: nobody has called it yet. */
+      readonly facts: ModelFacts | null
       /** A worker starts; null = none does. */
       readonly waking: { readonly loadedBytes: number; readonly totalBytes: number } | null
       /** Why the last start failed: it is tried again after a rest. null = it did not. */

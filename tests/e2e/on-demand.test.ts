@@ -1,5 +1,5 @@
 /** Models on demand in real processes: herds, sleep, kills, a memory for two of three, models that cannot start. */
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -176,4 +176,19 @@ test('a model that is larger than the budget is refused with need and have', asy
   expect(response.status).toBeGreaterThanOrEqual(500)
   expect(await response.text()).toMatch(/needs \d+ bytes; the memory budget has 104857600/)
   expect((await readiness(server)).models).toEqual([{ name: 'large', state: 'asleep', error: 'insufficient_memory' }])
+})
+
+test('the models of a folder are registered by the hundred without a process, and each of them answers when it is called', async () => {
+  const models = path.join(folder, 'models')
+  mkdirSync(models)
+  for (let index = 0; index < 500; index++) symlinkSync(MODEL_FILE, path.join(models, `m${index}.gguf`))
+  const file = path.join(folder, 'folder.json')
+  writeFileSync(file, JSON.stringify({ modelFolders: [{ path: models, prefix: 'shop/' }], modelMemory: { budgetMib: 300 } }))
+  await using server = await InferdProcess.start('--log-level', 'error', '--data-dir', path.join(folder, 'data-folder'), '--config', file)
+  const { data } = (await (await fetch(`${server.baseUrl}/v1/models`)).json()) as { data: { id: string }[] }
+  expect((await readiness(server)).status).toBe('ready')
+  expect([data.length, data.some(({ id }) => id === 'shop/m499'), server.workerPids().length]).toEqual([500, true, 0])
+  for (const index of [7, 499, 250, 7]) expect((await ask(server, `shop/m${index}`)).status).toBe(200)
+  expect(await metric(server, 'inferd_models', 'state="ready"')).toBe(2)
+  expect((await ask(server, 'shop/m500')).status).toBe(404)
 })

@@ -72,8 +72,8 @@ export class PooledModel implements ServedModel {
   }
 
   get state(): ServedModelState {
-    const { known, unreadable, local, row } = this
-    if (known === null) return unreadable === null ? { kind: 'loading', loadedBytes: 0, totalBytes: 0 } : { kind: 'failed', error: unreadable.error }
+    const { known, local, row } = this
+    if (known === null) return this.unknownState()
     const { facts } = known
     if (row.wanted === 'gone') return { kind: 'stopping' }
     if (row.phase === 'ready' || row.phase === 'draining') return { kind: 'ready', facts }
@@ -172,6 +172,13 @@ export class PooledModel implements ServedModel {
     if (this.local !== null) return { served: this.local.served, coldStart: waiting === null ? null : this.coldStart }
     lifecycle.leave(this.row)
     throw new InferdError('replica_lost', 'the model worker was lost')
+  }
+
+  /** A model that the operator named is missed when its files cannot be read; one of a folder only by its callers. */
+  private unknownState(): ServedModelState {
+    const problem = this.unreadable?.error ?? null
+    if (!this.terms.isSurveyedAtStart) return { kind: 'asleep', facts: null, waking: null, problem }
+    return problem === null ? { kind: 'loading', loadedBytes: 0, totalBytes: 0 } : { kind: 'failed', error: problem }
   }
 
   private learn(plan: EnginePlan): EnginePlan {

@@ -1,6 +1,6 @@
 /** From a name on the wire to a model that can be asked, or the refusal that says why not. */
 import { createHash } from 'node:crypto'
-import { InferdError } from '#contract/errors'
+import { fromErrorRecord, InferdError } from '#contract/errors'
 import type { ModelFacts } from '#contract/generate'
 import type { Principal } from '#contract/principal'
 import type { CallableModel, OnlineModels } from '#platform/online/online-models'
@@ -15,20 +15,26 @@ export function findModel(online: OnlineModels, principal: Principal, name: stri
   throw new InferdError('model_not_found', `the model ${JSON.stringify(name.slice(0, 128))} does not exist on this server`, { param: 'model' })
 }
 
-/** Throws model_loading, shutting_down, or model_not_found for a model that could not be loaded. */
+/** Throws model_loading, shutting_down, model_not_found for a model that could not be loaded, and why a sleeping one's files cannot be read. */
 export function readyFacts({ name, state }: CallableModel): ModelFacts {
   switch (state.kind) {
     case 'ready':
-    case 'asleep':
       return state.facts
+    case 'asleep':
+      if (state.facts !== null) return state.facts
+      throw state.problem === null ? loadingError(name) : fromErrorRecord(state.problem)
     case 'loading':
-      throw new InferdError('model_loading', `the model ${name} is still loading`, { retryAfterMs: LOADING_RETRY_AFTER_MS })
+      throw loadingError(name)
     case 'stopping':
       throw new InferdError('shutting_down', `the model ${name} is being stopped`, { retryAfterMs: STOPPING_RETRY_AFTER_MS })
     case 'failed':
       // The record's code and words are for the operator.
       throw new InferdError('model_not_found', `the model ${name} is not available: it failed to load`, { param: 'model' })
   }
+}
+
+function loadingError(name: string): InferdError {
+  return new InferdError('model_loading', `the model ${name} is still loading`, { retryAfterMs: LOADING_RETRY_AFTER_MS })
 }
 
 /** Equal for equal versions of the program and equal models: the promise `seed` is given under. */

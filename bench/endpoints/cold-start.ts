@@ -1,0 +1,56 @@
+/**
+ * A sleeping model to the first token of its first caller: [MODEL ROUNDS]. One server, the model put to sleep between the rounds; the client
+ * measures from the request to the first streamed piece, the server tells where the time went.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { InferdProcess, serverSentEvents } from '../../tests/e2e/inferd-process.ts'
+
+const [model = 'models/inferd-chat/inferd-chat-Q8_0.gguf', rounds = '20'] = process.argv.slice(2)
+const PHASES = ['wait', 'spawn', 'load', 'first_token', 'total'] as const
+const IDLE_S = 1
+
+const folder = mkdtempSync(path.join(tmpdir(), 'inferd-cold-start-'))
+const file = path.join(folder, 'platform.json')
+writeFileSync(file, JSON.stringify({ models: [{ name: 'bench', path: path.resolve(model), minReplicas: 0, idleTimeoutS: IDLE_S }] }))
+try {
+  await using server = await (await InferdProcess.start('--log-level', 'error', '--data-dir', path.join(folder, 'data'), '--config', file)).ready()
+  const clientMs: number[] = []
+  for (let round = 0; round < Number(rounds); round++) {
+    await asleep(server)
+    clientMs.push(await firstPieceMs(server))
+  }
+  const text = await (await fetch(`${server.baseUrl}/metrics`)).text()
+  const meanMs = (phase: string): number => Math.round((figure(text, `sum{model="bench",phase="${phase}"}`) / Number(rounds)) * 1000)
+  const ordered = clientMs.toSorted((a, b) => a - b)
+  const quantile = (share: number): number => Math.round(ordered[Math.min(ordered.length - 1, Math.floor(ordered.length * share))]!)
+  const phases = Object.fromEntries(PHASES.map((phase) => [phase, meanMs(phase)]))
+  console.log(
+    JSON.stringify({ model: path.basename(model), rounds: clientMs.length, p50Ms: quantile(0.5), p95Ms: quantile(0.95), meanPhasesMs: phases }),
+  )
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
+
+async function asleep(server: InferdProcess): Promise<void> {
+  for (;;) {
+    const { models } = (await (await fetch(`${server.baseUrl}/readyz`)).json()) as { models: { state: string }[] }
+    if (models[0]!.state === 'asleep') return
+    await sleep(100)
+  }
+}
+
+async function firstPieceMs(server: InferdProcess): Promise<number> {
+  const sentMs = performance.now()
+  const response = await server.post('/v1/completions', { model: 'bench', prompt: 'The quick brown fox', stream: true, max_tokens: 4 })
+  let tookMs: number | null = null
+  for await (const _ of serverSentEvents(response)) tookMs ??= performance.now() - sentMs
+  return tookMs ?? NaN
+}
+
+function figure(text: string, name: string): number {
+  const line = text.split('\n').find((one) => one.startsWith(`inferd_cold_start_seconds_${name}`))
+  return Number(line?.slice(line.lastIndexOf(' ') + 1))
+}

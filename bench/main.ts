@@ -24,6 +24,10 @@ const SUITES: Readonly<Record<string, { readonly script: string; readonly doc: s
     doc: 'MODEL [STREAMS PROMPT OUTPUT THREADS ROUNDS]: throughput with a JSON schema on every stream, and without',
   },
   start: { script: 'server/start.ts', doc: '[MODEL]: from spawn to ready and to the first streamed token' },
+  'cold-start': {
+    script: 'endpoints/cold-start.ts',
+    doc: '[MODEL ROUNDS]: a sleeping model to the first token of its first caller, by phase',
+  },
   stream: { script: 'server/stream-overhead.ts', doc: 'cost of the streaming path with a fake model' },
   gateway: {
     script: 'gateway/latency.ts',
@@ -37,6 +41,7 @@ const SUITES: Readonly<Record<string, { readonly script: string; readonly doc: s
     script: 'gateway/peers.ts',
     doc: "FOLDER [ROUNDS SECONDS CONNECTIONS]: throughput before one mock model, beside the LiteLLM proxy and Portkey's gateway",
   },
+  jobs: { script: 'jobs/acceptance.ts', doc: '[SECONDS WAITING]: jobs accepted a second, each on the disk; submission and claim beside a long line' },
   peers: { script: 'peers/compare.ts', doc: 'MODEL [PROMPT OUTPUT THREADS ROUNDS]: against node-llama-cpp, interleaved' },
   'peers-grammar': {
     script: 'peers/compare-grammar.ts',

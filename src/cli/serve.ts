@@ -117,9 +117,9 @@ function serverOptions(config: ServerConfig, version: string): typeof DEFAULT_SE
 function announce(host: string, port: number, registry: ModelRegistry): void {
   const address = `http://${host.includes(':') ? `[${host}]` : host}:${port}`
   const names = registry.list().map((model) => model.name)
-  process.stderr.write(
-    `inferd listens on ${address}  (OpenAI API: ${address}/v1)\nmodels: ${names.slice(0, MAX_ANNOUNCED).join(', ')}${names.length > MAX_ANNOUNCED ? ` and ${names.length - MAX_ANNOUNCED} more` : ''}\n`,
-  )
+  const more = names.length > MAX_ANNOUNCED ? ` and ${names.length - MAX_ANNOUNCED} more` : ''
+  const listed = `models: ${names.slice(0, MAX_ANNOUNCED).join(', ')}${more}`
+  process.stderr.write(`inferd listens on ${address}  (OpenAI API: ${address}/v1)\n${listed}\n`)
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

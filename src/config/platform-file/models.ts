@@ -78,7 +78,7 @@ export const modelMemorySection = z
       .max(16_777_216)
       .optional()
       .describe(
-        'What all local models may take together, MiB, those of --model too. Sleeping models make room for called ones, least recently used first. No bound when not given.',
+        'What all local models may take together, MiB, those of --model too. Idle ones make room, least recently used first. No bound when not given.',
       ),
     holdS: z.number().min(1).max(3600).default(60).describe('How long a call of a model that is not up is held at most, in seconds.'),
     maxHeldCalls: z.int().min(1).max(1_000_000).default(1024).describe('Calls that one model may hold; one more is refused as overloaded.'),

@@ -26,7 +26,7 @@ export interface JobLease {
   readonly signal: AbortSignal
   readonly records: JobRecords
   /** What callers see as progress; written now and then. */
-  note(counts: JobCounts): void
+  readonly note: (counts: JobCounts) => void
 }
 
 export interface JobEnding {

@@ -9,6 +9,7 @@ import { assert } from '#base/assert'
 import type { SqlValue, StoreAnswer, StoreQuery, StoreThreadData } from './store-messages.ts'
 
 const MAX_STATEMENTS = 256
+const SQLITE_BUSY = 5
 const SQLITE_CONSTRAINT = 19
 /** SQLITE_IOERR, CORRUPT, NOTADB: result codes of sqlite3.h. */
 const BROKEN_CODES: readonly number[] = [10, 11, 26]
@@ -48,10 +49,15 @@ function answer({ id, sql, parameters }: StoreQuery): StoreAnswer {
     }
     return { id, rows: [], numChanges: Number(statement.run(...parameters).changes) }
   } catch (error) {
-    const code = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0
+    const code = resultCodeOf(error)
     const message = error instanceof Error ? error.message : String(error)
     return { id, error: message, isConflict: code === SQLITE_CONSTRAINT, isBroken: BROKEN_CODES.includes(code) }
   }
+}
+
+/** Of sqlite3.h, without its extension; 0 = not of SQLite. */
+function resultCodeOf(error: unknown): number {
+  return error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0
 }
 
 /** It holds secrets, conversations and bills. SQLite gives the files beside it the same mode. */
@@ -74,7 +80,7 @@ function useWal(): void {
       database.exec('pragma journal_mode = wal')
       return
     } catch (error) {
-      if (waitedMs >= busyTimeoutMs) throw error
+      if (waitedMs >= busyTimeoutMs || resultCodeOf(error) !== SQLITE_BUSY) throw error
       Atomics.wait(pause, 0, 0, PAUSE_MS)
     }
   }

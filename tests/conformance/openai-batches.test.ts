@@ -216,6 +216,36 @@ test('a cancelled batch keeps what was done and marks the rest; to cancel it aga
   expect(model.numRunning).toBe(0)
 })
 
+test('a batch that waits for its turn is cancelled without having been looked at', async () => {
+  model.script = sayNothing
+  // Two batches of a team run at a time.
+  const [one, two, three] = [await create(jsonl([line('a')])), await create(jsonl([line('b')])), await create(jsonl([line('c')]))]
+  while (model.numRunning < 2) await new Promise((resolve) => setTimeout(resolve, 10))
+  expect((await client.batches.retrieve(three.id)).status).toBe('validating')
+  await client.batches.cancel(three.id)
+  const batch = await ended(three.id)
+  expect(batch).toMatchObject({
+    status: 'cancelled',
+    in_progress_at: null,
+    output_file_id: null,
+    request_counts: { total: 0, completed: 0, failed: 0 },
+  })
+  for (const { id } of [one, two]) await client.batches.cancel(id)
+  for (const { id } of [one, two]) expect((await ended(id)).request_counts).toEqual({ total: 1, completed: 0, failed: 1 })
+  expect(model.numRunning).toBe(0)
+})
+
+test('when the input file is deleted before it was read, the batch says so', async () => {
+  model.script = sayNothing
+  const running = [await create(jsonl([line('a')])), await create(jsonl([line('b')]))]
+  while (model.numRunning < 2) await new Promise((resolve) => setTimeout(resolve, 10))
+  const waiting = await create(jsonl([line('gone')]))
+  await client.files.delete(waiting.input_file_id)
+  for (const { id } of running) await client.batches.cancel(id)
+  const batch = await ended(waiting.id)
+  expect([batch.status, batch.errors?.data?.map(({ code }) => code)]).toEqual(['failed', ['input_not_found']])
+})
+
 test('to cancel a completed batch changes nothing', async () => {
   const { id } = await create(jsonl([line('a')]))
   const batch = await ended(id)

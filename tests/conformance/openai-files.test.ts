@@ -206,6 +206,25 @@ test('a team that keeps too much is refused until it deletes', async () => {
   for await (const { id } of client.files.list()) await client.files.delete(id)
 })
 
+test('the result of accepted work is kept once under its id, also where the team keeps too much', async () => {
+  const full = await toFile(Buffer.alloc(1_999_999, 'a'), 'a')
+  const kept = [await client.files.create({ file: full, purpose: 'user_data' })]
+  const publish = async (text: string): Promise<string> => {
+    const upload = await shelf.receiveResult('red', 'file-result')
+    await upload.write(Buffer.from(text))
+    const { id } = await upload.commit({ filename: 'out', purpose: 'batch_output', expiresAfterS: null })
+    return id
+  }
+  const large = 'x'.repeat(4_000_000)
+  expect(await publish(large)).toBe('file-result')
+  expect(await publish('another')).toBe('file-result')
+  expect(await (await client.files.content('file-result')).text()).toBe(large)
+  expect(await rejection(client.files.create({ file: full, purpose: 'user_data' }))).toMatchObject({ status: 413 })
+  await client.files.delete('file-result')
+  for (const { id } of kept) await client.files.delete(id)
+  expect([contents(), incoming()]).toEqual([[], []])
+})
+
 test('a start cleans up what a crash has left and keeps what is named', async () => {
   const { id } = await client.files.create({ file: await toFile(Buffer.from('kept'), 'x'), purpose: 'user_data' })
   writeFileSync(path.join(folder, 'f'.repeat(64)), 'an orphan')

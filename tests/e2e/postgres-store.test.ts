@@ -78,6 +78,20 @@ test.runIf(HAS_POSTGRES)(`answers that were given are kept and counted once, how
   expect(await runInferd(['audit', 'verify', ...data])).toMatchObject({ exitCode: 0 })
 })
 
+test.runIf(HAS_POSTGRES)(`a server whose database is away still ends in order, within its grace${NAME}`, async () => {
+  await using postgres = await startPostgres()
+  const data = ['--data-dir', path.join(folder, 'ending'), '--store', await postgres.makeDatabase()]
+  await using server = await (await InferdProcess.start(...data, '--auth', 'off', '--log-level', 'warn', '--drain-s', '1')).ready()
+  const body = { model: MODEL, messages: [{ role: 'user', content: 'Hello' }], max_tokens: 1 }
+  await postgres.crash()
+  expect((await server.post('/v1/chat/completions', body)).status).toBe(200)
+  const startMs = performance.now()
+  server.child.kill('SIGTERM')
+  expect(await server.exited()).toBe(0)
+  expect(performance.now() - startMs).toBeLessThan(20_000)
+  expect(server.log).toContain('usage records could not be written')
+})
+
 test.runIf(HAS_POSTGRES)(`a store that cannot be opened ends the command with one sentence and no password${NAME}`, async () => {
   await using postgres = await startPostgres()
   const url = (await postgres.makeDatabase()).replace('inferd@', 'inferd:hunter2@')

@@ -31,6 +31,7 @@ export interface PostgresDeadlines {
 
 const DEFAULT_DEADLINES: PostgresDeadlines = { connectMs: 5000, statementMs: 30_000, lockMs: 5000, graceMs: 5000 }
 const IDLE_SESSION_MS = 60_000
+const KEEP_ALIVE_MS = 30_000
 const CLOSE_TIMEOUT_MS = 5000
 const MAX_WAITING = 16_384
 
@@ -180,6 +181,7 @@ function poolConfig(address: PostgresAddress, maxSessions: number, { connectMs, 
     idleTimeoutMillis: IDLE_SESSION_MS,
     query_timeout: statementMs + graceMs,
     keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     // An idle store does not keep the process.
     allowExitOnIdle: true,
     types: POSTGRES_TYPES,

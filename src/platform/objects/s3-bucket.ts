@@ -18,7 +18,7 @@ import type { Bucket, ObjectEntry, ObjectMeta, PutOptions } from '#contract/obje
 import { abortableChunks } from './abortable-chunks.ts'
 import { checkKey, checkPrefix, isKey } from './object-key.ts'
 import { partBuffers } from './part-buffers.ts'
-import { attemptsOf, nameOf, s3Error, statusOf } from './s3-errors.ts'
+import { attemptsOf, isDamaged, nameOf, s3Error, statusOf } from './s3-errors.ts'
 import { uploadParts } from './s3-parts.ts'
 
 export interface S3BucketOptions {
@@ -99,8 +99,7 @@ export class S3Bucket implements Bucket {
         if (position >= end) return
       } catch (error) {
         signal.throwIfAborted()
-        // All of it came, and is not what it should be.
-        if (position >= end || numFailures >= MAX_RESUMES) throw this.inOurWords(error)
+        if (isDamaged(error) || position >= end || numFailures >= MAX_RESUMES) throw this.inOurWords(error)
       } finally {
         body.destroy()
       }

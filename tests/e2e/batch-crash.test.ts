@@ -1,4 +1,4 @@
-/** A server that is killed in the middle of batches: every record is once in the output, and what was finished runs no second time. */
+/** A server that is killed or stopped in the middle of batches: every record is once in the output, and what was finished runs no second time. */
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -11,7 +11,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { InferdProcess } from './inferd-process.ts'
 
 const NUM_RECORDS = 400
-const NUM_KILLS = 3
+const NUM_ENDS = 3
 /** Of one batch: what the kill cuts short. */
 const MAX_IN_FLIGHT = 32
 const ANSWER_MS = 25
@@ -77,39 +77,47 @@ function inputFile(): string {
     .join('\n')
 }
 
-test('killed three times, each batch has every record once, and only what was in flight was asked for again', { timeout: 180_000 }, async () => {
-  let server = await start()
-  const file = await openai(server).files.create({ file: await toFile(Buffer.from(inputFile()), 'in.jsonl'), purpose: 'batch' })
-  const order = { input_file_id: file.id, endpoint: '/v1/chat/completions', completion_window: '24h' } as const
-  const one = await openai(server).batches.create(order)
-  const requests = names('a').map((name) => ({ custom_id: name, params: { model: 'far', max_tokens: 9, messages: messages(name) } }))
-  const other = await anthropic(server).messages.batches.create({ requests })
-  for (let kills = 0; kills < NUM_KILLS; kills++) {
-    const target = ((kills + 1) * NUM_RECORDS * 2) / (NUM_KILLS + 2)
-    while (asked.size < target) await sleep(5)
-    server.child.kill('SIGKILL')
-    await server.exited()
-    server = await start()
-  }
-  for (;;) {
-    const [first, second] = [await openai(server).batches.retrieve(one.id), await anthropic(server).messages.batches.retrieve(other.id)]
-    expect(['in_progress', 'finalizing', 'completed']).toContain(first.status)
-    if (first.status === 'completed' && second.processing_status === 'ended') break
-    await sleep(50)
-  }
-  const batch = await openai(server).batches.retrieve(one.id)
-  expect(batch).toMatchObject({ request_counts: { total: NUM_RECORDS, completed: NUM_RECORDS, failed: 0 }, usage: { total_tokens: 7 * NUM_RECORDS } })
-  const lines = (await (await openai(server).files.content(batch.output_file_id ?? '')).text()).trimEnd().split('\n')
-  const parsed = lines.map((text) => JSON.parse(text) as { custom_id: string; response: { body: OpenAI.ChatCompletion } })
-  expect(parsed.map(({ custom_id }) => custom_id)).toEqual(names('o'))
-  expect(parsed.every(({ custom_id, response }) => response.body.choices[0]?.message.content === `This is record ${custom_id}.`)).toBe(true)
-  const results = await Array.fromAsync(await anthropic(server).messages.batches.results(other.id))
-  expect(results.map(({ custom_id, result }) => [custom_id, result.type])).toEqual(names('a').map((name) => [name, 'succeeded']))
-  const files = (await openai(server).files.list({ purpose: 'batch_output' })).data
-  expect(files).toHaveLength(2)
+test(
+  'killed twice and stopped once, each batch has every record once, and only what was in flight was asked for again',
+  { timeout: 180_000 },
+  async () => {
+    let server = await start()
+    const file = await openai(server).files.create({ file: await toFile(Buffer.from(inputFile()), 'in.jsonl'), purpose: 'batch' })
+    const order = { input_file_id: file.id, endpoint: '/v1/chat/completions', completion_window: '24h' } as const
+    const one = await openai(server).batches.create(order)
+    const requests = names('a').map((name) => ({ custom_id: name, params: { model: 'far', max_tokens: 9, messages: messages(name) } }))
+    const other = await anthropic(server).messages.batches.create({ requests })
+    for (let kills = 0; kills < NUM_ENDS; kills++) {
+      const target = ((kills + 1) * NUM_RECORDS * 2) / (NUM_ENDS + 2)
+      while (asked.size < target) await sleep(5)
+      // One of them is told to stop instead: what it answers then is no outcome.
+      server.child.kill(kills === 1 ? 'SIGTERM' : 'SIGKILL')
+      await server.exited()
+      server = await start()
+    }
+    for (;;) {
+      const [first, second] = [await openai(server).batches.retrieve(one.id), await anthropic(server).messages.batches.retrieve(other.id)]
+      expect(['in_progress', 'finalizing', 'completed']).toContain(first.status)
+      if (first.status === 'completed' && second.processing_status === 'ended') break
+      await sleep(50)
+    }
+    const batch = await openai(server).batches.retrieve(one.id)
+    expect(batch).toMatchObject({
+      request_counts: { total: NUM_RECORDS, completed: NUM_RECORDS, failed: 0 },
+      usage: { total_tokens: 7 * NUM_RECORDS },
+    })
+    const lines = (await (await openai(server).files.content(batch.output_file_id ?? '')).text()).trimEnd().split('\n')
+    const parsed = lines.map((text) => JSON.parse(text) as { custom_id: string; response: { body: OpenAI.ChatCompletion } })
+    expect(parsed.map(({ custom_id }) => custom_id)).toEqual(names('o'))
+    expect(parsed.every(({ custom_id, response }) => response.body.choices[0]?.message.content === `This is record ${custom_id}.`)).toBe(true)
+    const results = await Array.fromAsync(await anthropic(server).messages.batches.results(other.id))
+    expect(results.map(({ custom_id, result }) => [custom_id, result.type])).toEqual(names('a').map((name) => [name, 'succeeded']))
+    const files = (await openai(server).files.list({ purpose: 'batch_output' })).data
+    expect(files).toHaveLength(2)
 
-  const total = [...asked.values()].reduce((sum, count) => sum + count, 0)
-  expect(asked.size).toBe(2 * NUM_RECORDS)
-  expect(total - asked.size).toBeLessThanOrEqual(NUM_KILLS * 2 * MAX_IN_FLIGHT)
-  await server[Symbol.asyncDispose]()
-})
+    const total = [...asked.values()].reduce((sum, count) => sum + count, 0)
+    expect(asked.size).toBe(2 * NUM_RECORDS)
+    expect(total - asked.size).toBeLessThanOrEqual(NUM_ENDS * 2 * MAX_IN_FLIGHT)
+    await server[Symbol.asyncDispose]()
+  },
+)

@@ -169,6 +169,21 @@ test('an answer that was cut because the server stops is no outcome', async () =
   expect(lease.kept.size).toBe(0)
 })
 
+test('a server that routes no more is waited for until the lease ends', async () => {
+  const lease = new FakeLease()
+  const runCall: RunWireCall = async () => {
+    throw new InferdError('shutting_down', 'the server is shutting down')
+  }
+  const { handler, clock } = scene({ input: 'w0', runCall })
+  const running = handler.run(job(), lease)
+  running.catch(() => {})
+  await idle()
+  expect(clock.numSleepers).toBe(2)
+  lease.abort('shutting_down')
+  await expect(running).rejects.toMatchObject({ message: 'aborted: shutting_down' })
+  expect([lease.kept.size, clock.numSleepers]).toEqual([0, 0])
+})
+
 const error = (code: ErrorRecord['code']): ErrorRecord => ({ code, message: `it is ${code}`, param: null, retryAfterMs: null })
 
 test.each([

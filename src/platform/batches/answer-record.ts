@@ -24,7 +24,7 @@ const MAX_FAILURES = 3
 const FIRST_WAIT_MS = 1000
 const MAX_WAIT_MS = 60_000
 
-/** The last answer, good or bad; null = it was not done in its time. Throws for its signal, and shutting_down. */
+/** The last answer, good or bad; null = it was not done in its time. Throws for its signal. */
 export async function answerRecord(call: WireCall, ports: CallerPorts, signal: AbortSignal): Promise<WireAnswer | null> {
   const timeIsUp = new AbortController()
   const isDone = new AbortController()
@@ -47,13 +47,19 @@ export async function answerRecord(call: WireCall, ports: CallerPorts, signal: A
 async function callUntilDone(call: WireCall, ports: CallerPorts, signal: AbortSignal): Promise<WireAnswer> {
   const { runCall, clock, random, maxFailures = MAX_FAILURES } = ports
   for (let numTries = 1; ; numTries++) {
-    const answer = await runCall(call, signal)
+    const answer = await runCall(call, signal).catch(asRefusal)
     // A call that ends with its server or its batch was not answered, whatever it says.
     if (answer.status >= 400) signal.throwIfAborted()
     const waitMs = waitBeforeRetry(answer, { numTries, maxFailures })
     if (waitMs === null) return answer
     await clock.sleep(waitMs * (1 + random.nextFloat() / 4), signal)
   }
+}
+
+/** A server that does not route any more ends the batch's lease too: until then it is one that refuses. */
+function asRefusal(error: unknown): WireAnswer {
+  if (!(error instanceof InferdError) || error.code !== 'shutting_down') throw error
+  return { status: 503, headers: {}, body: Buffer.from(JSON.stringify({ error: { message: error.message } })) }
 }
 
 /** Milliseconds; null = the answer stands. `numTries` counts this one. */

@@ -40,6 +40,7 @@ export function doomOf(row: JobRow, nowMs: number): JobChange | null {
 
 /** waiting: to be run; doomed: to be closed. Its fence is the attempt after. */
 export function claim(row: JobRow, holder: string, nowMs: number): JobChange {
+  assert(row.phase === 'waiting' || row.phase === 'doomed', `a ${row.phase} job is claimed`)
   const attempt = row.attempt + 1
   if (row.phase === 'doomed') return move(row, 'closing', { attempt, holder })
   return move(row, 'running', { attempt, holder, due_ms: null, started_ms: row.started_ms ?? nowMs })
@@ -52,6 +53,7 @@ export function giveBack(row: JobRow): JobChange {
 
 /** The attempt went wrong; another may heal it. The last one dooms the job. Held jobs stay held, so that their holder closes them. */
 export function fault(row: JobRow, error: ErrorRecord, terms: FaultTerms): JobChange {
+  assert(row.holder !== null, `an attempt of a ${row.phase} job goes wrong`)
   const num_faults = row.num_faults + 1
   const ready_ms = terms.nowMs + terms.backoffMs
   if (row.phase === 'closing') return move(row, 'doomed', { holder: null, num_faults, ready_ms })

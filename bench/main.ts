@@ -26,7 +26,7 @@ const SUITES: Readonly<Record<string, { readonly script: string; readonly doc: s
   start: { script: 'server/start.ts', doc: '[MODEL]: from spawn to ready and to the first streamed token' },
   'cold-start': {
     script: 'endpoints/cold-start.ts',
-    doc: '[MODEL ROUNDS]: a sleeping model to the first token of its first caller, by phase',
+    doc: '[MODEL ROUNDS SPARE]: a sleeping model to the first token of its first caller, by phase',
   },
   stream: { script: 'server/stream-overhead.ts', doc: 'cost of the streaming path with a fake model' },
   gateway: {

@@ -1,5 +1,5 @@
 /**
- * A sleeping model to the first token of its first caller: [MODEL ROUNDS]. One server, the model put to sleep between the rounds; the client
+ * A sleeping model to the first token of its first caller: [MODEL ROUNDS SPARE]. One server, the model put to sleep between the rounds; the client
  * measures from the request to the first streamed piece, the server tells where the time went.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -8,15 +8,25 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { InferdProcess, serverSentEvents } from '../../tests/e2e/inferd-process.ts'
 
-const [model = 'models/inferd-chat/inferd-chat-Q8_0.gguf', rounds = '20'] = process.argv.slice(2)
+const [model = 'models/inferd-chat/inferd-chat-Q8_0.gguf', rounds = '20', spareWorkers = '0'] = process.argv.slice(2)
 const PHASES = ['wait', 'spawn', 'load', 'first_token', 'total'] as const
-const IDLE_S = 1
+/** Long enough for a spare worker to be replaced before the next round. */
+const IDLE_S = 4
+const SETTLE_MS = 2000
 
 const folder = mkdtempSync(path.join(tmpdir(), 'inferd-cold-start-'))
 const file = path.join(folder, 'platform.json')
-writeFileSync(file, JSON.stringify({ models: [{ name: 'bench', path: path.resolve(model), minReplicas: 0, idleTimeoutS: IDLE_S }] }))
+writeFileSync(
+  file,
+  JSON.stringify({
+    models: [{ name: 'bench', path: path.resolve(model), minReplicas: 0, idleTimeoutS: IDLE_S }],
+    modelMemory: { spareWorkers: Number(spareWorkers) },
+  }),
+)
 try {
   await using server = await (await InferdProcess.start('--log-level', 'error', '--data-dir', path.join(folder, 'data'), '--config', file)).ready()
+  // Spare workers come up beside the first round.
+  await sleep(SETTLE_MS)
   const clientMs: number[] = []
   for (let round = 0; round < Number(rounds); round++) {
     await asleep(server)
@@ -28,7 +38,14 @@ try {
   const quantile = (share: number): number => Math.round(ordered[Math.min(ordered.length - 1, Math.floor(ordered.length * share))]!)
   const phases = Object.fromEntries(PHASES.map((phase) => [phase, meanMs(phase)]))
   console.log(
-    JSON.stringify({ model: path.basename(model), rounds: clientMs.length, p50Ms: quantile(0.5), p95Ms: quantile(0.95), meanPhasesMs: phases }),
+    JSON.stringify({
+      model: path.basename(model),
+      spareWorkers: Number(spareWorkers),
+      rounds: clientMs.length,
+      p50Ms: quantile(0.5),
+      p95Ms: quantile(0.95),
+      meanPhasesMs: phases,
+    }),
   )
 } finally {
   rmSync(folder, { recursive: true, force: true })

@@ -5,8 +5,10 @@ import type { ModelEntry } from '#config/platform-file/models'
 import type { EngineConfig, ServerConfig } from '#config/schema'
 import { DEFAULT_LIFECYCLE_OPTIONS } from '#platform/endpoints/lifecycle'
 import { ModelPool, type PoolObserver } from '#platform/endpoints/model-pool'
+import { PROCESS_BYTES } from '#platform/endpoints/pooled-model'
 import { ModelRegistry } from '#platform/registry/model-registry'
 import { ModelSurveyor } from '#platform/replicas/model-surveyor'
+import { SpareWorkers } from '#platform/replicas/spare-workers'
 import { spawnWorker } from '#platform/replicas/worker-process'
 import type { Log } from '#telemetry/log'
 import type { Metrics } from '#telemetry/metrics'
@@ -51,18 +53,21 @@ export function openModels(parts: OpenModelsParts): OpenModels {
   const pool = hasPool ? openPool(parts, placements, watch) : null
   for (const placement of placements) {
     const { model } = placement
-    if (pool !== null) addToPool({ parts, registry, pool: pool.models, watch }, placement)
-    else registry.register(model.name, replicaOptions(engineOf(model, config.engine), { model, server: config.server, log, watch }))
+    if (pool !== null) addToPool({ parts, registry, pool, watch }, placement)
+    else
+      registry.register(model.name, replicaOptions(engineOf(model, config.engine), { model, server: config.server, log, watch, spawn: spawnWorker }))
   }
   return {
     registry,
     file: withConcurrency(file, placements),
     start: () => {
       registry.start()
+      pool?.spares.start()
       pool?.models.start()
     },
     stop: async () => {
       pool?.surveyor.close()
+      pool?.spares.close()
       await Promise.all([registry.stop(), pool?.models.stop()])
     },
   }
@@ -77,11 +82,12 @@ function folderPlacements({ modelFolders }: PlatformFile): readonly Placement[] 
 interface Pool {
   readonly models: ModelPool
   readonly surveyor: ModelSurveyor
+  readonly spares: SpareWorkers
 }
 
 function openPool({ file, log, metrics }: OpenModelsParts, placements: readonly Placement[], watch: ModelWatch): Pool {
-  const { budgetMib, holdS, maxHeldCalls, fairWaitS } = file.modelMemory
-  const budgetBytes = budgetMib === undefined ? Infinity : budgetMib * 2 ** 20
+  const { budgetMib, holdS, maxHeldCalls, fairWaitS, spareWorkers } = file.modelMemory
+  const budgetBytes = budgetMib === undefined ? Infinity : budgetMib * 2 ** 20 - spareWorkers * PROCESS_BYTES
   const surveyor = new ModelSurveyor({ spawn: spawnWorker, clock: systemClock, freeBytes: () => Math.min(process.availableMemory(), budgetBytes) })
   const figures = (): ModelPool['figures'] => models.figures
   const counts = metrics.then((known) => new ModelMetrics({ registry: known.registry, maxLabelValues: file.telemetry.maxLabelValues, figures }))
@@ -104,21 +110,22 @@ function openPool({ file, log, metrics }: OpenModelsParts, placements: readonly 
   }
   const options = { ...DEFAULT_LIFECYCLE_OPTIONS, budgetBytes, holdMs: holdS * 1000, maxHeldCalls, fairWaitMs: fairWaitS * 1000 }
   const models = new ModelPool({ options, askPlan: (engine) => surveyor.plan(engine), clock: systemClock, observer })
-  return { models, surveyor }
+  const spares = new SpareWorkers({ numSpare: spareWorkers, spawn: spawnWorker, clock: systemClock })
+  return { models, surveyor, spares }
 }
 
 interface PoolPlace {
   readonly parts: OpenModelsParts
   readonly registry: ModelRegistry
-  readonly pool: ModelPool
+  readonly pool: Pool
   readonly watch: ModelWatch
 }
 
-function addToPool({ parts: { config, log }, registry, pool, watch }: PoolPlace, { model, isListed }: Placement): void {
+function addToPool({ parts: { config, log }, registry, pool: { models, spares }, watch }: PoolPlace, { model, isListed }: Placement): void {
   registry.requireFree(model.name)
   // The pool measures starts itself, by phase.
   const ownWatch: ModelWatch = { onReady: (name) => watch.onReady(name, 0), onFailed: () => {} }
-  const served = pool.add({
+  const served = models.add({
     name: model.name,
     engine: engineOf(model, config.engine),
     numReplicas: model.replicas,
@@ -126,7 +133,7 @@ function addToPool({ parts: { config, log }, registry, pool, watch }: PoolPlace,
     isPinned: model.pin,
     idleTimeoutMs: model.idleTimeoutS * 1000,
     isSurveyedAtStart: isListed,
-    replicasOf: (engine) => replicaOptions(engine, { model, server: config.server, log, watch: ownWatch }),
+    replicasOf: (engine) => replicaOptions(engine, { model, server: config.server, log, watch: ownWatch, spawn: spares.spawn }),
   })
   registry.addServed(served, model.replicas)
 }

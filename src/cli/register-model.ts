@@ -4,7 +4,7 @@ import { systemClock } from '#base/clock'
 import type { ServerConfig } from '#config/schema'
 import type { EngineOptions } from '#engine/engine'
 import type { ReplicaOptions, ReplicaState } from '#platform/replicas/replica'
-import { spawnWorker } from '#platform/replicas/worker-process'
+import type { SpawnWorker } from '#platform/replicas/worker-process'
 import type { Log } from '#telemetry/log'
 import { ProgressBar } from './progress-bar.ts'
 
@@ -25,17 +25,18 @@ export interface ReplicaOptionsParts {
   readonly server: Pick<ServerConfig, 'hangS'>
   readonly log: Log
   readonly watch: ModelWatch
+  readonly spawn: SpawnWorker
 }
 
 /** One entry for each replica. */
-export function replicaOptions(engine: EngineOptions, { model, server, log, watch }: ReplicaOptionsParts): readonly ReplicaOptions[] {
+export function replicaOptions(engine: EngineOptions, { model, server, log, watch, spawn }: ReplicaOptionsParts): readonly ReplicaOptions[] {
   const bar = new ProgressBar(`loading ${model.name}`)
   const replica = (): ReplicaOptions => {
     let startedMs: number | null = null
     return {
       engine,
       hangTimeoutMs: server.hangS * 1000,
-      spawn: spawnWorker,
+      spawn,
       clock: systemClock,
       onStateChange: (state) => {
         report(model, state, bar, log)

@@ -82,6 +82,12 @@ export const modelMemorySection = z
       ),
     holdS: z.number().min(1).max(3600).default(60).describe('How long a call of a model that is not up is held at most, in seconds.'),
     maxHeldCalls: z.int().min(1).max(1_000_000).default(1024).describe('Calls that one model may hold; one more is refused as overloaded.'),
+    spareWorkers: z
+      .int()
+      .min(0)
+      .max(16)
+      .default(0)
+      .describe('Worker processes that are kept up without a model, so that one that wakes has only to be loaded; each takes 96 MiB of the budget.'),
     fairWaitS: z
       .number()
       .min(0)

@@ -41,7 +41,7 @@ export interface PooledModelParts {
 }
 
 /** The runtime and our code, beside what the engine's plan counts: measured 80 to 90 MiB resident before a model is loaded. */
-const PROCESS_BYTES = 96 * 2 ** 20
+export const PROCESS_BYTES = 96 * 2 ** 20
 /** At the door, for files that are being read. */
 const FILES_WAIT_MS = 10_000
 /** Files that cannot be read are read again after this, when somebody calls. */

@@ -41,6 +41,7 @@ import { batchMaker } from './open-batches.ts'
 import { openInvocations } from './open-invocations.ts'
 import { openJobs, type Jobs, type MakeHandler } from './open-jobs.ts'
 import { openSafety } from './open-safety.ts'
+import { transformMaker } from './open-transforms.ts'
 
 const LEDGER_CLOSE_MS = 5000
 const DAY_MS = 86_400_000
@@ -108,7 +109,10 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
   void responses.sweep(closing.signal, onFailure)
   const files = await openFiles(parts, closing.signal, onFailure)
   const objects = await openObjects(parts)
-  const makers: MakeHandler[] = [batchMaker({ files, objects: objects.stores, clock, random: parts.random })]
+  const makers: MakeHandler[] = [
+    batchMaker({ files, objects: objects.stores, clock, random: parts.random }),
+    transformMaker({ objects: objects.stores, clock, random: parts.random }),
+  ]
   const jobs = openJobs({ store, config: file.jobs, makers, clock, random: parts.random, log })
   const asynchronous = openInvocations({ ...parts, desk: jobs.desk, stores: objects.stores, metrics })
   makers.push(asynchronous.makeHandler)

@@ -13,6 +13,7 @@ const POWERS: readonly Power[] = [
   // egress judges addresses with node:net; it opens no socket.
   { name: 'node:http', pattern: /from 'node:(http|https|http2|net)'|from 'fastify'/, owners: /^src\/(server\/http\/|upstreams\/egress\.ts)/ },
   { name: 'connections to other servers', pattern: /from 'undici'/, owners: /^src\/upstreams\/upstream-client\.ts/ },
+  { name: 'the client of S3', pattern: /from '@aws-sdk\//, owners: /^src\/platform\/objects\// },
   { name: 'the native addon', pattern: /\.node['"`]|createRequire/, owners: /^src\/engine\/kernels\/native\// },
   {
     name: 'the clock',

@@ -18,7 +18,7 @@ import { AsyncMetrics } from '#telemetry/async-metrics'
 import type { Log } from '#telemetry/log'
 import type { Metrics } from '#telemetry/metrics'
 import { Egress } from '#upstreams/egress'
-import { WebhookClient } from '#upstreams/webhook-client'
+import { UpstreamClient } from '#upstreams/upstream-client'
 import type { MakeHandler } from './open-jobs.ts'
 
 export interface InvocationParts {
@@ -41,6 +41,8 @@ export interface OpenedInvocations {
   close(): Promise<void>
 }
 
+/** A receiver of notifications takes them and thinks later. */
+const RECEIVER_LIMITS = { connectTimeoutMs: 5_000, headersTimeoutMs: 15_000, idleTimeoutMs: 15_000, maxAnswerBytes: 65_536, maxConnections: 8 }
 const CLOSED = new InferdError('shutting_down', 'the server is shutting down')
 
 /** Throws invalid_parameter for topics that cannot be. The courier runs from here on. */
@@ -51,14 +53,14 @@ export function openInvocations(parts: InvocationParts): OpenedInvocations {
   const topics = openTopics(config, egress)
   const termsOf = configuredTerms(config)
   const metrics = openMetrics(parts)
-  const webhooks = new WebhookClient(egress)
+  const receivers = new UpstreamClient(egress, RECEIVER_LIMITS)
   const courier = new Courier({
     store,
     desk,
     stores,
     termsOf,
     topics,
-    post: webhooks.post,
+    post: (topic, message, signal) => receivers.notify({ url: topic.url, ...message }, signal),
     clock,
     random,
     onDelivery: (topic, outcome) => {
@@ -87,7 +89,7 @@ export function openInvocations(parts: InvocationParts): OpenedInvocations {
     closing.abort(CLOSED)
     orders.close()
     await delivering
-    await webhooks.close()
+    await receivers.close()
   }
   return { invocations: orders, makeHandler, close }
 }

@@ -83,6 +83,20 @@ export class UpstreamClient {
     return Buffer.concat(chunks).toString('utf8')
   }
 
+  /** For a receiver whose answer nobody reads. Throws upstream_failed unless it is 200 to 299; rejects with the signal's reason when it aborts. */
+  async notify({ url, headers, body }: WirePost, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    try {
+      await this.egress.addressOf(url)
+      const answer = await send(url, { method: 'POST', headers, body, dispatcher: this.agent, signal })
+      await answer.body.dump({ limit: this.limits.maxAnswerBytes, signal })
+      if (answer.statusCode < 200 || answer.statusCode > 299) throw new InferdError('upstream_failed', `the receiver answered ${answer.statusCode}`)
+    } catch (error) {
+      signal.throwIfAborted()
+      throw error instanceof InferdError ? error : new InferdError('upstream_failed', 'the receiver cannot be reached', { cause: error })
+    }
+  }
+
   async close(): Promise<void> {
     await this.agent.destroy()
   }

@@ -1,10 +1,12 @@
 /** Asynchronous invocations end to end by the official client: through the jobs, the objects and the whole online path, over a scripted model. */
+import { execFile } from 'node:child_process'
 import { createHmac } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { promisify } from 'node:util'
 import {
   InvokeEndpointAsyncCommand,
   type InvokeEndpointAsyncCommandInput,
@@ -15,11 +17,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { InferdError } from '#contract/errors'
 import { FolderBucket } from '#platform/objects/folder-bucket'
 import { systemDisk } from '#platform/objects/disk'
+import { AWS_ENVIRONMENT, COMMAND_TIMEOUT_MS, hasCommand } from './aws-commands.ts'
 import { type ComposedServer, startComposedServer } from './composed-server.ts'
 import { FakeModel, sayWords } from './fake-model.ts'
 
 const SIGNAL = new AbortController().signal
 const CHAT = JSON.stringify({ messages: [{ role: 'user', content: 'hi' }] })
+const run = promisify(execFile)
+const PYTHON_CLIENT = path.join(import.meta.dirname, 'python/sagemaker_async.py')
 const SECRET = 'hook-secret'
 
 interface View {
@@ -268,7 +273,7 @@ test('an inference id given twice is one invocation, and a conflict with another
   expect(model.requests).toHaveLength(1)
 })
 
-test('an output of a name that is taken is not written over', async () => {
+test('113: an output of a name that is taken is not written over', async () => {
   await store('async/output/taken.json', '"mine"')
   const answer = await invoke({ InputLocation: await store('in/chat.json', CHAT), Filename: 'taken.json' })
   expect(answer.OutputLocation).toBe('s3://inferd-local/async/output/taken.json')
@@ -286,6 +291,36 @@ test('an input that is not there is a failure object; a bucket that is another t
   expect(await load(answer.FailureLocation)).toMatchObject({ ErrorCode: 'resource_not_found' })
   await expect(invoke({ InputLocation: 's3://inferd-red/in/none.json' })).rejects.toMatchObject({ name: 'ValidationError' })
 })
+
+test.runIf(hasCommand('python3', '-c', 'import boto3'))(
+  'boto3 is told where the result will be, reads it there, and knows the class of a refusal',
+  async () => {
+    const location = await store('in/chat.json', CHAT)
+    const { stdout } = await run('python3', [PYTHON_CLIENT, target.url, location], { env: AWS_ENVIRONMENT, timeout: COMMAND_TIMEOUT_MS })
+    const seen = JSON.parse(stdout) as { readonly answer: Record<string, string>; readonly status: number; readonly refused: string }
+    expect(seen).toMatchObject({ status: 202, refused: 'ValidationError', answer: { InferenceId: 'python-1' } })
+    await told('python-1')
+    expect(await load(seen.answer['OutputLocation'])).toMatchObject({ object: 'chat.completion' })
+    expect(seen.answer['FailureLocation']).toMatch(/^s3:.*\.error$/)
+  },
+  COMMAND_TIMEOUT_MS,
+)
+
+test.runIf(hasCommand('aws', '--version'))(
+  'the aws CLI is told where the result will be',
+  async () => {
+    const location = await store('in/chat.json', CHAT)
+    const order = ['--endpoint-name', 'fake-model', '--input-location', location, '--inference-id', 'cli-1', '--invocation-timeout-seconds', '60']
+    const { stdout } = await run('aws', ['sagemaker-runtime', 'invoke-endpoint-async', '--endpoint-url', target.url, '--output', 'json', ...order], {
+      env: AWS_ENVIRONMENT,
+      timeout: COMMAND_TIMEOUT_MS,
+    })
+    const { OutputLocation } = JSON.parse(stdout) as { readonly OutputLocation: string }
+    await told('cli-1')
+    expect(await load(OutputLocation)).toMatchObject({ object: 'chat.completion' })
+  },
+  COMMAND_TIMEOUT_MS,
+)
 
 test('the figures of the backlog and of what has ended are told per endpoint', async () => {
   model.script = sayWords(['a', 'b'], { waitMs: 600_000 })

@@ -87,7 +87,7 @@ function objectsIn(name: string): readonly string[] {
 }
 
 test(
-  'after kills at every moment of a call everything accepted has one result, and everything else none or one',
+  '104: after kills at every moment of a call everything accepted has one result, and everything else none or one',
   async () => {
     const told = new Map<string, Set<string>>()
     const receiver = createServer((call, response) => {
@@ -176,6 +176,24 @@ test(
     expect(events).toContain('event: failed')
     expect(events).toContain(`the input has ${numBytes} bytes`)
     expect(statSync(path.join(dataDir, `objects/inferd-local/async/output/${view!.id}.error`)).size).toBeGreaterThan(0)
+  },
+  TIMEOUT_MS,
+)
+
+test(
+  'a backlog wakes the endpoint that sleeps: one start, every invocation answered, no policy',
+  async () => {
+    const config = path.join(folder, 'sleeping.json')
+    const model = path.resolve('models/inferd-chat/inferd-chat-Q8_0.gguf')
+    writeFileSync(config, JSON.stringify({ models: [{ name: 'inferd-chat', path: model, minReplicas: 0, idleTimeoutS: 600 }] }))
+    await using server = await (await InferdProcess.start('--data-dir', path.join(folder, 'sleeping'), '--config', config)).ready()
+    const readiness = await (await fetch(`${server.baseUrl}/readyz`)).json()
+    expect(readiness).toMatchObject({ models: [{ name: 'inferd-chat', state: 'asleep' }] })
+    const views = await Promise.all(Array.from({ length: 20 }, (_, index) => submit(server, `wake-${index}`)))
+    for (const { id } of views) expect(await (await fetch(`${server.baseUrl}/async/${id}/events`)).text()).toContain('event: succeeded')
+    const page = await (await fetch(`${server.baseUrl}/metrics`)).text()
+    expect(page).toMatch(/inferd_model_loads_total\{[^}]*\} 1\n/)
+    expect(page).toContain('inferd_async_invocations_total{endpoint="inferd-chat",outcome="succeeded"} 20')
   },
   TIMEOUT_MS,
 )

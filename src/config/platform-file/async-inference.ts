@@ -3,9 +3,8 @@ import { z } from 'zod'
 
 const folder = z
   .string()
-  .regex(/^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[\w!.*'()/-]+)?$/, 's3://bucket/prefix')
+  .regex(/^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[\w!.*'()-]+)*\/?$/, 's3://bucket/prefix')
   .max(512)
-  .transform((uri) => uri.replace(/\/+$/, ''))
 
 const topicName = z.string().regex(/^[\w.-]{1,64}$/, 'letters, digits and . _ - only, at most 64')
 const topicNames = z.array(topicName).max(16)

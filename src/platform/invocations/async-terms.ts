@@ -22,12 +22,16 @@ export function configuredTerms({ endpoints, ...all }: AsyncInferenceConfig): Te
   return (_team, endpoint) => {
     const own = named.get(endpoint)
     return {
-      outputLocation: own?.outputLocation ?? all.outputLocation,
-      failureLocation: own?.failureLocation ?? all.failureLocation,
+      outputLocation: folderOf(own?.outputLocation ?? all.outputLocation),
+      failureLocation: folderOf(own?.failureLocation ?? all.failureLocation),
       maxConcurrentInvocations: own?.maxConcurrentInvocations ?? all.maxConcurrentInvocations,
       successTopics: own?.successTopics ?? all.successTopics,
       errorTopics: own?.errorTopics ?? all.errorTopics,
       includeResponseIn: own?.includeResponseIn ?? all.includeResponseIn,
     }
   }
+}
+
+function folderOf(uri: string | null): string | null {
+  return uri === null ? null : uri.replace(/\/$/, '')
 }

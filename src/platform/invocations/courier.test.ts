@@ -38,7 +38,7 @@ async function scene(terms: Partial<EndpointTerms> = { successTopics: ['done'], 
   const outcomes: [string, DeliveryOutcome][] = []
   const errors: unknown[] = []
   const receiver = { answer: async (): Promise<void> => {} }
-  const post: Post = async (url, headers, body) => {
+  const post: Post = async ({ url }, { headers, body }) => {
     const envelope = JSON.parse(body) as Record<string, string>
     sent.push({ url: url.href, headers, envelope, message: JSON.parse(envelope['Message']!) as Record<string, unknown>, body })
     await receiver.answer()

@@ -26,8 +26,13 @@ export interface Topic {
   readonly secret: string
 }
 
+interface Letter {
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
 /** Resolves when the receiver has taken it; rejects with an InferdError otherwise. */
-export type Post = (url: URL, headers: Readonly<Record<string, string>>, body: string, signal: AbortSignal) => Promise<void>
+export type Post = (topic: Topic, letter: Letter, signal: AbortSignal) => Promise<void>
 
 export type DeliveryOutcome = 'delivered' | 'failed' | 'given-up'
 
@@ -121,7 +126,7 @@ export class Courier {
     if (job === null || topic === undefined || !this.concerns(job, row.topic)) return deleteNotification(store.db, row)
     const notification = await this.notification(job, topic.name, signal)
     try {
-      await post(topic.url, notificationHeaders(notification, topic.secret, clock.wallMs()), notification.body, signal)
+      await post(topic, { headers: notificationHeaders(notification, topic.secret, clock.wallMs()), body: notification.body }, signal)
     } catch {
       if (signal.aborted) await moveNotification(store.db, held, { due_ms: clock.wallMs(), num_failures: row.num_failures })
       else await this.postpone(held)

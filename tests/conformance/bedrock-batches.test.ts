@@ -1,7 +1,9 @@
 /** Model invocation jobs with the official client of Bedrock's control plane, on the real desk, from objects to objects. */
+import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { promisify } from 'node:util'
 import {
   BedrockClient,
   CreateModelInvocationJobCommand,
@@ -13,6 +15,7 @@ import {
 } from '@aws-sdk/client-bedrock'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { LOCAL_PRINCIPAL } from '#contract/principal'
+import { AWS_ENVIRONMENT, COMMAND_TIMEOUT_MS, hasCommand } from './aws-commands.ts'
 import { type ComposedServer, startComposedServer } from './composed-server.ts'
 import { FakeModel, type Script, sayNothing, sayWords } from './fake-model.ts'
 import { rejection } from './openai-suite.ts'
@@ -258,6 +261,26 @@ test.each([
   const error = await rejection(create({ from: `${BUCKET}/in/good.jsonl`, to: `${BUCKET}/out`, ...change }))
   expect(error).toMatchObject({ name: 'ValidationException', $metadata: { httpStatusCode: 400 } })
 })
+
+test.runIf(hasCommand('python3', '-c', 'import boto3'))(
+  'boto3 orders, follows, lists and stops',
+  async () => {
+    await put(`${BUCKET}/in/python.jsonl`, jsonl([record('a'), { recordId: 'b' }]))
+    const script = path.join(import.meta.dirname, 'python/bedrock_batches.py')
+    const args = [script, server.url, `${BUCKET}/in/python.jsonl`, `${BUCKET}/python`]
+    const { stdout } = await promisify(execFile)('python3', args, { env: AWS_ENVIRONMENT, timeout: COMMAND_TIMEOUT_MS })
+    const seen = JSON.parse(stdout) as { readonly arn: string }
+    expect(seen).toMatchObject({
+      status: 'Completed',
+      counts: [2, 2, 1, 1],
+      hours: 24,
+      has_end: true,
+      listed: [seen.arn],
+      refused: 'ValidationException',
+    })
+  },
+  COMMAND_TIMEOUT_MS,
+)
 
 test('a job that is not there', async () => {
   expect(await rejection(get('abcdefghijkl'))).toMatchObject({ name: 'ResourceNotFoundException' })

@@ -30,6 +30,7 @@ function listFolder(folder: string): readonly Dirent[] {
 }
 
 function nameOf(folder: string, entry: Dirent): string | null {
+  if (entry.name.startsWith('.')) return null
   if (entry.isDirectory()) return holdsModel(path.join(folder, entry.name)) ? entry.name : null
   if (!/\.gguf$/i.test(entry.name) || LATER_PART.test(entry.name)) return null
   return entry.name.replace(/\.gguf$/i, '').replace(FIRST_PART, '')

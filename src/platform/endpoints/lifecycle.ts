@@ -40,8 +40,8 @@ export interface LifecycleObserver {
 const SWEEP_MS = 100
 const FIRST_REST_MS = 1_000
 const MAX_REST_MS = 300_000
-/** A model without room in the budget asks again after this. */
-const REFUSAL_REST_MS = 5_000
+/** Of a model without room in the budget. */
+const FIRST_REFUSAL_REST_MS = 5_000
 /** More would mean that decisions undo each other. */
 const MAX_ROUNDS = 8
 
@@ -148,8 +148,7 @@ export class Lifecycle {
   /** The process will not get ready any more; it is ended, and its callers get the reason. */
   failed(row: ModelRow, error: unknown): void {
     if (row.phase === 'cold' || row.phase === 'stopping') return
-    this.rest(row, toErrorRecord(error), Math.min(FIRST_REST_MS * 2 ** row.numFailures, MAX_REST_MS))
-    row.numFailures++
+    this.rest(row, toErrorRecord(error), FIRST_REST_MS)
     this.stop(row, 'failed')
     this.changed(row)
   }
@@ -176,7 +175,10 @@ export class Lifecycle {
     }
   }
 
-  private rest(row: ModelRow, problem: ErrorRecord, restMs: number): void {
+  /** Doubled with each failure in a row. */
+  private rest(row: ModelRow, problem: ErrorRecord, firstRestMs: number): void {
+    const restMs = Math.min(firstRestMs * 2 ** row.numFailures, MAX_REST_MS)
+    row.numFailures++
     row.problem = problem
     row.notBeforeMs = this.ports.clock.nowMs() + restMs
     this.ports.observer.onProblem(row.name, problem)
@@ -232,7 +234,7 @@ export class Lifecycle {
         return
       case 'refuse': {
         const words = `the model '${row.name}' needs ${action.needBytes} bytes; the memory budget has ${action.haveBytes} for it`
-        this.rest(row, toErrorRecord(new InferdError('insufficient_memory', words)), REFUSAL_REST_MS)
+        this.rest(row, toErrorRecord(new InferdError('insufficient_memory', words)), FIRST_REFUSAL_REST_MS)
       }
     }
   }

@@ -132,9 +132,9 @@ test('another attempt repeats no record that is finished', async () => {
   const first = scene({ input: words(50).join('\n') })
   const lease = new FakeLease()
   lease.onPut = () => {
-    if (lease.puts.length === 20) throw new InferdError('store_failed', 'the disk is full')
+    if (lease.puts.length === 20) throw new InferdError('conflict', 'the lease is lost')
   }
-  await expect(first.handler.run(job(), lease)).rejects.toMatchObject({ code: 'store_failed' })
+  await expect(first.handler.run(job(), lease)).rejects.toMatchObject({ code: 'conflict' })
   expect(lease.kept.size).toBe(20)
   const kept = [...lease.kept.keys()]
   const second = scene({ input: words(50).join('\n') })
@@ -146,6 +146,38 @@ test('another attempt repeats no record that is finished', async () => {
       .map((word) => `${word}: 200\n`)
       .join(''),
   )
+})
+
+test('an outcome waits for a store that is away, and its record does not run again', async () => {
+  const { handler, calls, clock } = scene({ input: words(3).join('\n') })
+  const lease = new FakeLease()
+  let numFailures = 0
+  lease.onPut = () => {
+    if (numFailures++ < 6) throw new InferdError('store_failed', 'the store is away')
+  }
+  const running = handler.run(job(), lease)
+  for (let waits = 0; waits < 10; waits++) {
+    await idle()
+    await clock.advance(500)
+  }
+  expect(await running).toMatchObject({ state: 'succeeded', counts: { total: 3, succeeded: 3, failed: 0 } })
+  expect([calls.length, numFailures]).toEqual([3, 9])
+})
+
+test('a store that stays away ends the attempt', async () => {
+  const { handler, clock } = scene({ input: 'w0' })
+  const lease = new FakeLease()
+  lease.onPut = () => {
+    throw new InferdError('store_failed', 'the store is away')
+  }
+  const running = handler.run(job(), lease)
+  running.catch(() => {})
+  for (let waits = 0; waits < 40; waits++) {
+    await idle()
+    await clock.advance(500)
+  }
+  await expect(running).rejects.toMatchObject({ code: 'store_failed' })
+  expect(clock.numSleepers).toBe(0)
 })
 
 test('a batch that was published and did not end is published no second time', async () => {
@@ -224,7 +256,7 @@ test('wherever an attempt ends, every record has one line in the end', async () 
       for (const end of ends) {
         const lease = new FakeLease(kept)
         lease.onPut = () => {
-          if (lease.puts.length >= end) throw new InferdError('store_failed', 'the process dies here')
+          if (lease.puts.length >= end) throw new InferdError('conflict', 'the process dies here')
         }
         await handler.run(job(), lease).catch(() => {})
       }

@@ -2,7 +2,7 @@
 import { InferdError } from '#contract/errors'
 import type { BatchLine, BatchRecord } from '#contract/batch'
 import type { WireCall } from '#contract/job'
-import type { JobLease } from '#platform/jobs/job-handler'
+import type { JobLease, RecordOutcome } from '#platform/jobs/job-handler'
 import { answerRecord, type CallerPorts } from './answer-record.ts'
 import type { BatchSubject } from './batch-subject.ts'
 import type { PlacedLine } from './batch-input.ts'
@@ -27,6 +27,10 @@ interface Progress {
   failed: number
 }
 
+/** What was paid for is not given up because the store is away for a moment: so often, with 0.5 s, 1 s, ... between. */
+const MAX_KEEPS = 6
+const FIRST_KEEP_WAIT_MS = 500
+
 type Runnable = Exclude<BatchRecord, { readonly kind: 'fault' }>
 
 /** Resolves when every record has an outcome that is kept. Throws for the lease's signal, and what the records could not be kept of. */
@@ -42,7 +46,7 @@ export async function runRecords(run: RecordRun): Promise<void> {
       const numBytes = record.kind === 'call' ? record.body.length : 0
       await flying.start(numBytes, async (signal) => {
         const { isOk, line: text } = await outcomeOf(run, record, { index, signal })
-        await lease.records.put({ index, isOk, line: text })
+        await keep(run, { index, isOk, line: text }, signal)
         progress[isOk ? 'succeeded' : 'failed']++
         note(run, progress)
       })
@@ -67,6 +71,19 @@ async function resume(run: RecordRun): Promise<Progress> {
 
 function note({ lease, numRecords }: RecordRun, { succeeded, failed }: Progress): void {
   lease.note({ total: numRecords, succeeded, failed })
+}
+
+/** Throws conflict when the lease is lost, and what the store fails of in the end. */
+async function keep({ lease, caller }: RecordRun, outcome: RecordOutcome, signal: AbortSignal): Promise<void> {
+  for (let numTries = 1; ; numTries++) {
+    try {
+      await lease.records.put(outcome)
+      return
+    } catch (error) {
+      if (!(error instanceof InferdError) || error.code !== 'store_failed' || numTries === MAX_KEEPS) throw error
+      await caller.clock.sleep(FIRST_KEEP_WAIT_MS * 2 ** (numTries - 1), signal)
+    }
+  }
 }
 
 async function outcomeOf(

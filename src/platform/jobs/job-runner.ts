@@ -182,11 +182,11 @@ export class JobRunner {
     const numClosing = [...this.held].filter(({ row }) => row.phase === 'closing').length
     const { maxClosing, maxBackoffMs } = this.options
     const moment = { nowMs, maxDelayMs: maxBackoffMs }
-    const rows = maxClosing > numClosing ? [...(await store.doomed({ ...moment, limit: maxClosing - numClosing }))] : []
+    const limit = maxClosing - numClosing
+    // What this process does not know how to close is another's.
+    const rows = limit > 0 && this.handlers.size > 0 ? [...(await store.doomed([...this.handlers.keys()], { ...moment, limit }))] : []
     for (const handler of this.handlers.values()) rows.push(...(await chooseJobs(store, this.roomOf(handler), moment)))
-    const moves = rows
-      .filter(({ kind }) => this.handlers.has(kind))
-      .map((row) => ({ row, change: (row.phase === 'waiting' ? doomOf(row, nowMs) : null) ?? claim(row, holder, nowMs) }))
+    const moves = rows.map((row) => ({ row, change: (row.phase === 'waiting' ? doomOf(row, nowMs) : null) ?? claim(row, holder, nowMs) }))
     if (moves.length === 0) return false
     const made = await store.apply(
       moves.map(({ change }) => change),

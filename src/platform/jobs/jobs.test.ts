@@ -16,7 +16,7 @@ import { DEFAULT_JOB_RUNNER_OPTIONS } from './runner-parts.ts'
 
 const DONE: JobEnding = { state: 'succeeded', counts: { total: 1, succeeded: 1, failed: 0 }, result: { at: 's3://x/y' }, error: null }
 const NEVER = new AbortController().signal
-const log = { info: () => {}, warn: () => {}, error: () => {} }
+const BOUNDS = { maxWaiting: 1000, maxWaitingPerTeam: 1000 }
 const OPTIONS = { ...DEFAULT_JOB_RUNNER_OPTIONS, minBackoffMs: 5, maxBackoffMs: 20, lookMs: 20, beatMs: 40, leaseMs: 400 }
 
 function team(name: string): Principal {
@@ -34,6 +34,13 @@ interface Work {
   readonly maxRunningIn?: (lane: string) => number
 }
 
+interface PlaceTerms {
+  readonly bounds?: typeof BOUNDS
+  readonly holder?: string
+  /** What was told to the operator. */
+  readonly complaints?: unknown[]
+}
+
 interface Place {
   readonly desk: StoredJobs
   readonly runner: JobRunner
@@ -45,7 +52,7 @@ afterEach(async () => {
 })
 
 /** As one process has them. */
-function placeOn(store: Store, work: Work | null, bounds = { maxWaiting: 1000, maxWaitingPerTeam: 1000 }, holder = 'holder'): Place {
+function placeOn(store: Store, work: Work | null, { bounds = BOUNDS, holder = 'holder', complaints = [] }: PlaceTerms = {}): Place {
   const jobs = new JobStore(store.db)
   const news = new JobNews()
   const desk = new StoredJobs({ store: jobs, news, bounds, clock: systemClock, newId: randomId })
@@ -59,7 +66,7 @@ function placeOn(store: Store, work: Work | null, bounds = { maxWaiting: 1000, m
     isGone: () => false,
     clock: systemClock,
     random: new SeededRandom(1),
-    log,
+    log: { info: () => {}, warn: (fields) => void complaints.push(fields), error: (fields) => void complaints.push(fields) },
     options: OPTIONS,
   })
   if (work !== null) {
@@ -119,7 +126,7 @@ onEachStore(({ open, openTwice }) => {
   })
 
   test('what waits is bounded, for a team and in all; what is refused is not there', async () => {
-    const { desk } = placeOn(await open(), null, { maxWaiting: 5, maxWaitingPerTeam: 3 })
+    const { desk } = placeOn(await open(), null, { bounds: { maxWaiting: 5, maxWaitingPerTeam: 3 } })
     const ask = (name: string, count: number): Promise<readonly string[]> =>
       Promise.all(
         Array.from({ length: count }, () =>
@@ -378,6 +385,26 @@ onEachStore(({ open, openTwice }) => {
     expect(await over.promise).toMatchObject({ code: 'conflict' })
     await systemClock.sleep(50)
     expect(await desk.get(LOCAL_PRINCIPAL.team, job.id)).toEqual(ended)
+  })
+
+  test('two processes share the work: each job is run once, and no store complains', async () => {
+    const ran: string[] = []
+    const complaints: unknown[] = []
+    const run: JobHandler['run'] = async (job) => {
+      ran.push(job.id)
+      await systemClock.sleep(2)
+      return DONE
+    }
+    const stores = await openTwice()
+    const places = stores.map((store, index) => placeOn(store, { run, maxRunning: 8 }, { holder: `holder-${index}-`, complaints }))
+    const jobs = await Promise.all(
+      Array.from({ length: 200 }, (_, index) =>
+        places[index % 2]!.desk.submit(order({ lane: `lane-${index % 5}`, principal: team(`team-${index % 3}`) })),
+      ),
+    )
+    for (const job of jobs) expect(await endOf(places[0]!.desk, job)).toMatchObject({ state: 'succeeded', attempt: 1 })
+    expect(ran.toSorted()).toEqual(jobs.map(({ id }) => id).toSorted())
+    expect(complaints).toEqual([])
   })
 
   test('followers hear of every change until the end, and stop when they are told', async () => {

@@ -47,7 +47,8 @@ export function addWaiting(deltas: LineDeltas, delta: JobLineRow): void {
 }
 
 export async function addToLines(db: Kysely<Schema>, deltas: LineDeltas): Promise<void> {
-  for (const delta of deltas.values()) {
+  // In one order for all: of two transactions none waits for the other's line while it holds its own.
+  for (const [, delta] of [...deltas].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     await db
       .insertInto('job_line')
       .values(delta)

@@ -139,11 +139,12 @@ export class JobStore {
     return [...rows, ...(await misdated.execute())]
   }
 
-  doomed({ nowMs, maxDelayMs, limit }: Omit<LineOrder, 'line'>): Promise<readonly JobRow[]> {
+  doomed(kinds: readonly JobKind[], { nowMs, maxDelayMs, limit }: Omit<LineOrder, 'line'>): Promise<readonly JobRow[]> {
     return this.db
       .selectFrom('job')
       .selectAll()
       .where('phase', '=', 'doomed')
+      .where('kind', 'in', kinds)
       .where((e) => e.or([e('ready_ms', '<=', nowMs), e('ready_ms', '>', nowMs + maxDelayMs)]))
       .limit(limit)
       .execute()

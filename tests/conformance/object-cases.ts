@@ -8,7 +8,7 @@ import { compareKeys } from '#platform/objects/object-key'
 export interface OpenedBucket {
   readonly bucket: Bucket
   /** Names of uploads that were begun and neither completed nor given back. */
-  leftovers(): Promise<readonly string[]>
+  readonly leftovers: () => Promise<readonly string[]>
 }
 
 const SIGNAL = new AbortController().signal

@@ -29,7 +29,9 @@ interface LinkNode {
 type Node = FileNode | FolderNode | LinkNode
 
 /** What happens at a call, by its number from 1: it fails with an errno, or the machine dies before it or half way through a write. */
-export type Fault = (call: { readonly number: number; readonly name: string; readonly path: string }) => string | 'die' | 'tear' | null
+export type Fault = (call: { readonly number: number; readonly name: string; readonly path: string }) => `E${string}` | 'die' | 'tear' | null
+
+const SYNC_TICKS = 12
 
 /** The machine is dead: nothing that ran on it goes on. */
 class MachineDied extends Error {}
@@ -158,6 +160,9 @@ export class FakeDisk implements Disk {
     const node = this.nodeAt(folder)
     if (node.kind !== 'folder') throw errno('ENOTDIR')
     node.durable = new Map(node.entries)
+    // It takes a while to say so: who changes the folder meanwhile is not in it.
+    for (let tick = 0; tick < SYNC_TICKS; tick++) await Promise.resolve()
+    if (this.isDead) throw new MachineDied()
   }
 
   async realPath(file: string): Promise<string> {

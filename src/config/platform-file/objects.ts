@@ -56,7 +56,8 @@ export const objectsSection = z
         for (const name of names.filter((text) => !BUCKET_NAME.test(text)))
           context.addIssue({ code: 'custom', path: [name], message: '3 to 63 of a-z, 0-9, . and -, and not as those of teams (inferd-...)' })
       })
-      .default({}),
+      .default({})
+      .describe('By name: 3 to 63 of `a-z 0-9 . -`, and not as those of teams (`inferd-`).'),
   })
   .prefault({})
   .describe('Buckets by name, for `s3://bucket/key`. Each team has one of its own besides, `inferd-TEAM`, below the data directory.')

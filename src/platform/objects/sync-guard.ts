@@ -13,6 +13,12 @@ export interface SyncGuardOptions {
   readonly onDamage: (error: unknown) => void
 }
 
+interface FolderSyncs {
+  readonly running: Promise<void>
+  /** Not begun. */
+  next: Promise<void> | null
+}
+
 /** The folder could not even be opened: nothing was lost by that. */
 const IS_NO_DAMAGE = ['ENOENT', 'ENOTDIR', 'EMFILE', 'ENFILE', 'EACCES', 'EPERM', 'ELOOP']
 /** The file is thrown away, and written anew by whoever tries again. */
@@ -21,6 +27,8 @@ const IS_FULL = ['ENOSPC', 'EDQUOT', 'EFBIG']
 export class SyncGuard {
   private readonly options: SyncGuardOptions
   private damage: InferdError | null = null
+  /** By the path of the folder; only those that are being synced. */
+  private readonly folderSyncs = new Map<string, FolderSyncs>()
 
   constructor(options: SyncGuardOptions) {
     this.options = options
@@ -35,8 +43,26 @@ export class SyncGuard {
     await this.sync(() => file.sync(), IS_FULL)
   }
 
-  async folder(path: string): Promise<void> {
-    await this.sync(() => this.options.disk.syncFolder(path), IS_NO_DAMAGE)
+  /** Those who come while a sync of the folder runs share the next one: what they changed was changed before it begins. */
+  folder(path: string): Promise<void> {
+    const current = this.folderSyncs.get(path)
+    if (current === undefined) return this.beginFolder(path)
+    current.next ??= current.running.then(
+      () => this.beginFolder(path),
+      () => this.beginFolder(path),
+    )
+    return current.next
+  }
+
+  private beginFolder(path: string): Promise<void> {
+    const running = this.sync(() => this.options.disk.syncFolder(path), IS_NO_DAMAGE)
+    const current: FolderSyncs = { running, next: null }
+    this.folderSyncs.set(path, current)
+    const onEnd = (): void => {
+      if (current.next === null) this.folderSyncs.delete(path)
+    }
+    running.then(onEnd, onEnd)
+    return running
   }
 
   private async sync(work: () => Promise<void>, harmless: readonly string[]): Promise<void> {

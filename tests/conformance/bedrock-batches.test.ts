@@ -199,8 +199,10 @@ test.each([
   ['blank lines alone', '\n\r\n', /no requests/],
 ])('%s fails the job', async (_name, text, message) => {
   await put(`${BUCKET}/in/empty.jsonl`, text)
-  const job = await ended(await create({ from: `${BUCKET}/in/empty.jsonl`, to: `${BUCKET}/out` }))
+  const arn = await create({ from: `${BUCKET}/in/empty.jsonl`, to: `${BUCKET}/out` })
+  const job = await ended(arn)
   expect([job.status, job.message]).toEqual(['Failed', expect.stringMatching(message)])
+  expect(await keysBelow(`out/${idOf(arn)}/`)).toEqual([])
 })
 
 test('an object that is another one when the job begins is not what was ordered', async () => {

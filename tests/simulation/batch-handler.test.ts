@@ -246,6 +246,14 @@ test('when the input is gone what was done is still shown', async () => {
   expect([files.textOf(result.outputFileId), result.errorFileId]).toEqual(['w3: 200\n', null])
 })
 
+test('an input that is gone at the second attempt fails the batch, with what the first one did', async () => {
+  const { handler, files } = scene({ input: null })
+  const lease = new FakeLease(new Map([[3, { index: 3, isOk: true, line: 'w3: 200' }]]))
+  const ending = await handler.run(job({ attempt: 2 }), lease)
+  expect(ending).toMatchObject({ state: 'failed', counts: { total: 1, succeeded: 1, failed: 0 } })
+  expect(files.textOf(resultIn(ending.result).outputFileId)).toBe('w3: 200\n')
+})
+
 test('wherever an attempt ends, every record has one line in the end', async () => {
   const property = fc.asyncProperty(
     fc.array(fc.integer({ min: 0, max: 30 }), { maxLength: 6 }),

@@ -76,7 +76,8 @@ export class BatchHandler implements JobHandler {
 
   /** A spoilt input. One that has become so under way still shows what was done. */
   private async refuse(subject: BatchSubject, check: InputCheck, { records, signal }: JobLease): Promise<JobEnding> {
-    const published = await this.publish(subject, check, { kept: records.read(), signal })
+    const hasBegun = await hasAny(records.finished())
+    const published = hasBegun ? await this.publish(subject, check, { kept: records.read(), signal }) : NOTHING
     const { faults } = check
     const message = faults[0]?.message ?? 'the input is spoilt'
     const error: ErrorRecord = { code: 'invalid_parameter', message, param: null, retryAfterMs: null }

@@ -1,6 +1,6 @@
 /** Output as objects: one for each object of the input, and a manifest when all of them are there. An object that is there already stays. */
 import type { BatchObject } from '#contract/batch'
-import type { Bucket, ObjectStores } from '#contract/objects'
+import type { ObjectStores } from '#contract/objects'
 import type { OutputLine } from './output-lines.ts'
 
 export interface ObjectTarget {
@@ -16,6 +16,7 @@ export interface ObjectTarget {
   readonly signal: AbortSignal
 }
 
+const CONTENT_TYPE = 'application/jsonl'
 const MANIFEST_NAME = 'manifest.json.out'
 
 export async function publishObjects(lines: AsyncIterable<OutputLine>, target: ObjectTarget): Promise<void> {
@@ -33,22 +34,19 @@ export async function publishObjects(lines: AsyncIterable<OutputLine>, target: O
       // What is there already was not read.
       for await (const _ of linesBefore(endIndex));
     }
-    await putOnce(target, MANIFEST_NAME, [Buffer.from(manifest(), 'utf8')])
+    await putOnce(target, MANIFEST_NAME, asStream(manifest()))
   } finally {
     await source.return?.()
   }
 }
 
-async function putOnce(
-  { objects, team, uri, signal }: ObjectTarget,
-  name: string,
-  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-): Promise<void> {
-  const { bucket, key }: { readonly bucket: Bucket; readonly key: string } = objects.locate(team, uri)
-  const options = { contentType: 'application/jsonl', maxBytes: Number.MAX_SAFE_INTEGER, ifAbsent: true }
-  await bucket.put(`${key.replace(/\/$/, '')}/${name}`.replace(/^\//, ''), asStream(chunks), options, signal)
+async function putOnce(target: ObjectTarget, name: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  const { objects, team, uri, signal } = target
+  const { bucket, key } = objects.locate(team, uri)
+  const folder = key === '' || key.endsWith('/') ? key : `${key}/`
+  await bucket.put(`${folder}${name}`, chunks, { contentType: CONTENT_TYPE, maxBytes: Number.MAX_SAFE_INTEGER, ifAbsent: true }, signal)
 }
 
-async function* asStream(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  yield* chunks
+async function* asStream(text: string): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(text, 'utf8')
 }

@@ -41,7 +41,8 @@ async function publish(lines: AsyncIterable<OutputLine>, target: OutputTarget): 
   }
   if (objects === null) throw new InferdError('store_failed', 'this server has no objects')
   const parts = input.kind === 'objects' ? input.objects : []
-  const { partRecords } = check
+  // Of an input that is spoilt under way nobody knows any more which line was whose.
+  const partRecords = check.faults.length === 0 ? check.partRecords : [Number.POSITIVE_INFINITY]
   const manifest = (): string => JSON.stringify(manifestOf(target))
   await publishObjects(lines, { objects, team: job.team, uri: output.uri, parts, partRecords, manifest, signal })
   return { outputFileId: null, errorFileId: null }

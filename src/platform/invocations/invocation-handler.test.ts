@@ -209,6 +209,17 @@ test('of two attempts that both have an answer the first stays', async () => {
   expect(bucket.text(OUTPUT)).toBe('first')
 })
 
+test('an attempt that wakes up behind the end of its invocation shows nothing more', async () => {
+  const held = Promise.withResolvers<WireAnswer>()
+  const { handler, lease, bucket } = scene(() => held.promise)
+  const first = handler.run(jobOf(), lease)
+  await settle()
+  await handler.abandon(jobOf({ attempt: 2 }), toErrorRecord(new InferdError('replica_lost', 'the server died at every attempt')), lease.records)
+  held.resolve(DONE)
+  await expect(first).rejects.toMatchObject({ code: 'conflict' })
+  expect([...bucket.objects.keys()]).toEqual([INPUT, FAILURE])
+})
+
 test('an output of a name that somebody else has is not written over: the invocation fails by its words', async () => {
   const { handler, lease, bucket, calls } = scene()
   const foreign = { bytes: Buffer.from('mine'), meta: { key: 'async/output/a.json', numBytes: 4, contentType: '', etag: '', modifiedMs: 0 } }

@@ -103,7 +103,9 @@ export class InvocationHandler implements JobHandler {
     const verdict = await this.call(job, spec, signal)
     signal.throwIfAborted()
     if (verdict.kind === 'failure') return this.failed(job, spec, verdict.error, signal)
-    const { outputUri } = placesOf(job.id, spec)
+    const { outputUri, failureUri } = placesOf(job.id, spec)
+    // An attempt that was held up may be behind its own end: a failure that is there is the end.
+    if ((await this.find(job, failureUri, signal)) !== null) throw new InferdError('conflict', 'another attempt has ended the invocation')
     const { bucket, key } = this.locate(job, outputUri)
     const { body, headers } = verdict.answer
     const contentType = headers['content-type'] ?? 'application/octet-stream'

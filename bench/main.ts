@@ -28,6 +28,10 @@ const SUITES: Readonly<Record<string, { readonly script: string; readonly doc: s
     script: 'endpoints/cold-start.ts',
     doc: '[MODEL ROUNDS SPARE]: a sleeping model to the first token of its first caller, by phase',
   },
+  'multi-model': {
+    script: 'endpoints/multi-model.ts',
+    doc: '[MODELS REQUESTS CLIENTS BUDGET_MIB SPARE EXPONENT]: small models by Zipf under one memory: hit ratio, latencies, evictions',
+  },
   stream: { script: 'server/stream-overhead.ts', doc: 'cost of the streaming path with a fake model' },
   gateway: {
     script: 'gateway/latency.ts',

@@ -79,10 +79,6 @@ export class Lifecycle {
     return row
   }
 
-  list(): Iterable<Readonly<ModelRow>> {
-    return this.rows.values()
-  }
-
   /** A new wish: gone lets running calls end and refuses the others. */
   want(row: ModelRow, wanted: WantedState): void {
     row.wanted = wanted

@@ -4,8 +4,10 @@
  */
 import { InferdError, toErrorRecord } from '#contract/errors'
 import { invalid } from '#server/fields'
-import type { EmbedCall, GenerateCall, Incoming, ProtocolFamily, ProtocolRoute, WireReply } from '#server/operation'
+import type { EmbedCall, GenerateCall, Incoming, ProtocolFamily, ProtocolRoute, ServiceContext, WireReply } from '#server/operation'
 import { ASYNC_ROUTES } from './async-routes.ts'
+import { answerControl } from './control/control-plane.ts'
+import { TRANSFORM_OPERATIONS } from './control/transform-operations.ts'
 import { encodeError } from './encode-error.ts'
 import { modelOfTarget, variantName } from './endpoint-model.ts'
 import { answerHeaders, type Envelope, readEnvelope, readTarget } from './envelope.ts'
@@ -45,7 +47,7 @@ export function sagemakerFamily(dialects: BodyDialects): ProtocolFamily {
         method: 'POST',
         path: '/',
         bodyKind: 'bytes',
-        handle: async (incoming, { requestId }) => refuseControlPlane(incoming, requestId),
+        handle: controlPlane,
       },
     ],
   }
@@ -130,10 +132,15 @@ function withModel(incoming: Incoming, model: string): Incoming {
 }
 
 /** `POST /` with a target is the control plane; without one it is no route of ours. */
-function refuseControlPlane({ headers }: Incoming, requestId: string): WireReply {
-  const target = headers['x-amz-target'] ?? ''
+async function controlPlane(incoming: Incoming, context: ServiceContext): Promise<WireReply> {
+  const target = incoming.headers['x-amz-target'] ?? ''
   if (!target.startsWith(CONTROL_PLANE)) throw new InferdError('route_not_found', 'no such route: POST /')
-  const operation = target.slice(CONTROL_PLANE.length).replace(/\W/g, '').slice(0, 64)
+  const operation = target.slice(CONTROL_PLANE.length)
+  const known = Object.hasOwn(TRANSFORM_OPERATIONS, operation) ? TRANSFORM_OPERATIONS[operation] : undefined
+  return known === undefined ? refuseOperation(operation.replace(/\W/g, '').slice(0, 64), context) : answerControl(known, incoming, context)
+}
+
+function refuseOperation(operation: string, { requestId }: ServiceContext): WireReply {
   const refusal = new InferdError(
     'unsupported_parameter',
     `the operation ${operation} of the SageMaker control plane is not offered by this server`,

@@ -1,0 +1,37 @@
+/** The SageMaker control plane: `POST /`, an operation named by a header, a body of AWS JSON 1.1. */
+import { InferdError, toErrorRecord } from '#contract/errors'
+import { isJsonObject } from '#server/fields'
+import type { Incoming, JsonObject, ServiceContext, WireReply } from '#server/operation'
+import { CONTROL_TYPE, encodeControlError } from './control-error.ts'
+
+/** Throws InferdError. null = the answer has no body. */
+export type ControlOperation = (body: JsonObject, context: ServiceContext) => Promise<object | null>
+
+export async function answerControl(operation: ControlOperation, { bytes }: Incoming, context: ServiceContext): Promise<WireReply> {
+  const { requestId } = context
+  try {
+    const answer = await operation(readBody(bytes), context)
+    return {
+      status: 200,
+      headers: { 'content-type': CONTROL_TYPE, 'x-amzn-requestid': requestId },
+      body: answer === null ? '' : JSON.stringify(answer),
+    }
+  } catch (error) {
+    if (!(error instanceof InferdError)) throw error
+    return encodeControlError(toErrorRecord(error), requestId)
+  }
+}
+
+function readBody(bytes: Uint8Array): JsonObject {
+  const value = parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'))
+  if (!isJsonObject(value)) throw new InferdError('malformed_body', 'the body must be a JSON object')
+  return value
+}
+
+function parse(text: string): unknown {
+  try {
+    return text === '' ? {} : JSON.parse(text)
+  } catch (cause) {
+    throw new InferdError('malformed_body', 'the body is not valid JSON', { cause })
+  }
+}

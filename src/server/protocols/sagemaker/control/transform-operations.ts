@@ -1,0 +1,101 @@
+/** CreateTransformJob, DescribeTransformJob, ListTransformJobs, StopTransformJob: jobs of kind 'transform', found by their names. */
+import { InferdError } from '#contract/errors'
+import type { Job, JobDesk, JobOrder } from '#contract/job'
+import { TRANSFORM_NAME_LABEL, transformOf, type TransformSpec } from '#contract/transform'
+import { invalid } from '#server/fields'
+import type { JsonObject, ServiceContext } from '#server/operation'
+import { modelOfTarget } from '../endpoint-model.ts'
+import type { ControlOperation } from './control-plane.ts'
+import { pageOf, readListQuery } from './list-query.ts'
+import { checkMembers } from './member-rules.ts'
+import { LIST_MEMBERS, NAME_MEMBERS } from './transform-members.ts'
+import { readTransformRequest } from './transform-request.ts'
+import { arnOf, encodeSummary, encodeTransform, statusOf } from './transform-view.ts'
+
+/** As SageMaker bounds a job. */
+const TTL_MS = 5 * 86_400_000
+
+export const TRANSFORM_OPERATIONS: Readonly<Record<string, ControlOperation>> = {
+  CreateTransformJob: async (body, context) => {
+    const spec = readTransformRequest(body)
+    checkModel(spec.model, context)
+    checkLocations(spec, context)
+    await submit(spec, context)
+    return { TransformJobArn: arnOf(spec.name) }
+  },
+  DescribeTransformJob: async (body, context) => encodeTransform(await needTransform(body, context)),
+  ListTransformJobs: async (body, context) => {
+    checkMembers(body, LIST_MEMBERS)
+    const { team } = context.principal
+    const { jobs, nextToken } = await pageOf(readListQuery(body), (page) => needJobs(context).list({ team, kind: 'transform', labels: {}, ...page }))
+    return { TransformJobSummaries: jobs.map(encodeSummary), ...(nextToken === null ? {} : { NextToken: nextToken }) }
+  },
+  StopTransformJob: async (body, context) => {
+    const job = await needTransform(body, context)
+    if (job.endedMs !== null)
+      throw new InferdError('invalid_parameter', `The request was rejected because the transform job is in status ${statusOf(job)}.`)
+    await needJobs(context).cancel(job.team, job.id)
+    return null
+  },
+}
+
+/** A name is taken for as long as its job is known. */
+async function submit(spec: TransformSpec, context: ServiceContext): Promise<void> {
+  const { principal } = context
+  const order: JobOrder = {
+    kind: 'transform',
+    principal,
+    spec: spec as unknown as JobOrder['spec'],
+    labels: { [TRANSFORM_NAME_LABEL]: spec.name },
+    lane: principal.team,
+    ttlMs: TTL_MS,
+    idempotency: { key: `transform-job/${spec.name}`, digest: context.newId('transform') },
+  }
+  await needJobs(context)
+    .submit(order)
+    .catch((error: unknown) => {
+      if (!(error instanceof InferdError) || error.code !== 'conflict') throw error
+      throw new InferdError(
+        'conflict',
+        `Job name must be unique within an AWS account and region, and a job with this name already exists (${arnOf(spec.name)})`,
+      )
+    })
+}
+
+function checkModel(name: string, { models }: ServiceContext): void {
+  const names = models.map((model) => model.name)
+  const target = { endpoint: name, component: null, targetModel: null, variant: null, bodyModel: null }
+  if (!names.includes(modelOfTarget(target, names))) throw new InferdError('model_not_found', `Could not find model "${name}".`)
+}
+
+/** A bucket that the team does not have is told now. */
+function checkLocations({ input, output }: TransformSpec, { principal, services: { objects } }: ServiceContext): void {
+  if (objects === null) throw new InferdError('unsupported_parameter', 'CreateTransformJob is not offered: this server has no objects')
+  for (const [name, uri] of [
+    ['S3Uri', input.uri],
+    ['S3OutputPath', output.uri],
+  ] as const) {
+    try {
+      objects.locate(principal.team, uri)
+    } catch (error) {
+      if (error instanceof InferdError) throw invalid(name, `${name}: ${error.message}`)
+      throw error
+    }
+  }
+}
+
+/** Throws resource_not_found. */
+async function needTransform(body: JsonObject, context: ServiceContext): Promise<Job> {
+  checkMembers(body, NAME_MEMBERS)
+  const name = String(body['TransformJobName'])
+  const query = { team: context.principal.team, kind: 'transform', labels: { [TRANSFORM_NAME_LABEL]: name }, afterId: null, limit: 1 } as const
+  const [job] = await needJobs(context).list(query)
+  if (job === undefined || transformOf(job).name !== name)
+    throw new InferdError('resource_not_found', `Could not find requested job with name: ${name}.`)
+  return job
+}
+
+function needJobs({ services: { jobs } }: ServiceContext): JobDesk {
+  if (jobs === null) throw new InferdError('unsupported_parameter', 'this server keeps no jobs')
+  return jobs
+}

@@ -1,0 +1,101 @@
+/** A batch transform whose server is killed in the middle, again and again: every record is in the output, once, in order. */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { json } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { InferdProcess } from './inferd-process.ts'
+
+const RECORDS = 120
+const KILLS = 4
+const CONCURRENT = 3
+const TIMEOUT_MS = 180_000
+const ANSWER_MS = 15
+
+const folder = mkdtempSync(path.join(tmpdir(), 'inferd-transform-kill-'))
+/** What the model was asked, in order; it outlives every server. */
+const journal: string[] = []
+const upstream = createServer((request, response) => void answer(request, response))
+
+beforeAll(async () => {
+  await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve))
+  const { port } = upstream.address() as AddressInfo
+  const yaml = `
+egress:
+  hosts: [{ host: 127.0.0.1, allowPrivate: true }]
+upstreams:
+  - dialect: openai
+    baseUrl: http://127.0.0.1:${port}/v1
+    models: [{ name: outside-model, remoteModel: echo, contextLength: 4096 }]
+`
+  writeFileSync(path.join(folder, 'inferd.yaml'), yaml)
+})
+
+afterAll(() => {
+  upstream.closeAllConnections()
+  upstream.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+/** A chat model that repeats the last message. */
+async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { messages } = (await json(request)) as { readonly messages: readonly { readonly content: unknown }[] }
+  const content = JSON.stringify(messages.at(-1)?.content)
+  const name = /record-\d+/.exec(content)?.[0] ?? content
+  journal.push(name)
+  await sleep(ANSWER_MS)
+  const choices = [{ index: 0, message: { role: 'assistant', content: name }, finish_reason: 'stop' }]
+  const usage = { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 }
+  response.setHeader('content-type', 'application/json')
+  response.end(JSON.stringify({ id: 'x', object: 'chat.completion', created: 1, model: 'echo', choices, usage }))
+}
+
+function start(): Promise<InferdProcess> {
+  return InferdProcess.start('--config', path.join(folder, 'inferd.yaml'), '--data-dir', path.join(folder, 'data'), '--drain-s', '0')
+}
+
+async function control(server: InferdProcess, operation: string, body: object): Promise<Readonly<Record<string, unknown>>> {
+  const headers = { 'content-type': 'application/x-amz-json-1.1', 'x-amz-target': `SageMaker.${operation}` }
+  const response = await server.post('/', body, { headers })
+  return (await response.json()) as Record<string, unknown>
+}
+
+test(
+  'a transform that is killed in the middle repeats no finished record, and each is in its output once',
+  async () => {
+    let server = await start()
+    const bucket = path.join(folder, 'data/objects/inferd-local')
+    mkdirSync(path.join(bucket, 'in'), { recursive: true })
+    const records = Array.from({ length: RECORDS }, (_, index) => `record-${index}`)
+    const body = (name: string): string => JSON.stringify({ messages: [{ role: 'user', content: name }] })
+    writeFileSync(path.join(bucket, 'in/a.jsonl'), records.map(body).join('\n'))
+    const made = await control(server, 'CreateTransformJob', {
+      TransformJobName: 'killed',
+      ModelName: 'outside-model',
+      MaxConcurrentTransforms: CONCURRENT,
+      TransformInput: { DataSource: { S3DataSource: { S3DataType: 'S3Prefix', S3Uri: 's3://inferd-local/in/' } }, SplitType: 'Line' },
+      TransformOutput: { S3OutputPath: 's3://inferd-local/out/', AssembleWith: 'Line' },
+      TransformResources: { InstanceType: 'ml.m5.large', InstanceCount: 1 },
+    })
+    expect(made).toHaveProperty('TransformJobArn')
+    for (let kills = 1; kills <= KILLS; kills++) {
+      while (journal.length < (kills * RECORDS) / (KILLS + 1)) await sleep(2)
+      await server[Symbol.asyncDispose]()
+      server = await start()
+    }
+    const name = { TransformJobName: 'killed' }
+    let job = await control(server, 'DescribeTransformJob', name)
+    for (; job['TransformJobStatus'] === 'InProgress'; job = await control(server, 'DescribeTransformJob', name)) await sleep(20)
+    expect([job['TransformJobStatus'], job['FailureReason']]).toEqual(['Completed', undefined])
+    const lines = readFileSync(path.join(bucket, 'out/a.jsonl.out'), 'utf8').trimEnd().split('\n')
+    expect(lines.map((line) => (JSON.parse(line) as { choices: { message: { content: string } }[] }).choices[0]?.message.content)).toEqual(records)
+    expect(new Set(journal).size).toBe(RECORDS)
+    // Only what was in flight, or answered and not yet kept, when the server died was asked again.
+    expect(journal.length).toBeLessThanOrEqual(RECORDS + KILLS * 2 * CONCURRENT)
+    await server[Symbol.asyncDispose]()
+  },
+  TIMEOUT_MS,
+)

@@ -160,6 +160,7 @@ test('the client names an object, and finds the answer of the model where it was
   await told('order-1')
   expect(await load(answer.OutputLocation)).toMatchObject({ object: 'chat.completion', choices: [{ message: { content: 'Hello fox' } }] })
   expect(await load(answer.FailureLocation)).toBeNull()
+  await target.ledger('fake/model')
   expect(await target.labels()).toContainEqual(expect.objectContaining({ 'sagemaker:inference-id': 'order-1' }))
 })
 
@@ -249,6 +250,21 @@ test('one that waits is cancelled without ever being run, and one that has ended
   const done = await submit(CHAT)
   expect(await ended(done.id)).toMatchObject({ state: 'succeeded' })
   expect(await (await fetch(`${target.url}/async/${done.id}`, { method: 'DELETE' })).json()).toMatchObject({ state: 'succeeded' })
+})
+
+test('a follower that leaves is forgotten, and another one sees the end', async () => {
+  model.script = sayWords(['a', 'b'], { waitMs: 600_000 })
+  const { id } = await submit(CHAT)
+  await until(() => model.numRunning === 1)
+  const leaving = new AbortController()
+  const events = await fetch(`${target.url}/async/${id}/events`, { signal: leaving.signal })
+  const reader = events.body!.getReader()
+  expect(Buffer.from((await reader.read()).value!).toString()).toContain('event: running')
+  leaving.abort()
+  await expect(reader.read()).rejects.toThrow()
+  const end = ended(id)
+  await fetch(`${target.url}/async/${id}`, { method: 'DELETE' })
+  expect(await end).toMatchObject({ state: 'cancelled' })
 })
 
 test('a call beyond its time-out is cancelled and is a failure object', async () => {

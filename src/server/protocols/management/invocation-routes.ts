@@ -26,7 +26,7 @@ export const INVOCATION_ROUTES: readonly ProtocolRoute[] = [
       const invocations = portOf(context)
       const id = idOf(incoming)
       if ((await invocations.get(team, id)) === null) throw notFound()
-      return { status: 200, headers: SSE_REPLY_HEADERS, body: frames(invocations.follow(team, id, context.signal)) }
+      return { status: 200, headers: SSE_REPLY_HEADERS, body: frames(invocations.follow(team, id, context.signal), context.signal) }
     },
   },
 ]
@@ -45,10 +45,14 @@ async function show(
   return jsonReply(encodeInvocation(invocation))
 }
 
-/** One frame at each change; the name of the event is the state. */
-async function* frames(changes: AsyncIterable<Invocation | null>): AsyncGenerator<string> {
-  for await (const invocation of changes)
-    yield invocation === null ? KEEP_ALIVE : sseEvent(invocation.state, JSON.stringify(encodeInvocation(invocation)))
+/** One frame at each change; the name of the event is the state. At the deadline, or when the server stops, it ends as it is: it may be asked again. */
+async function* frames(changes: AsyncIterable<Invocation | null>, signal: AbortSignal): AsyncGenerator<string> {
+  try {
+    for await (const invocation of changes)
+      yield invocation === null ? KEEP_ALIVE : sseEvent(invocation.state, JSON.stringify(encodeInvocation(invocation)))
+  } catch (error) {
+    if (!signal.aborted) throw error
+  }
 }
 
 function portOf({ services }: ServiceContext): Invocations {

@@ -6,13 +6,15 @@ import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync, writeSync } from '
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { systemClock } from '#base/clock'
-import { randomId } from '#base/random'
+import { randomId, SeededRandom } from '#base/random'
 import type { JobOrder } from '#contract/job'
 import { LOCAL_PRINCIPAL } from '#contract/principal'
 import { chooseJobs } from '#platform/jobs/choose-jobs'
 import { StoredJobs } from '#platform/jobs/job-desk'
+import type { JobEnding, JobHandler } from '#platform/jobs/job-handler'
 import { claim } from '#platform/jobs/job-machine'
 import { JobNews } from '#platform/jobs/job-news'
+import { JobRunner } from '#platform/jobs/job-runner'
 import { newRow } from '#platform/jobs/job-view'
 import { JobStore, MAX_JOBS_PER_INSERT } from '#platform/store/job-store'
 import { openStore } from '#platform/store/open-store'
@@ -21,6 +23,7 @@ import type { BenchRecord } from '../record.ts'
 const [seconds = 5, numWaiting = 1_000_000] = process.argv.slice(2).map(Number)
 const CALLERS = [1, 16, 64, 256]
 const ROUNDS = 200
+const NUM_RUNS = 5000
 const CLAIMED_AT_A_TIME = 16
 const BOUNDS = { maxWaiting: 100_000_000, maxWaitingPerTeam: 100_000_000 }
 const ORDER: JobOrder = {
@@ -37,6 +40,7 @@ const folder = mkdtempSync(path.join(tmpdir(), 'inferd-jobs-'))
 try {
   print('fsync', 'p50', 'ms', medianOf(syncTimes()))
   await measureAcceptance()
+  await measureRuns()
   await measureQueue()
 } finally {
   rmSync(folder, { recursive: true, force: true })
@@ -64,6 +68,40 @@ async function measureAcceptance(): Promise<void> {
     print(name, 'p99', 'ms', sorted[Math.floor(sorted.length * 0.99)] ?? 0)
     await store.close()
   }
+}
+
+/** From the line to the end: work that does nothing, so that what is measured is ours. */
+async function measureRuns(): Promise<void> {
+  const store = await openStore({ file: path.join(folder, 'runs.sqlite') })
+  const news = new JobNews()
+  const jobs = new JobStore(store.db)
+  const desk = new StoredJobs({ store: jobs, news, bounds: BOUNDS, clock: systemClock, newId: randomId })
+  await Promise.all(Array.from({ length: NUM_RUNS }, () => desk.submit(ORDER)))
+  const ended = Promise.withResolvers<void>()
+  let numEnded = 0
+  const run = async (): Promise<JobEnding> => {
+    if (++numEnded === NUM_RUNS) ended.resolve()
+    return { state: 'succeeded', counts: { total: 1, succeeded: 1, failed: 0 }, result: null, error: null }
+  }
+  const handler: JobHandler = { kind: 'async', maxRunning: 64, run, abandon: async () => null }
+  const log = { info: () => {}, warn: () => {}, error: () => {} }
+  const newHolderId = (): string => randomId('bench')
+  const runner = new JobRunner({
+    store: jobs,
+    news,
+    handlers: [handler],
+    newHolderId,
+    isGone: () => false,
+    clock: systemClock,
+    random: new SeededRandom(1),
+    log,
+  })
+  const startMs = systemClock.nowMs()
+  runner.start()
+  await ended.promise
+  await runner.drain(5000)
+  print(`${handler.maxRunning} run at a time`, 'claimed, run and ended', '1/s', NUM_RUNS / ((systemClock.nowMs() - startMs) / 1000))
+  await store.close()
 }
 
 async function measureQueue(): Promise<void> {

@@ -50,6 +50,29 @@ test('a streamed answer is whole when the call is answered', async () => {
   await server.close({ graceMs: 0 })
 })
 
+test('a streamed answer of a megabyte is whole, however much of it is written at once', async () => {
+  const words = Array.from({ length: 5000 }, (_, index) => `${index} ${'x'.repeat(200)} `)
+  const { server } = await startTestServer({ model: new FakeModel({ script: sayWords(words) }) })
+  const text = textOf(await server.call(chat({}, { stream: true }), NEVER))
+  expect(text.match(/x{200}/g)).toHaveLength(words.length)
+  expect(text.trimEnd().endsWith('[DONE]')).toBe(true)
+  await server.close({ graceMs: 0 })
+})
+
+test('many calls at a time are each answered with their own words', async () => {
+  const model = new FakeModel({
+    script: (request, signal) => {
+      return sayWords([JSON.stringify(request.input)])(request, signal)
+    },
+  })
+  const { server } = await startTestServer({ model })
+  const answers = await Promise.all(
+    Array.from({ length: 100 }, (_, index) => server.call(chat({}, { messages: [{ role: 'user', content: `number ${index}.` }] }), NEVER)),
+  )
+  answers.forEach((answer, index) => expect(textOf(answer)).toContain(`number ${index}.`))
+  await server.close({ graceMs: 0 })
+})
+
 test.each([
   ['malformed JSON', chat({ body: new TextEncoder().encode('{') }), 400, 'malformed_body'],
   ['a model that is not there', chat({}, { model: 'no' }), 404, 'model_not_found'],

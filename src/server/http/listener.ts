@@ -243,7 +243,7 @@ class HttpServer implements InferenceServer {
     const scope = new RequestScope({ id: request.id, arrivedMs: args.clock.nowMs(), body })
     running.open(request.raw, reply.raw, scope)
     logWhenDone(request, reply, args)
-    const wireCall = this.wireCalls.take(request.raw)
+    const wireCall = this.wireCalls.take(request.raw, reply.raw)
     const refusal = wireCall === null ? checkDoor(request.raw, options) : null
     if (refusal !== null) throw refusal
     if (PROBE_PATHS.includes(request.url)) return

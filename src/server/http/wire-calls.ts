@@ -2,8 +2,9 @@
  * Calls without a connection: they enter where those from sockets enter, with a principal that is given instead of proved. Such a request
  * is known by the address of its socket, which of a real one is the kernel's to say: no header and no body makes a call one of these.
  */
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance } from 'fastify'
+import { assert } from '#base/assert'
 import { InferdError } from '#contract/errors'
 import type { RunWireCall, WireAnswer, WireCall } from '#contract/job'
 import type { RunningRequests } from './request-scope.ts'
@@ -34,10 +35,12 @@ export class WireCalls {
   }
 
   /** null = the request came over a connection. */
-  take(request: IncomingMessage): WireCall | null {
+  take(request: IncomingMessage, response: ServerResponse): WireCall | null {
     const found = this.open.get(request.socket.remoteAddress ?? '')
     if (found === undefined) return null
     found.request = request
+    // It is gathered whole: there is no reader to wait for, and nobody would say that it has caught up.
+    Object.defineProperties(response, { writableNeedDrain: { value: false }, writableLength: { value: 0 } })
     return found.call
   }
 
@@ -64,6 +67,7 @@ export class WireCalls {
 
   /** Throws shutting_down when the server does not route any more. */
   private async inject({ method, path, headers, body }: WireCall, remoteAddress: string): Promise<WireAnswer> {
+    assert(/^\/(?!\/)/.test(path), 'a call without a connection has a path of this server')
     const payload = body.length === 0 ? {} : { payload: Buffer.from(body.buffer, body.byteOffset, body.byteLength) }
     const answer = this.app.inject({ method, url: path, headers: { ...headers }, remoteAddress, ...payload })
     const {

@@ -3,6 +3,7 @@ import { systemClock } from '#base/clock'
 import type { PlatformFile } from '#config/platform-file'
 import type { ModelEntry } from '#config/platform-file/models'
 import type { EngineConfig, ServerConfig } from '#config/schema'
+import { InferdError } from '#contract/errors'
 import { DEFAULT_LIFECYCLE_OPTIONS } from '#platform/endpoints/lifecycle'
 import { ModelPool, type PoolObserver } from '#platform/endpoints/model-pool'
 import { PROCESS_BYTES } from '#platform/endpoints/pooled-model'
@@ -43,7 +44,7 @@ interface Placement {
   readonly isListed: boolean
 }
 
-/** Throws invalid_parameter for folders that cannot be read and names that are taken. */
+/** Throws invalid_parameter for folders that cannot be read, names that are taken and a budget without room for a model. */
 export function openModels(parts: OpenModelsParts): OpenModels {
   const { entries, file, config, log } = parts
   const registry = new ModelRegistry()
@@ -88,6 +89,10 @@ interface Pool {
 function openPool({ file, log, metrics }: OpenModelsParts, placements: readonly Placement[], watch: ModelWatch): Pool {
   const { budgetMib, holdS, maxHeldCalls, fairWaitS, spareWorkers } = file.modelMemory
   const budgetBytes = budgetMib === undefined ? Infinity : budgetMib * 2 ** 20 - spareWorkers * PROCESS_BYTES
+  if (budgetBytes <= 0)
+    throw new InferdError('invalid_parameter', `modelMemory: ${spareWorkers} spare workers take all of the budget of ${budgetMib} MiB`, {
+      param: '--config',
+    })
   const surveyor = new ModelSurveyor({ spawn: spawnWorker, clock: systemClock, freeBytes: () => Math.min(process.availableMemory(), budgetBytes) })
   const figures = (): ModelPool['figures'] => models.figures
   const counts = metrics.then((known) => new ModelMetrics({ registry: known.registry, maxLabelValues: file.telemetry.maxLabelValues, figures }))

@@ -20,6 +20,7 @@ interface PlatformModel {
   readonly minReplicas?: 0
   readonly idleTimeoutS?: number
   readonly pin?: boolean
+  readonly maxConcurrency?: number
 }
 
 let numFiles = 0
@@ -202,4 +203,24 @@ test('the models of a folder are registered by the hundred without a process, an
     )
   const invoked = await invoke('shop/m9.tar.gz')
   expect([invoked.status, await invoked.text()]).toEqual([200, expect.stringContaining('jumps over')])
+})
+
+test('maxConcurrency is what a model is given at a time; the next call waits its turn', async () => {
+  await using server = await (await startWith([{ name: 'one', maxConcurrency: 1 }])).ready()
+  const tell = { prompt: 'Once upon a time', max_tokens: 1500, stream: true, ignore_eos: true }
+  const [first, second] = [await ask(server, 'one', tell), ask(server, 'one')]
+  await until(async () => (await metric(server, 'inferd_queue_requests')) === 1, 'the second call waits')
+  expect(await metric(server, 'inferd_running_choices')).toBe(1)
+  await first.body!.cancel()
+  expect((await second).status).toBe(200)
+})
+
+test('with a budget the models of --model are always on and in the ledger, and a sleeping one cannot have their memory', async () => {
+  const file = path.join(folder, 'beside.json')
+  writeFileSync(file, JSON.stringify({ models: [{ name: 'sleeper', path: MODEL_FILE, minReplicas: 0 }], modelMemory: { budgetMib: 200 } }))
+  const args = ['--log-level', 'error', '--data-dir', path.join(folder, 'data-beside'), '--config', file, '--model', `always=${MODEL_FILE}`]
+  await using server = await (await InferdProcess.start(...args)).ready()
+  expect((await readiness(server)).models.map(({ name, state }) => `${name} ${state}`)).toEqual(['always ready', 'sleeper asleep'])
+  expect((await ask(server, 'always')).status).toBe(200)
+  expect(await (await ask(server, 'sleeper')).text()).toMatch(/needs \d+ bytes; the memory budget has \d+ for it/)
 })

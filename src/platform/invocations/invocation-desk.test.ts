@@ -167,6 +167,14 @@ test('one name of an output has one invocation', async () => {
   expect((await invocations.accept(orderOf({ outputName: 'x.json', outputFolder: 'y' }), SIGNAL)).id).not.toBe(first.id)
 })
 
+test('the longest names of folder and output are one invocation too', async () => {
+  const { desk, invocations } = scene({ outputLocation: `s3://shared/${'o'.repeat(500)}` })
+  const order = orderOf({ outputFolder: 'f'.repeat(480), outputName: 'n'.repeat(32) })
+  const first = await invocations.accept(order, SIGNAL)
+  expect((await invocations.accept(order, SIGNAL)).id).toBe(first.id)
+  expect(desk.orders[0]!.idempotency!.key.length).toBeLessThan(512)
+})
+
 test('a caller who leaves while the payload comes leaves no job', async () => {
   const { desk, invocations, bucket } = scene()
   const caller = new AbortController()

@@ -26,6 +26,8 @@ const QUIET_MS = 15_000
 const CLOSED = new InferdError('shutting_down', 'the server is shutting down')
 const PAYLOAD_TYPE = 'application/octet-stream'
 
+type OutputFolders = Pick<InvocationSpec, 'outputFolder' | 'failureFolder'>
+
 /** Where the input lies, and what tells it from another with the same name. */
 interface KeptInput {
   readonly uri: string
@@ -46,7 +48,7 @@ export class InvocationDesk implements Invocations {
     const { desk } = this.options
     const { team } = order.principal
     const id = randomId('inv')
-    const folders = this.foldersOf(order)
+    const folders = this.foldersOf(id, order)
     const input = await this.keepInput(id, order, signal)
     const spec = specOfOrder(order, folders, input)
     const ownInput = spec.ownsInput ? input : null
@@ -123,14 +125,15 @@ export class InvocationDesk implements Invocations {
   }
 
   /** Throws invalid_parameter and resource_not_found before anything is stored. */
-  private foldersOf({ principal: { team }, endpoint, outputFolder }: InvocationOrder): Pick<InvocationSpec, 'outputFolder' | 'failureFolder'> {
+  private foldersOf(id: string, { principal: { team }, endpoint, outputFolder, outputName }: InvocationOrder): OutputFolders {
     const { stores, termsOf } = this.options
     const terms: EndpointTerms = termsOf(team, endpoint)
     const base = terms.outputLocation ?? stores.uriOf(stores.defaultBucket(team), 'async/output')
     const output = outputFolder === null ? base : `${base}/${outputFolder}`
     const folders = { outputFolder: output, failureFolder: terms.failureLocation ?? output }
-    stores.locate(team, `${folders.outputFolder}/x`)
-    stores.locate(team, `${folders.failureFolder}/x`)
+    const { outputUri, failureUri } = placesOf(id, { ...folders, outputName })
+    stores.locate(team, outputUri)
+    stores.locate(team, failureUri)
     return folders
   }
 
@@ -166,7 +169,7 @@ export class InvocationDesk implements Invocations {
   }
 }
 
-function specOfOrder(order: InvocationOrder, folders: Pick<InvocationSpec, 'outputFolder' | 'failureFolder'>, { uri }: KeptInput): InvocationSpec {
+function specOfOrder(order: InvocationOrder, folders: OutputFolders, { uri }: KeptInput): InvocationSpec {
   const { endpoint, inferenceId, contentType, headers, outputName, timeoutMs, input } = order
   return { ...folders, endpoint, inferenceId, inputUri: uri, ownsInput: input.kind === 'payload', contentType, headers, outputName, timeoutMs }
 }
@@ -179,9 +182,13 @@ function idempotencyOf(
   { digest }: KeptInput,
 ): { readonly key: string; readonly digest: string } | null {
   if (inferenceId === null && spec.outputName === null) return null
-  const key = spec.outputName === null ? `async:inference:${spec.endpoint}:${inferenceId}` : `async:output:${placesOf(id, spec).outputUri}`
+  const key = spec.outputName === null ? `async:inference:${spec.endpoint}:${inferenceId}` : `async:output:${hashOf(placesOf(id, spec).outputUri)}`
   const words = [{ ...spec, inputUri: digest, headers: Object.entries(spec.headers).toSorted(([a], [b]) => (a < b ? -1 : 1)) }, startWithinMs]
-  return { key, digest: createHash('sha256').update(JSON.stringify(words)).digest('hex') }
+  return { key, digest: hashOf(JSON.stringify(words)) }
+}
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
 }
 
 async function* hashed(chunks: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array> {

@@ -25,7 +25,10 @@ export interface InvocationPlaces {
   readonly failureUri: string
 }
 
-export function placesOf(jobId: string, { outputFolder, failureFolder, outputName }: InvocationSpec): InvocationPlaces {
+export function placesOf(
+  jobId: string,
+  { outputFolder, failureFolder, outputName }: Pick<InvocationSpec, 'outputFolder' | 'failureFolder' | 'outputName'>,
+): InvocationPlaces {
   return {
     outputUri: `${outputFolder}/${outputName ?? `${jobId}.out`}`,
     failureUri: `${failureFolder}/${jobId}.error`,

@@ -5,6 +5,7 @@ import { DATA_SETTINGS, ENGINE_SETTINGS, SERVER_SETTINGS } from '#config/schema'
 import { int } from '#config/setting'
 import { InferdError } from '#contract/errors'
 import { addSettings, dataOf } from './add-settings.ts'
+import { addJobCommands } from './job-commands.ts'
 import { addKeyCommands } from './key-commands.ts'
 
 type Flags = Readonly<Record<string, string | undefined>>
@@ -18,6 +19,7 @@ export function commandLine(version: string, signal: AbortSignal): Command {
   addServe(program, signal, version)
   addRun(program, signal)
   addKeyCommands(program)
+  addJobCommands(program, signal)
   addUsage(program, signal)
   addBackup(program, signal)
   program

@@ -13,20 +13,23 @@ const MIN_FRACTION_STEP = 0.01
 export class ProgressBar {
   private readonly label: string
   private readonly terminal: TerminalWriter
+  private readonly formatTotal: (total: number) => string
   private drawnFraction = -1
 
-  constructor(label: string, terminal: TerminalWriter = process.stderr) {
+  /** Of bytes, when nothing else is said. */
+  constructor(label: string, terminal: TerminalWriter = process.stderr, formatTotal = formatBytes) {
     this.label = label
     this.terminal = terminal
+    this.formatTotal = formatTotal
   }
 
-  update(loadedBytes: number, totalBytes: number): void {
-    const fraction = totalBytes === 0 ? 1 : Math.min(loadedBytes / totalBytes, 1)
+  update(done: number, total: number): void {
+    const fraction = total === 0 ? 1 : Math.min(done / total, 1)
     if (this.terminal.isTTY !== true || (fraction < 1 && fraction - this.drawnFraction < MIN_FRACTION_STEP)) return
     this.drawnFraction = fraction
     const filled = Math.round(fraction * BAR_COLUMNS)
     const bar = '#'.repeat(filled) + '.'.repeat(BAR_COLUMNS - filled)
-    this.terminal.write(`\r${this.label} [${bar}] ${String(Math.round(fraction * 100)).padStart(3)} % of ${formatBytes(totalBytes)}`)
+    this.terminal.write(`\r${this.label} [${bar}] ${String(Math.round(fraction * 100)).padStart(3)} % of ${this.formatTotal(total)}`)
   }
 
   /** Clears the line. */

@@ -8,6 +8,7 @@ import { json } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { InferdProcess } from './inferd-process.ts'
+import { runInferd } from './run-inferd.ts'
 
 const RECORDS = 120
 const KILLS = 4
@@ -95,6 +96,12 @@ test(
     expect(new Set(journal).size).toBe(RECORDS)
     // Only what was in flight, or answered and not yet kept, when the server died was asked again.
     expect(journal.length).toBeLessThanOrEqual(RECORDS + KILLS * 2 * CONCURRENT)
+    const data = ['--data-dir', path.join(folder, 'data')]
+    const watched = await runInferd(['jobs', 'watch', 'killed', ...data])
+    expect([watched.exitCode, watched.stdout]).toEqual([0, expect.stringContaining(`succeeded  ${RECORDS} of ${RECORDS} records, 0 failed`)])
+    const [listed] = JSON.parse((await runInferd(['jobs', 'list', '--kind', 'transform', '--json', ...data])).stdout) as readonly object[]
+    expect(listed).toMatchObject({ kind: 'transform', state: 'succeeded', labels: { 'transform-job': 'killed' } })
+    expect((await runInferd(['jobs', 'cancel', 'nobody', ...data])).stderr).toBe('inferd: there is no job nobody of the team local\n')
     await server[Symbol.asyncDispose]()
   },
   TIMEOUT_MS,

@@ -49,6 +49,8 @@ interface IncomingObject {
   readonly draft: string
 }
 
+/** Objects that are looked at together. */
+const LIST_BATCH = 64
 const NS_PER_MS = 1_000_000n
 
 export class FolderBucket implements Bucket {
@@ -107,12 +109,14 @@ export class FolderBucket implements Bucket {
     return this.inOurWords(signal, async () => {
       checkPrefix(prefix)
       const opened = await this.open()
+      const keys = keysOfFolder(this.options.disk, opened.top, { prefix, afterKey })
       const entries: ObjectEntry[] = []
-      for await (const key of keysOfFolder(this.options.disk, opened.top, { prefix, afterKey })) {
+      while (entries.length < limit) {
         signal.throwIfAborted()
-        if (entries.length >= limit) break
-        const found = isKey(key) ? await findObject(opened, key) : null
-        if (found !== null) entries.push(entryOf(key, found))
+        const batch = await takeKeys(keys, Math.min(LIST_BATCH, limit - entries.length))
+        if (batch.length === 0) break
+        const found = await Promise.all(batch.map((key) => findObject(opened, key)))
+        entries.push(...batch.flatMap((key, index) => (found[index] == null ? [] : [entryOf(key, found[index])])))
       }
       return entries
     })
@@ -193,6 +197,17 @@ export class FolderBucket implements Bucket {
       throw diskError(this.options.name, error)
     }
   }
+}
+
+/** Fewer at the end only. Of those that a location cannot name there are none. */
+async function takeKeys(keys: AsyncGenerator<string, void>, numKeys: number): Promise<readonly string[]> {
+  const taken: string[] = []
+  while (taken.length < numKeys) {
+    const next = await keys.next()
+    if (next.done === true) break
+    if (isKey(next.value)) taken.push(next.value)
+  }
+  return taken
 }
 
 /** False = what it is about is not there. */

@@ -19,6 +19,8 @@ export const OWN_FOLDER = '.inferd'
 const MAX_PIECE_BYTES = 240
 const GOES_ON = '%+'
 const ODD_NAMES: readonly string[] = ['.', '..', OWN_FOLDER]
+/** Stands for itself: visible ASCII without `%` and `\`. Most names are, and folders are long. */
+const PLAIN_NAME = /^[ -$&-[\]-~]{1,240}$/
 const ESCAPES: Readonly<Record<string, string>> = { '%': '%25', '\\': '%5C' }
 const UNESCAPES: Readonly<Record<string, string>> = { '%25': '%', '%5C': '\\', '%2E': '.' }
 
@@ -29,6 +31,7 @@ export function namesOfKey(key: string): readonly string[] {
 
 /** The part of a key that these names stand for; null = they stand for none. All but the last end in `%+`. */
 export function partOfNames(names: readonly string[]): string | null {
+  if (names.length === 1 && PLAIN_NAME.test(names[0]!) && !ODD_NAMES.includes(names[0]!)) return names[0]!
   const text = names.map((name, index) => (index < names.length - 1 ? name.slice(0, -GOES_ON.length) : name)).join('')
   const part = text === '%' ? '' : text.replace(/%[0-9A-Z]{2}/g, (escape) => UNESCAPES[escape] ?? escape)
   const isOurs = namesOfPart(part).join('/') === names.join('/')

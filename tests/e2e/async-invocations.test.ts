@@ -197,3 +197,21 @@ test(
   },
   TIMEOUT_MS,
 )
+
+test(
+  'a server that is told to go gives back what it runs: exit 0, no failed attempt, and the next one answers',
+  async () => {
+    const dataDir = path.join(folder, 'drained')
+    const config = path.join(folder, 'drained.json')
+    // One attempt that went wrong would be the last.
+    writeFileSync(config, JSON.stringify({ jobs: { maxAttempts: 1 } }))
+    const start = (): Promise<InferdProcess> => InferdProcess.start('--data-dir', dataDir, '--config', config, '--drain-s', '5')
+    const first = await (await start()).ready()
+    const views = await Promise.all(Array.from({ length: 12 }, (_, index) => submit(first, `drained-${index}`)))
+    first.child.kill('SIGTERM')
+    expect(await first.exited()).toBe(0)
+    await using second = await (await start()).ready()
+    for (const { id } of views) expect(await (await fetch(`${second.baseUrl}/async/${id}/events`)).text()).toContain('event: succeeded')
+  },
+  TIMEOUT_MS,
+)

@@ -17,7 +17,7 @@ import { DEFAULT_JOB_RUNNER_OPTIONS } from './runner-parts.ts'
 const DONE: JobEnding = { state: 'succeeded', counts: { total: 1, succeeded: 1, failed: 0 }, result: { at: 's3://x/y' }, error: null }
 const NEVER = new AbortController().signal
 const BOUNDS = { maxWaiting: 1000, maxWaitingPerTeam: 1000 }
-const OPTIONS = { ...DEFAULT_JOB_RUNNER_OPTIONS, minBackoffMs: 5, maxBackoffMs: 20, lookMs: 20, beatMs: 40, leaseMs: 400 }
+const OPTIONS = { ...DEFAULT_JOB_RUNNER_OPTIONS, minBackoffMs: 5, maxBackoffMs: 20, lookMs: 20, beatMs: 40, leaseMs: 60_000 }
 
 function team(name: string): Principal {
   return { ...LOCAL_PRINCIPAL, team: name }
@@ -37,6 +37,7 @@ interface Work {
 interface PlaceTerms {
   readonly bounds?: typeof BOUNDS
   readonly holder?: string
+  readonly leaseMs?: number
   /** What was told to the operator. */
   readonly complaints?: unknown[]
 }
@@ -52,7 +53,11 @@ afterEach(async () => {
 })
 
 /** As one process has them. */
-function placeOn(store: Store, work: Work | null, { bounds = BOUNDS, holder = 'holder', complaints = [] }: PlaceTerms = {}): Place {
+function placeOn(
+  store: Store,
+  work: Work | null,
+  { bounds = BOUNDS, holder = 'holder', leaseMs = OPTIONS.leaseMs, complaints = [] }: PlaceTerms = {},
+): Place {
   const jobs = new JobStore(store.db)
   const news = new JobNews()
   const desk = new StoredJobs({ store: jobs, news, bounds, clock: systemClock, newId: randomId })
@@ -67,7 +72,7 @@ function placeOn(store: Store, work: Work | null, { bounds = BOUNDS, holder = 'h
     clock: systemClock,
     random: new SeededRandom(1),
     log: { info: () => {}, warn: (fields) => void complaints.push(fields), error: (fields) => void complaints.push(fields) },
-    options: OPTIONS,
+    options: { ...OPTIONS, leaseMs },
   })
   if (work !== null) {
     runner.start()
@@ -378,7 +383,7 @@ onEachStore(({ open, openTwice }) => {
     await begun.promise
     // It stops giving signs of life.
     silent.runner['beat'] = async () => {}
-    const { desk } = placeOn(second, { run: async () => ({ ...DONE, result: { by: 'the living' } }) })
+    const { desk } = placeOn(second, { run: async () => ({ ...DONE, result: { by: 'the living' } }) }, { leaseMs: 400 })
     const ended = await endOf(desk, job)
     expect(ended).toMatchObject({ state: 'succeeded', attempt: 2, result: { by: 'the living' } })
     resume.resolve()

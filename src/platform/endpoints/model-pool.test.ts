@@ -10,7 +10,7 @@ import { ModelPool } from './model-pool.ts'
 import type { PooledModel } from './pooled-model.ts'
 
 const MIB = 2 ** 20
-const FACTS = { architecture: 'llama', contextLength: 64 } as ModelFacts
+const FACTS = { architecture: 'llama', contextLength: 64, vocabSize: 0 } as ModelFacts
 const PLAN: EnginePlan = { facts: FACTS, memory: { weightsBytes: 2 * MIB, kvCacheBytes: MIB, activationBytes: MIB } }
 const REQUEST = { requestId: 'r', numChoices: 1 } as GenerateRequest
 const USAGE = { promptTokens: 3, cachedTokens: 0, cacheWriteTokens: 0, completionTokens: 1, reasoningTokens: 0 }

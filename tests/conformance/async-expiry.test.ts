@@ -24,8 +24,9 @@ test('115: what waits behind a full endpoint past its time to live is expired: n
   const metrics = new Metrics({ version: '0', maxLabelValues: 10, figures: () => ({ queues: [], ledger: { lagMs: 0, numWaiting: 0 } }) })
   const makers: Parameters<typeof openJobs>[0]['makers'][number][] = []
   const jobs = openJobs({ ...common, config: EMPTY_PLATFORM_FILE.jobs, makers })
-  const { invocations, makeHandler, close } = openInvocations({ ...common, desk: jobs.desk, stores, file, maxCallBytes: 1000, metrics })
-  makers.push(makeHandler)
+  const opened = openInvocations({ ...common, desk: jobs.desk, stores, file, maxCallBytes: 1000, metrics })
+  const { invocations } = opened
+  makers.push(opened.makeHandler)
   const asked: string[] = []
   const release = Promise.withResolvers<void>()
   const runCall: RunWireCall = async ({ path, body }) => {
@@ -62,6 +63,6 @@ test('115: what waits behind a full endpoint past its time to live is expired: n
   // Payloads are gone with their invocations.
   expect([...bucket.objects.keys()].filter((key) => key.startsWith('async/input/'))).toEqual([])
   await jobs.drain({ graceMs: 0 })
-  await close()
+  await opened.close()
   await store.close()
 })

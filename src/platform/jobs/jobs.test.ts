@@ -5,6 +5,7 @@ import { randomId, SeededRandom } from '#base/random'
 import { InferdError } from '#contract/errors'
 import type { Job, JobOrder } from '#contract/job'
 import { LOCAL_PRINCIPAL, type Principal } from '#contract/principal'
+import { JobRecordStore } from '#platform/store/job-record-store'
 import { JobStore } from '#platform/store/job-store'
 import type { Store } from '#platform/store/open-store'
 import { onEachStore } from '../../../tests/stores/each-store.ts'
@@ -205,6 +206,28 @@ onEachStore(({ open, openTwice }) => {
     const ended = await endOf(desk, await desk.submit(order()))
     expect(attempts).toEqual([[], [0, 1, 2], [0, 1, 2]])
     expect(ended).toMatchObject({ state: 'succeeded', attempt: 3, result: { lines: ['0 by 1 true', '1 by 1 false', '2 by 1 true'] } })
+  })
+
+  test('outcomes of many megabytes are read a few at a time, and all of them', async () => {
+    const lengths = [10, 3, 5, 1, 0, 9].map((megabytes) => megabytes * 2 ** 20)
+    const jobs = await open()
+    const pages: number[] = []
+    const { desk } = placeOn(jobs, {
+      run: async ({ id }, { records }) => {
+        for (const [index, length] of lengths.entries()) await records.put({ index, isOk: true, line: 'é'.repeat(length) })
+        const read: number[] = []
+        for await (const { line } of records.read()) read.push(line.length)
+        const store = new JobRecordStore(jobs.db)
+        for (let page = await store.read({ jobId: id, afterIndex: -1, limit: 64 }); page.length > 0;) {
+          pages.push(page.length)
+          page = await store.read({ jobId: id, afterIndex: page.at(-1)!.record_index, limit: 64 })
+        }
+        return { ...DONE, result: { read } }
+      },
+    })
+    const ended = await endOf(desk, await desk.submit(order()))
+    expect(ended.result).toEqual({ read: lengths })
+    expect(pages).toEqual([1, 2, 2, 1])
   })
 
   test('a job that goes wrong at every attempt fails with the last reason, told of once, and its neighbours finish', async () => {

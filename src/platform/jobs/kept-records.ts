@@ -8,7 +8,7 @@ import type { JobRecords, RecordOutcome } from './job-handler.ts'
 export type RecordWriter = Pick<GroupCommit<NewRecord, boolean>, 'add'>
 
 const INDICES_PER_PAGE = 10_000
-/** Lines may be large. */
+/** At most: fewer come when lines are large. */
 const LINES_PER_PAGE = 64
 
 export class KeptRecords implements JobRecords {
@@ -43,7 +43,7 @@ export class KeptRecords implements JobRecords {
       const page = await this.store.read({ jobId: this.holder.id, afterIndex, limit: LINES_PER_PAGE })
       for (const row of page) yield { index: row.record_index, isOk: row.is_ok === 1, line: row.line }
       const last = page.at(-1)
-      if (last === undefined || page.length < LINES_PER_PAGE) return
+      if (last === undefined) return
       afterIndex = last.record_index
     }
   }

@@ -19,6 +19,8 @@ export interface RecordPage {
 const ROWS_PER_INSERT = 1000
 /** A range of indices, so that one statement of a large job stays short. */
 const ROWS_PER_DELETE = 5000
+/** Of the lines of one page, in characters: an output of a transform may be as large as a payload. */
+const MAX_PAGE_LENGTH = 8 * 2 ** 20
 
 /** Methods throw store_failed. */
 export class JobRecordStore {
@@ -60,14 +62,24 @@ export class JobRecordStore {
       .execute()
   }
 
-  read({ jobId, afterIndex, limit }: RecordPage): Promise<readonly JobRecordRow[]> {
+  /** As many as fit into MAX_PAGE_LENGTH, but one at least. Empty = there are no more. */
+  async read({ jobId, afterIndex, limit }: RecordPage): Promise<readonly JobRecordRow[]> {
+    const lengths = await this.db
+      .selectFrom('job_record')
+      .select(({ fn }) => fn<number>('length', ['line']).as('length'))
+      .where('job_id', '=', jobId)
+      .where('record_index', '>', afterIndex)
+      .orderBy('record_index')
+      .limit(limit)
+      .execute()
+    if (lengths.length === 0) return []
     return this.db
       .selectFrom('job_record')
       .selectAll()
       .where('job_id', '=', jobId)
       .where('record_index', '>', afterIndex)
       .orderBy('record_index')
-      .limit(limit)
+      .limit(numFitting(lengths.map(({ length }) => Number(length))))
       .execute()
   }
 
@@ -85,6 +97,13 @@ export class JobRecordStore {
       await this.db.deleteFrom('job_record').where('job_id', '=', jobId).where('record_index', '<', until).execute()
     }
   }
+}
+
+/** At least 1. */
+function numFitting(lengths: readonly number[]): number {
+  let sum = 0
+  const firstBeyond = lengths.findIndex((length) => (sum += length) > MAX_PAGE_LENGTH)
+  return firstBeyond === -1 ? lengths.length : Math.max(1, firstBeyond)
 }
 
 function fenceOf({ id, attempt }: NewRecord['holder']): string {

@@ -121,7 +121,8 @@ export function objectCases(open: () => Promise<OpenedBucket>): void {
 
     test(`a ${what} source that breaks is told in its own words, and nothing of it stays`, async () => {
       const { bucket, leftovers } = await open()
-      const broken = new Error('the source broke')
+      // With a code as that of our own disk.
+      const broken = Object.assign(new Error('the source broke'), { code: 'ENOENT' })
       await expect(bucket.put('k', bytesOf(numBytes, broken), PUT, SIGNAL)).rejects.toBe(broken)
       await expectNothing(bucket, leftovers)
     })

@@ -14,7 +14,7 @@ import { diskError, errnoOf } from './disk-errors.ts'
 import { DurableFolders } from './durable-folders.ts'
 import { openFolder } from './folder-layout.ts'
 import { keysOfFolder } from './folder-list.ts'
-import { writeChunks } from './incoming-file.ts'
+import { SourceFailure, writeChunks } from './incoming-file.ts'
 import { namesOfKey } from './key-path.ts'
 import { cleanLeftovers, incomingNames } from './leftovers.ts'
 import { checkKey, checkPrefix, isKey } from './object-key.ts'
@@ -192,6 +192,7 @@ export class FolderBucket implements Bucket {
       signal.throwIfAborted()
       return await work()
     } catch (error) {
+      if (error instanceof SourceFailure) throw error.cause
       // A folder that went away may come back: it is opened anew.
       if (errnoOf(error) === 'ENOENT') this.opening = null
       throw diskError(this.options.name, error)

@@ -23,7 +23,7 @@ import { onlinePath, type NamedStage } from '#platform/online/online-path'
 import type { OnlineModels } from '#platform/online/online-models'
 import type { Stage } from '#platform/online/stage'
 import type { ModelRegistry } from '#platform/registry/model-registry'
-import { factsOf } from '#contract/served-model'
+import { factsOf, type ServedModelState } from '#contract/served-model'
 import { embedWith, responseCacheStage } from '#platform/response-cache/response-cache-stage'
 import { makeQualityStage } from '#platform/quality/quality-stage'
 import { qualityPolicyOf } from '#platform/quality/quality-policy'
@@ -216,11 +216,19 @@ function modelTerms({ models, maxSequences }: PlatformParts, routing: RoutingHan
     },
     candidates: (name) => routing.targetsOf(name),
     contextLength: (name) => Math.max(0, ...routing.targetsOf(name).map(contextOf)) || null,
+    isUp: (queue) => {
+      const targets = routing.targetsOf(queue)
+      return targets.length === 0 || targets.some((name) => isUp(models.find(name)?.state))
+    },
     maxSequences: (queue) => {
       const numReplicas = models.numReplicasOf(queue)
       return numReplicas === null ? null : numReplicas * maxSequences
     },
   }
+}
+
+function isUp(state: ServedModelState | undefined): boolean {
+  return state?.kind !== 'asleep' && state?.kind !== 'loading'
 }
 
 function truncationPorts(routing: RoutingHandler): Parameters<typeof truncationStage>[0] {

@@ -66,8 +66,8 @@ test('1,000 requests that meet a sleeping model are all answered by one start; i
   const answers = await Promise.all(
     Array.from({ length: 1000 }, async () => {
       const response = await ask(server, 'sleeper')
-      const { choices } = (await response.json()) as { choices?: { text: string }[] }
-      return `${response.status} ${choices?.[0]?.text}`
+      const { choices, error } = (await response.json()) as { choices?: { text: string }[]; error?: { message: string } }
+      return `${response.status} ${choices?.[0]?.text ?? error?.message}`
     }),
   )
   expect([...new Set(answers)]).toEqual(['200  jumps over the lazy'])

@@ -27,6 +27,8 @@ export interface ModelTerms {
   contextLength(model: string): number | null
   /** Sequences that the model runs at a time, over all replicas; null = not known. */
   maxSequences(queue: string): number | null
+  /** Whether one of its models is up, and not asleep or starting. True when not given. */
+  isUp?(queue: string): boolean
 }
 
 export interface AdmissionParts {
@@ -233,6 +235,7 @@ export class Admission implements Settlement {
         maxWaitMs: { priority: maxWaitMs, default: maxWaitMs, flex: config.flexMaxWaitS * 1000 },
         ageingMs: config.ageingS * 1000,
         deadlineMs: requestTimeoutMs,
+        isUp: () => terms.isUp?.(queue) ?? true,
       },
       clock,
       random,

@@ -18,6 +18,8 @@ export interface GateOptions extends FairQueueOptions {
   readonly maxWaitMs: Readonly<Record<ServiceTier, number>>
   /** A caller's patience: what cannot end before is not begun. */
   readonly deadlineMs: number
+  /** False while the model starts: its calls run, but nothing is worked off, and the time says nothing of its pace. True when not given. */
+  readonly isUp?: () => boolean
 }
 
 export interface GateCall {
@@ -178,7 +180,7 @@ export class ModelGate {
 
   private tick(): number {
     const nowMs = this.clock.nowMs()
-    this.rate.advance(nowMs, this.numRunning > 0)
+    this.rate.advance(nowMs, this.numRunning > 0 && (this.options.isUp?.() ?? true))
     return nowMs
   }
 

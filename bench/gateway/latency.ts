@@ -71,10 +71,17 @@ async function run(subject: Subject, ratePerSecond: number, durationMs: number, 
 }
 
 const subjects = [gateway, bare]
+const PACES = [
+  [`an event each ${STEP_MS} ms`, STEP_MS],
+  ['all events at once', 0],
+] as const
 for (const subject of subjects) await run(subject, Number(rate) / 2, 3000)
 for (let round = 0; round < Number(rounds); round++) {
   for (const subject of subjects) {
-    console.log(JSON.stringify({ case: `${subject.name}, ${rate} requests/s`, ...(await run(subject, Number(rate), Number(seconds) * 1000)) }))
+    for (const [how, paceMs] of PACES) {
+      const figures = await run(subject, Number(rate), Number(seconds) * 1000, paceMs)
+      console.log(JSON.stringify({ case: `${subject.name}, ${rate} requests/s, ${how}`, ...figures }))
+    }
   }
 }
 // A stream takes twice as long as all of them take to arrive: all are open at once for a while.

@@ -4,13 +4,12 @@ import type { Incoming, ProtocolRoute, ServiceContext, WireReply } from '#server
 import { needGuardrails } from '#server/protocols/bedrock/apply-guardrail'
 import { checkGuardrailId, checkGuardrailVersion } from '#server/protocols/bedrock/call-terms'
 import { jsonReply } from '#server/wire-reply'
+import { readPageSize, readToken } from '../list-page.ts'
 import { encodeGuardrail, encodeSummary, guardrailArn, isoTime } from './encode-guardrail.ts'
 import { inCallersWords } from './definition-places.ts'
 import { DEFINITION_RULES, type JudgeModels, readDefinition } from './read-definition.ts'
 
 const DRAFT = 'DRAFT'
-const DEFAULT_PAGE = 100
-const MAX_PAGE = 1000
 const MAX_TAGS = 2
 const REQUEST_TOKEN = /^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$/
 /** Tags by which a guardrail is told which models of this server judge meaning. */
@@ -113,17 +112,4 @@ function readTags(fields: Fields): JudgeModels {
     models[key] = tag.requiredText('value', { minLength: 1, maxLength: 256 })
   }
   return { embeddingModel: models[EMBEDDING_TAG] ?? null, classifierModel: models[CLASSIFIER_TAG] ?? null }
-}
-
-function readPageSize(text: string | null): number {
-  if (text === null) return DEFAULT_PAGE
-  const size = /^\d{1,4}$/.test(text) ? Number(text) : 0
-  if (size < 1 || size > MAX_PAGE) throw invalid('maxResults', `maxResults must be an integer from 1 to ${MAX_PAGE}`)
-  return size
-}
-
-function readToken(text: string | null): number {
-  if (text === null) return 0
-  if (!/^\d{1,9}$/.test(text)) throw invalid('nextToken', 'nextToken is not one of this list')
-  return Number(text)
 }

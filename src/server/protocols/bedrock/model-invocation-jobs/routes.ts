@@ -6,13 +6,12 @@ import { cancelBatch, listBatches, needBatch, needJobs, submitBatch } from '#ser
 import { invalid, unsupported } from '#server/fields'
 import type { Incoming, ProtocolRoute, ServiceContext, WireReply } from '#server/operation'
 import { jsonReply } from '#server/wire-reply'
+import { MAX_PAGE, readPageSize, readToken } from '../list-page.ts'
 import { encodeJob, JOB_STATUSES, jobArn, jobIdOf, type JobTerms, statusOf, termsOf } from './encode-job.ts'
 import { findInputs, locateFor, readTerms } from './read-order.ts'
 
 const HOUR_MS = 3_600_000
 const ID_LENGTH = 12
-const DEFAULT_PAGE = 100
-const MAX_PAGE = 1000
 /** A list is looked for among so many. */
 const MAX_WALKED = 10_000
 
@@ -118,17 +117,4 @@ function readTime(query: URLSearchParams, name: string): number | null {
   const ms = Date.parse(text)
   if (Number.isNaN(ms)) throw invalid(name, `${name} must be a time of ISO 8601`)
   return ms
-}
-
-function readPageSize(text: string | null): number {
-  if (text === null) return DEFAULT_PAGE
-  const size = /^\d{1,4}$/.test(text) ? Number(text) : 0
-  if (size < 1 || size > MAX_PAGE) throw invalid('maxResults', `maxResults must be an integer from 1 to ${MAX_PAGE}`)
-  return size
-}
-
-function readToken(text: string | null): number {
-  if (text === null) return 0
-  if (!/^\d{1,9}$/.test(text)) throw invalid('nextToken', 'nextToken is not one of this list')
-  return Number(text)
 }

@@ -128,6 +128,9 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
     jobs: jobs.desk,
     objects: objects.stores,
     invocations: asynchronous.invocations,
+    deployments: null,
+    scaling: null,
+    provisioned: null,
   }
   const close = async (): Promise<void> => {
     closing.abort()

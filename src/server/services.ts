@@ -1,8 +1,11 @@
 /** What stands behind routes that are no model calls: ports that the platform implements; null = this server has none. */
+import type { DeploymentDesk } from '#contract/deployment'
 import type { GuardrailService } from '#contract/guardrail'
 import type { JobDesk } from '#contract/job'
 import type { ObjectStores } from '#contract/objects'
 import type { Invocations } from '#contract/invocation'
+import type { ProvisionedDesk } from '#contract/provisioned'
+import type { ScalingDesk } from '#contract/scaling'
 import type { FileShelf } from '#contract/stored-file'
 import type { BackgroundRuns, ResponseArchive } from '#contract/stored-response'
 import type { CredentialIssuer } from '#contract/temporary-credentials'
@@ -25,6 +28,9 @@ export interface ServerServices {
   readonly jobs: JobDesk | null
   readonly objects: ObjectStores | null
   readonly invocations: Invocations | null
+  readonly deployments: DeploymentDesk | null
+  readonly scaling: ScalingDesk | null
+  readonly provisioned: ProvisionedDesk | null
 }
 
 export const NO_SERVICES: ServerServices = {
@@ -38,4 +44,7 @@ export const NO_SERVICES: ServerServices = {
   jobs: null,
   objects: null,
   invocations: null,
+  deployments: null,
+  scaling: null,
+  provisioned: null,
 }

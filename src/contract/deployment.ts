@@ -1,0 +1,154 @@
+/**
+ * What is deployed beside the models of the configuration: models by artifact, endpoint configurations, endpoints. An endpoint is a name
+ * with variants; a variant is a model with replicas; a change of an endpoint is a rollout. Words: SageMaker's, 2017-07-24. All of it belongs
+ * to the server, not to a team.
+ */
+import type { ErrorRecord } from '#contract/errors'
+
+/** served: one of the configuration's models, by its name. object: a model file, or the folder of one, in a bucket (`s3://bucket/key`). */
+export type ModelSource = { readonly kind: 'served'; readonly model: string } | { readonly kind: 'object'; readonly uri: string }
+
+export interface ModelDefinition {
+  readonly name: string
+  readonly source: ModelSource
+  /** Of each replica; null = as the server's configuration says. */
+  readonly kvCacheMib: number | null
+  /** As it was sent, to be shown again. */
+  readonly request: DeploymentJson
+  readonly createdMs: number
+}
+
+/** Plain data of the dialect that made it. */
+export type DeploymentJson = Readonly<Record<string, unknown>>
+
+export interface ServerlessTerms {
+  /** Choices that it is given at a time. */
+  readonly maxConcurrency: number
+  /** 0 = it sleeps when nobody calls; more: so many replicas are always up. */
+  readonly provisionedConcurrency: number
+  readonly idleTimeoutMs: number
+}
+
+export interface VariantSpec {
+  readonly name: string
+  /** Name of a ModelDefinition. */
+  readonly model: string
+  /** Share of the calls, relative to the other variants; 0 = only by its name. */
+  readonly weight: number
+  /** Replicas at the start; scaling changes it later. Serverless: at most. */
+  readonly replicas: number
+  readonly serverless: ServerlessTerms | null
+}
+
+/** Samples of calls, kept as objects below `uri`. */
+export interface CaptureSpec {
+  readonly uri: string
+  /** [0, 100] */
+  readonly percent: number
+  readonly captures: readonly ('input' | 'output')[]
+}
+
+export interface EndpointConfig {
+  readonly name: string
+  /** At least one. */
+  readonly variants: readonly VariantSpec[]
+  /** Get copies of calls; what they answer is measured and thrown away. `weight` is the share of calls copied, in percent. */
+  readonly shadows: readonly VariantSpec[]
+  readonly capture: CaptureSpec | null
+  readonly request: DeploymentJson
+  readonly createdMs: number
+}
+
+/** A threshold over what an endpoint did: it goes off when the value of the window is above it and the window has enough samples. */
+export interface AlarmRule {
+  readonly name: string
+  /** Times in ms; rates in [0, 1] of all calls; cost in US dollars a call. */
+  readonly metric: 'ttft_p95_ms' | 'tpot_p95_ms' | 'error_rate' | 'refusal_rate' | 'cost_per_request'
+  readonly threshold: number
+  readonly windowMs: number
+  readonly minSamples: number
+}
+
+/** How calls move from the replicas of one configuration to those of the next. */
+export interface RolloutPlan {
+  /** all-at-once: one step. canary: `stepPercent`, then the rest. linear: `stepPercent` after `stepPercent`. */
+  readonly kind: 'all-at-once' | 'canary' | 'linear'
+  /** Of the calls; 100 for all-at-once. */
+  readonly stepPercent: number
+  /** Between steps, and after the last one while the old replicas stay up: the bake. Alarms are watched all the time. */
+  readonly waitMs: number
+  /** The whole rollout; later it is rolled back. */
+  readonly maxDurationMs: number
+  /** Names of alarm rules of the server's file, or rules themselves. One that goes off rolls the change back. */
+  readonly alarms: readonly (string | AlarmRule)[]
+}
+
+export type EndpointStatus = 'Creating' | 'InService' | 'Updating' | 'RollingBack' | 'UpdateRollbackFailed' | 'Deleting' | 'Failed'
+
+export interface EndpointVariant {
+  readonly name: string
+  readonly model: string
+  /** Under which it stands in the ledger and in metrics: `endpoint/variant@generation`. */
+  readonly unit: string
+  readonly currentWeight: number
+  readonly desiredWeight: number
+  /** That answer. */
+  readonly currentReplicas: number
+  readonly desiredReplicas: number
+  readonly isShadow: boolean
+  readonly serverless: ServerlessTerms | null
+}
+
+export interface RolloutView {
+  readonly fromConfig: string
+  readonly toConfig: string
+  readonly plan: RolloutPlan
+  /** Of the calls that go to the new replicas now. */
+  readonly percent: number
+  readonly phase: 'starting' | 'shifting' | 'baking' | 'rolling-back'
+  readonly startedMs: number
+}
+
+export interface Endpoint {
+  readonly name: string
+  readonly config: string
+  readonly status: EndpointStatus
+  /** Why it failed or was rolled back; null = nothing is wrong. */
+  readonly problem: ErrorRecord | null
+  readonly variants: readonly EndpointVariant[]
+  readonly rollout: RolloutView | null
+  readonly capture: CaptureSpec | null
+  readonly createdMs: number
+  readonly modifiedMs: number
+}
+
+export interface VariantChange {
+  readonly variant: string
+  readonly weight: number | null
+  readonly replicas: number | null
+}
+
+/** In the order of creation, newest last. Methods throw store_failed; create throws conflict for a name that is taken, delete resource_not_found. */
+export interface DeploymentDesk {
+  createModel(model: Omit<ModelDefinition, 'createdMs'>): Promise<ModelDefinition>
+  /** Throws conflict while a configuration names it. */
+  deleteModel(name: string): Promise<void>
+  findModel(name: string): Promise<ModelDefinition | null>
+  listModels(): Promise<readonly ModelDefinition[]>
+  /** Throws resource_not_found for a model that is not there. */
+  createConfig(config: Omit<EndpointConfig, 'createdMs'>): Promise<EndpointConfig>
+  /** Throws conflict while an endpoint uses it. */
+  deleteConfig(name: string): Promise<void>
+  findConfig(name: string): Promise<EndpointConfig | null>
+  listConfigs(): Promise<readonly EndpointConfig[]>
+  /** Durable when it resolves; the replicas come after. Throws resource_not_found for a configuration that is not there. */
+  createEndpoint(name: string, config: string): Promise<Endpoint>
+  /** As a rollout. Throws conflict while the endpoint changes. */
+  updateEndpoint(name: string, config: string, plan: RolloutPlan): Promise<Endpoint>
+  /** Weights and replicas of variants as they stand. Throws conflict while the endpoint changes, invalid_parameter for a variant it has not. */
+  changeVariants(name: string, changes: readonly VariantChange[]): Promise<Endpoint>
+  /** Running calls end first. */
+  deleteEndpoint(name: string): Promise<void>
+  findEndpoint(name: string): Promise<Endpoint | null>
+  listEndpoints(): Promise<readonly Endpoint[]>
+}

@@ -1,0 +1,45 @@
+/** What deployments need of the machine: units of replicas that come and go under its memory, and names that lead to them. */
+import type { ModelSource, ServerlessTerms } from '#contract/deployment'
+import type { ErrorRecord } from '#contract/errors'
+import type { ScalingMetric } from '#contract/scaling'
+import type { RouteDefinition } from '#platform/routing/route-definition'
+
+/** A variant of an endpoint in one generation. */
+export interface UnitTerms {
+  /** Under which it is served, measured and billed: `endpoint/variant@generation`. Listed to nobody. */
+  readonly unit: string
+  readonly source: ModelSource
+  /** Of each replica; null = as the configuration says. */
+  readonly kvCacheMib: number | null
+  readonly replicas: number
+  readonly serverless: ServerlessTerms | null
+}
+
+export interface FleetUnit {
+  readonly unit: string
+  /** That take calls now. A sleeping serverless unit has 0 and can be called all the same. */
+  readonly readyReplicas: number
+  readonly wantedReplicas: number
+  /** Calls can be sent to it: as many replicas as wanted, or asleep. */
+  readonly isUp: boolean
+  /** Why its last start failed; it is tried again after a rest. null = nothing is wrong. */
+  readonly problem: ErrorRecord | null
+  /** Scale-in takes no new calls on what goes and lets what runs end. Throws insufficient_memory with need and have, and changes nothing then. */
+  scaleTo(numReplicas: number): void
+  /** No new calls; resolves when what ran has ended and its processes are gone. */
+  retire(): Promise<void>
+  /** What is asked of it now, over all replicas; null = not known. Asks nobody: what was counted. */
+  readonly load: UnitLoad
+}
+
+/** Values as ScalingMetric describes them, but of the unit as a whole. */
+export type UnitLoad = Readonly<Record<Exclude<ScalingMetric, 'backlog'>, number | null>>
+
+export interface Fleet {
+  /** Starts it. Throws insufficient_memory with need and have, model_not_found for a source that is not there, and what its files are refused for. */
+  add(terms: UnitTerms, signal: AbortSignal): Promise<FleetUnit>
+  find(unit: string): FleetUnit | null
+  /** Makes or replaces the name; calls that run are not touched. Throws invalid_parameter for a name that a model or another's route has. */
+  putRoute(route: RouteDefinition): void
+  removeRoute(name: string): void
+}

@@ -1,0 +1,70 @@
+/** What is declared and changed as a whole: models, endpoints, scaling, provisioned throughput. A row is a document with a revision. */
+import { sql, type Kysely } from 'kysely'
+import type { Schema } from './schema.ts'
+
+export type ResourceKind = 'model' | 'endpoint-config' | 'endpoint' | 'scalable-target' | 'scaling-policy' | 'scheduled-action' | 'provisioned'
+
+export interface ResourceRow {
+  readonly kind: ResourceKind
+  /** Of its kind, unique. */
+  readonly name: string
+  /** JSON. */
+  readonly document: string
+  /** Counts its changes; who changes it says which one he saw. */
+  readonly revision: number
+  readonly created_ms: number
+  readonly modified_ms: number
+}
+
+export async function createResourceTable(db: Kysely<Schema>): Promise<void> {
+  const bigint = sql`bigint`
+  await db.schema
+    .createTable('resource')
+    .addColumn('kind', 'text', (column) => column.notNull())
+    .addColumn('name', 'text', (column) => column.notNull())
+    .addColumn('document', 'text', (column) => column.notNull())
+    .addColumn('revision', 'integer', (column) => column.notNull())
+    .addColumn('created_ms', bigint, (column) => column.notNull())
+    .addColumn('modified_ms', bigint, (column) => column.notNull())
+    .addPrimaryKeyConstraint('resource_key', ['kind', 'name'])
+    .execute()
+}
+
+/** Throws conflict for a name that is taken. */
+export async function insertResource(db: Kysely<Schema>, row: Pick<ResourceRow, 'kind' | 'name' | 'document'>, nowMs: number): Promise<ResourceRow> {
+  const whole: ResourceRow = { ...row, revision: 1, created_ms: nowMs, modified_ms: nowMs }
+  await db.insertInto('resource').values(whole).execute()
+  return whole
+}
+
+export async function selectResource(db: Kysely<Schema>, kind: ResourceKind, name: string): Promise<ResourceRow | null> {
+  return (await db.selectFrom('resource').selectAll().where('kind', '=', kind).where('name', '=', name).executeTakeFirst()) ?? null
+}
+
+/** Oldest first. */
+export async function selectResources(db: Kysely<Schema>, kind: ResourceKind): Promise<readonly ResourceRow[]> {
+  return db.selectFrom('resource').selectAll().where('kind', '=', kind).orderBy('created_ms').orderBy('name').execute()
+}
+
+/** The changed row; null = it has another revision by now, or is gone. */
+export async function updateResource(
+  db: Kysely<Schema>,
+  { kind, name, revision }: Pick<ResourceRow, 'kind' | 'name' | 'revision'>,
+  document: string,
+  nowMs: number,
+): Promise<ResourceRow | null> {
+  const changed = await db
+    .updateTable('resource')
+    .set({ document, revision: revision + 1, modified_ms: nowMs })
+    .where('kind', '=', kind)
+    .where('name', '=', name)
+    .where('revision', '=', revision)
+    .returningAll()
+    .executeTakeFirst()
+  return changed ?? null
+}
+
+/** False = there was none. */
+export async function deleteResource(db: Kysely<Schema>, kind: ResourceKind, name: string): Promise<boolean> {
+  return (await db.deleteFrom('resource').where('kind', '=', kind).where('name', '=', name).returning('name').executeTakeFirst()) !== undefined
+}

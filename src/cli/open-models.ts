@@ -7,10 +7,12 @@ import { InferdError } from '#contract/errors'
 import { DEFAULT_LIFECYCLE_OPTIONS } from '#platform/endpoints/lifecycle'
 import { ModelPool, type PoolObserver } from '#platform/endpoints/model-pool'
 import { PROCESS_BYTES } from '#platform/endpoints/pooled-model'
+import type { Artifact } from '#platform/endpoints/pooled-unit'
+import { PooledUnits } from '#platform/endpoints/pooled-units'
 import { ModelRegistry } from '#platform/registry/model-registry'
 import { ModelSurveyor } from '#platform/replicas/model-surveyor'
 import { SpareWorkers } from '#platform/replicas/spare-workers'
-import { spawnWorker } from '#platform/replicas/worker-process'
+import { type SpawnWorker, spawnWorker } from '#platform/replicas/worker-process'
 import type { Log } from '#telemetry/log'
 import type { Metrics } from '#telemetry/metrics'
 import { ModelMetrics } from '#telemetry/model-metrics'
@@ -34,9 +36,18 @@ export interface OpenModels {
   readonly registry: ModelRegistry
   /** The file with the concurrency that its models ask for. */
   readonly file: PlatformFile
+  /** Of deployments. */
+  readonly units: PooledUnits
+  /** Throws model_not_found for a name that the configuration does not have. */
+  artifactOf(source: LocalSource): Artifact
   /** Once, when the server listens. */
   start(): void
   stop(): Promise<void>
+}
+
+/** served: a model of the configuration, by its name. file: one of this machine, by its path. */
+export type LocalSource = ({ readonly kind: 'served'; readonly model: string } | { readonly kind: 'file'; readonly path: string }) & {
+  readonly kvCacheMib: number | null
 }
 
 interface Placement {
@@ -51,25 +62,27 @@ export function openModels(parts: OpenModelsParts): OpenModels {
   const placements = [...entries.map((model) => ({ model, isListed: true })), ...folderPlacements(file)]
   const hasPool = file.modelMemory.budgetMib !== undefined || placements.some(({ model }) => model.minReplicas === 0)
   const watch = watchModels(parts, registry)
-  const pool = hasPool ? openPool(parts, placements, watch) : null
+  const pool = openPool(parts, placements, watch)
   for (const placement of placements) {
     const { model } = placement
-    if (pool !== null) addToPool({ parts, registry, pool, watch }, placement)
+    if (hasPool) addToPool({ parts, registry, pool, watch }, placement)
     else
       registry.register(model.name, replicaOptions(engineOf(model, config.engine), { model, server: config.server, log, watch, spawn: spawnWorker }))
   }
   return {
     registry,
     file: withConcurrency(file, placements),
+    units: new PooledUnits({ pool: pool.models, registry, availableBytes: () => process.availableMemory(), clock: systemClock }),
+    artifactOf: (source) => artifactOf(source, placements, { parts, spawn: pool.spares.spawn }),
     start: () => {
       registry.start()
-      pool?.spares.start()
-      pool?.models.start()
+      pool.spares.start()
+      pool.models.start()
     },
     stop: async () => {
-      pool?.surveyor.close()
-      pool?.spares.close()
-      await Promise.all([registry.stop(), pool?.models.stop()])
+      pool.surveyor.close()
+      pool.spares.close()
+      await Promise.all([registry.stop(), pool.models.stop()])
     },
   }
 }
@@ -140,7 +153,25 @@ function addToPool({ parts: { config, log }, registry, pool: { models, spares },
     isSurveyedAtStart: isListed,
     replicasOf: (engine) => replicaOptions(engine, { model, server: config.server, log, watch: ownWatch, spawn: spares.spawn }),
   })
-  registry.addServed(served, model.replicas)
+  registry.addServed(served, { numReplicas: () => model.replicas, maxRunning: null, isListed: true })
+}
+
+function artifactOf(
+  source: LocalSource,
+  placements: readonly Placement[],
+  { parts: { config, log }, spawn }: { readonly parts: OpenModelsParts; readonly spawn: SpawnWorker },
+): Artifact {
+  const base = source.kind === 'file' ? null : (placements.find(({ model }) => model.name === source.model)?.model ?? null)
+  if (source.kind === 'served' && base === null)
+    throw new InferdError('model_not_found', `this server's configuration has no model '${source.model}'`, { param: 'model' })
+  const path = source.kind === 'file' ? source.path : base!.path
+  const kvCacheMib = source.kvCacheMib ?? base?.kvCacheMib
+  const watch: ModelWatch = { onReady: () => {}, onFailed: () => {} }
+  return {
+    base: base?.name ?? null,
+    engine: engineOf({ path, ...(kvCacheMib === undefined ? {} : { kvCacheMib }) }, config.engine),
+    replicasOf: (name, engine) => replicaOptions(engine, { model: { name, path, replicas: 1 }, server: config.server, log, watch, spawn }),
+  }
 }
 
 /** Only a start can fail as a whole: a server that has served stays up and tells its callers. */
@@ -157,7 +188,7 @@ function watchModels({ metrics, onAllFailed }: OpenModelsParts, registry: ModelR
   }
 }
 
-function engineOf({ path, kvCacheMib }: ModelEntry, config: EngineConfig): ReturnType<typeof engineOptions> {
+function engineOf({ path, kvCacheMib }: Pick<ModelEntry, 'path' | 'kvCacheMib'>, config: EngineConfig): ReturnType<typeof engineOptions> {
   const options = engineOptions(path, config)
   return kvCacheMib === undefined ? options : { ...options, kvCacheBytes: kvCacheMib * 2 ** 20 }
 }

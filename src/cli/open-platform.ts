@@ -224,8 +224,8 @@ function modelTerms({ models, maxSequences }: PlatformParts, routing: RoutingHan
       return targets.length === 0 || targets.some((name) => isUp(models.find(name)?.state))
     },
     maxSequences: (queue) => {
-      const numReplicas = models.numReplicasOf(queue)
-      return numReplicas === null ? null : numReplicas * maxSequences
+      const each = routing.targetsOf(queue).map((name) => models.maxRunningOf(name, maxSequences))
+      return each.length === 0 || each.includes(null) ? null : each.reduce<number>((sum, one) => sum + (one ?? 0), 0)
     },
   }
 }

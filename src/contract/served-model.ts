@@ -58,4 +58,6 @@ export interface ServedModel {
 export interface ModelDirectory {
   list(): readonly ServedModel[]
   find(name: string): ServedModel | null
+  /** Reached by routes only: no caller may name it. */
+  isHidden?(name: string): boolean
 }

@@ -228,7 +228,7 @@ export class Admission implements Settlement {
     const maxWaitMs = config.maxWaitS * 1000
     const gate = new ModelGate({
       options: {
-        maxRunning: capacity.maxRunning ?? Math.ceil((terms.maxSequences(queue) ?? UNKNOWN_SEQUENCES) * FEED),
+        maxRunning: () => capacity.maxRunning ?? Math.ceil((terms.maxSequences(queue) ?? UNKNOWN_SEQUENCES) * FEED),
         maxRunningTokens: capacity.maxRunningTokens ?? null,
         maxWaiting: config.maxWaiting,
         maxWaitingTokens: config.maxWaitingTokens,

@@ -12,7 +12,8 @@ import { FairQueue, type FairQueueOptions } from './fair-queue.ts'
 
 export interface GateOptions extends FairQueueOptions {
   /** Choices that run at a time. */
-  readonly maxRunning: number
+  /** Asked each time: replicas come and go. */
+  readonly maxRunning: () => number
   /** null = no bound. One call alone may be larger. */
   readonly maxRunningTokens: number | null
   readonly maxWaitMs: Readonly<Record<ServiceTier, number>>
@@ -175,7 +176,7 @@ export class ModelGate {
   private fits({ numChoices, tokens }: GateCall): boolean {
     if (this.numRunning === 0) return true
     const { maxRunning, maxRunningTokens } = this.options
-    return this.numRunning + numChoices <= maxRunning && (maxRunningTokens === null || this.runningTokens + tokens <= maxRunningTokens)
+    return this.numRunning + numChoices <= maxRunning() && (maxRunningTokens === null || this.runningTokens + tokens <= maxRunningTokens)
   }
 
   private tick(): number {

@@ -26,19 +26,19 @@ export interface FleetUnit {
   readonly problem: ErrorRecord | null
   /** Scale-in takes no new calls on what goes and lets what runs end. Throws insufficient_memory with need and have, and changes nothing then. */
   scaleTo(numReplicas: number): void
-  /** No new calls; resolves when what ran has ended and its processes are gone. */
-  retire(): Promise<void>
-  /** What is asked of it now, over all replicas; null = not known. Asks nobody: what was counted. */
-  readonly load: UnitLoad
+  /** What is asked of it now, over all replicas. */
+  measure(signal: AbortSignal): Promise<UnitLoad>
 }
 
-/** Values as ScalingMetric describes them, but of the unit as a whole. */
-export type UnitLoad = Readonly<Record<Exclude<ScalingMetric, 'backlog'>, number | null>>
+/** Values as ScalingMetric describes them, but of the unit as a whole; null = not known. */
+export type UnitLoad = Readonly<Record<Exclude<ScalingMetric, 'backlog' | 'queue-wait'>, number | null>>
 
 export interface Fleet {
   /** Starts it. Throws insufficient_memory with need and have, model_not_found for a source that is not there, and what its files are refused for. */
   add(terms: UnitTerms, signal: AbortSignal): Promise<FleetUnit>
   find(unit: string): FleetUnit | null
+  /** No route may lead to it any more. Resolves when what ran has ended and its processes are gone. */
+  retire(unit: string): Promise<void>
   /** Makes or replaces the name; calls that run are not touched. Throws invalid_parameter for a name that a model or another's route has. */
   putRoute(route: RouteDefinition): void
   removeRoute(name: string): void

@@ -7,7 +7,7 @@ import type { Clock } from '#base/clock'
 import { type ErrorRecord, InferdError, toErrorRecord } from '#contract/errors'
 import { decideLifecycle, type LifecycleAction, type LifecyclePolicy, type StopReason } from './decide-lifecycle.ts'
 import { HeldCalls, type HeldCallsOptions } from './held-calls.ts'
-import { checkRow, coldRow, heldBytes, type ModelRow, type RowTerms, type WantedState } from './model-row.ts'
+import { checkRow, coldRow, heldBytes, isKept, type ModelRow, type RowTerms, type WantedState } from './model-row.ts'
 
 export type LifecycleOptions = LifecyclePolicy & HeldCallsOptions
 
@@ -68,6 +68,12 @@ export class Lifecycle {
 
   get budgetBytes(): number {
     return this.options.budgetBytes
+  }
+
+  /** What is left of the budget beside all that stays once it is up. */
+  get unkeptBytes(): number {
+    const kept = [...this.rows.values()].filter((row) => isKept(row))
+    return this.options.budgetBytes - kept.reduce((sum, row) => sum + (row.needBytes ?? 0), 0)
   }
 
   /** The name must be free. */
@@ -154,6 +160,13 @@ export class Lifecycle {
     assert(row.phase === 'stopping', 'a process ends because it was told to')
     row.phase = 'cold'
     this.changed(row)
+  }
+
+  /** Of a model that is gone: its name is free again. */
+  forget(row: ModelRow): void {
+    assert(row.wanted === 'gone' && row.phase === 'cold', 'only what is gone is forgotten')
+    this.rows.delete(row.name)
+    this.active.delete(row)
   }
 
   /** Before the processes are ended: nobody is held any more, and nothing starts. */

@@ -39,6 +39,8 @@ export class ModelPool {
   private readonly models = new Map<ModelRow, PooledModel>()
   private readonly surveys: SurveyLine
   private readonly lifecycle: Lifecycle
+  /** Told when a model that was let go of is gone. */
+  private readonly leaving = new Map<ModelRow, () => void>()
   private readonly closing = new AbortController()
 
   constructor(parts: ModelPoolParts) {
@@ -58,6 +60,25 @@ export class ModelPool {
       numHeld += row.numHeld
     }
     return { budgetBytes: this.lifecycle.budgetBytes, usedBytes, numHeld, numByPhase }
+  }
+
+  /** What models that are to stay may take together, beside those that stay already. */
+  get unkeptBytes(): number {
+    return this.lifecycle.unkeptBytes
+  }
+
+  /** From now on it is kept up; its files are known. */
+  wake(model: PooledModel): void {
+    this.lifecycle.want(model.row, 'awake')
+  }
+
+  /** Takes no new calls; resolves when those that run have ended and its processes are gone. Its name is free then. */
+  remove({ row }: PooledModel): Promise<void> {
+    const gone = Promise.withResolvers<void>()
+    this.leaving.set(row, gone.resolve)
+    this.lifecycle.want(row, 'gone')
+    this.forgetIfGone(row)
+    return gone.promise
   }
 
   /** The name must be free. No process starts before somebody calls, or `start`. */
@@ -85,6 +106,7 @@ export class ModelPool {
     this.lifecycle.close()
     const members = [...this.models.values()].flatMap(({ local }) => local?.members ?? [])
     await Promise.all(members.map(({ replica }) => replica.stop()))
+    for (const tell of this.leaving.values()) tell()
   }
 
   private startWorkers(row: ModelRow): void {
@@ -96,7 +118,7 @@ export class ModelPool {
     model.wokenMs = null
     model.coldStart.end('wait', nowMs)
     const options = model.terms.replicasOf(model.engine).map((one) => this.watched(model, one))
-    const local = makeLocalModel(row.name, options)
+    const local = makeLocalModel(row.name, options, { isMember: model.terms.isMember ?? false })
     model.local = local
     try {
       for (const { replica } of local.members) replica.start()
@@ -110,6 +132,16 @@ export class ModelPool {
     await Promise.all((model.local?.members ?? []).map(({ replica }) => replica.stop()))
     model.local = null
     this.lifecycle.stopped(row)
+    this.forgetIfGone(row)
+  }
+
+  private forgetIfGone(row: ModelRow): void {
+    const tell = this.leaving.get(row)
+    if (tell === undefined || row.phase !== 'cold') return
+    this.leaving.delete(row)
+    this.lifecycle.forget(row)
+    this.models.delete(row)
+    tell()
   }
 
   private watched(model: PooledModel, options: ReplicaOptions): ReplicaOptions {

@@ -21,6 +21,8 @@ export interface PooledModelTerms {
   readonly name: string
   readonly engine: EngineOptions
   readonly numReplicas: number
+  /** Of a set of rows: its calls go to another one when its worker is lost. */
+  readonly isMember?: boolean
   /** awake: started at once and kept. on-demand: started by its first call. */
   readonly wanted: 'awake' | 'on-demand'
   readonly isPinned: boolean

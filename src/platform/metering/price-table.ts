@@ -35,9 +35,12 @@ const FACTORS = 1_000_000n
 
 export class PriceTable {
   private readonly rows: ReadonlyMap<string, PriceEntry>
+  private readonly baseOf: (model: string) => string
 
-  constructor(entries: PriceEntries) {
+  /** `baseOf`: whose price a model without one of its own has, before that of `*`. */
+  constructor(entries: PriceEntries, baseOf = (model: string): string => model) {
     this.rows = new Map(Object.entries(entries))
+    this.baseOf = baseOf
   }
 
   charge(model: string | null, { usage, tier, isBatch, responseCache, busyMs, isAnswered }: PricedUse): Charge {
@@ -65,8 +68,10 @@ export class PriceTable {
   }
 
   private find(model: string): { readonly name: string; readonly row: PriceEntry } | null {
-    const own = this.rows.get(model)
-    if (own !== undefined) return { name: model, row: own }
+    for (const name of [model, this.baseOf(model)]) {
+      const row = this.rows.get(name)
+      if (row !== undefined) return { name, row }
+    }
     const rest = this.rows.get('*')
     return rest === undefined ? null : { name: '*', row: rest }
   }

@@ -6,6 +6,8 @@ import { createHash } from 'node:crypto'
 import type { PromptInput } from '#contract/generate'
 
 export interface ReplicaLoad {
+  /** Lasts as long as the replica, whoever else comes or goes. */
+  readonly id: number
   readonly isReady: boolean
   /** Prompt tokens (estimated) of the calls that it has. */
   readonly outstandingTokens: number
@@ -69,7 +71,7 @@ function rendezvous(loads: readonly ReplicaLoad[], key: string): number {
   let highest = ''
   for (const [index, load] of loads.entries()) {
     if (!load.isReady) continue
-    const weight = createHash('sha256').update(`${index}\0${key}`).digest('hex')
+    const weight = createHash('sha256').update(`${load.id}\0${key}`).digest('hex')
     if (best < 0 || weight > highest) [best, highest] = [index, weight]
   }
   return best

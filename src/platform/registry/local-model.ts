@@ -9,9 +9,12 @@ export interface LocalModel {
   readonly members: readonly ReplicaModel[]
 }
 
-/** A worker for each of the options; one alone stands for itself, without a set around it. None runs yet. */
-export function makeLocalModel(name: string, options: readonly ReplicaOptions[]): LocalModel {
-  const members = options.map((one) => new ReplicaModel(name, one, { forgives: options.length === 1 }))
+/**
+ * A worker for each of the options; one alone stands for itself, without a set around it. None runs yet. `isMember`: a set outside of it sends
+ * calls elsewhere when its worker is lost.
+ */
+export function makeLocalModel(name: string, options: readonly ReplicaOptions[], { isMember = false } = {}): LocalModel {
+  const members = options.map((one) => new ReplicaModel(name, one, { forgives: options.length === 1 && !isMember }))
   const [only] = members
   return { served: members.length === 1 && only !== undefined ? only : new ReplicaSet(name, members), members }
 }

@@ -5,10 +5,26 @@ import { makeLocalModel, type LocalModel } from './local-model.ts'
 import type { ReplicaModel } from './replica-model.ts'
 import type { ModelDirectory, ServedModel } from './served-model.ts'
 
+/** How a model that is not of the registry's own workers is served. */
+export interface ServedTerms {
+  /** Workers of this machine that serve it when it is up, as many as it has now; null = it is elsewhere. */
+  readonly numReplicas: () => number | null
+  /** Choices that it is given at a time; null = as its replicas can. */
+  readonly maxRunning: number | null
+  /** False: reached by routes only, and seen by nobody. */
+  readonly isListed: boolean
+}
+
+const ELSEWHERE: ServedTerms = { numReplicas: () => null, maxRunning: null, isListed: true }
+
+interface OtherModel extends ServedTerms {
+  readonly served: ServedModel
+}
+
 export class ModelRegistry implements ModelDirectory {
   private readonly models = new Map<string, LocalModel>()
   /** Models whose workers are another's, or elsewhere. */
-  private readonly others = new Map<string, { readonly served: ServedModel; readonly numReplicas: number | null }>()
+  private readonly others = new Map<string, OtherModel>()
 
   /** Registers the model and starts its worker. Throws InferdError('invalid_parameter') when the name is taken. */
   add(name: string, options: ReplicaOptions): ReplicaModel {
@@ -37,13 +53,19 @@ export class ModelRegistry implements ModelDirectory {
   }
 
   /** A model that is served elsewhere (it has no replicas of ours), or whose workers come and go. Throws as add. */
-  addServed(model: ServedModel, numReplicas: number | null = null): void {
+  addServed(model: ServedModel, terms: ServedTerms = ELSEWHERE): void {
     this.requireFree(model.name)
-    this.others.set(model.name, { served: model, numReplicas })
+    this.others.set(model.name, { ...terms, served: model })
+  }
+
+  /** Of `addServed`; calls that run are not touched. */
+  removeServed(name: string): void {
+    this.others.delete(name)
   }
 
   list(): readonly ServedModel[] {
-    return [...[...this.models.values()].map(({ served }) => served), ...[...this.others.values()].map(({ served }) => served)]
+    const listed = [...this.others.values()].filter(({ isListed }) => isListed)
+    return [...[...this.models.values()].map(({ served }) => served), ...listed.map(({ served }) => served)]
   }
 
   /** With the workers behind them, for the operator. */
@@ -55,9 +77,15 @@ export class ModelRegistry implements ModelDirectory {
     return this.models.get(name)?.served ?? this.others.get(name)?.served ?? null
   }
 
-  /** Workers of this machine that serve it when it is up; null for a model elsewhere, or none. */
-  numReplicasOf(name: string): number | null {
-    return this.models.get(name)?.members.length ?? this.others.get(name)?.numReplicas ?? null
+  isHidden(name: string): boolean {
+    return this.others.get(name)?.isListed === false
+  }
+
+  /** Choices that it can run at a time, with `perReplica` of each worker; null for a model elsewhere, or none. */
+  maxRunningOf(name: string, perReplica: number): number | null {
+    const other = this.others.get(name)
+    const numReplicas = this.models.get(name)?.members.length ?? other?.numReplicas() ?? null
+    return numReplicas === null ? null : Math.min(Math.max(1, numReplicas) * perReplica, other?.maxRunning ?? Infinity)
   }
 
   async stop(): Promise<void> {

@@ -8,7 +8,7 @@ import { ReplicaSet } from './replica-set.ts'
 import type { ServedModel, ServedModelState } from './served-model.ts'
 
 const NEVER = new AbortController().signal
-const idle: ReplicaLoad = { isReady: true, outstandingTokens: 0 }
+const idle: ReplicaLoad = { id: 1, isReady: true, outstandingTokens: 0 }
 
 function requestOf(...contents: string[]): GenerateRequest {
   const messages: ChatMessage[] = contents.map((content, index) => ({ role: index % 2 === 0 ? 'user' : 'assistant', content }))
@@ -56,7 +56,8 @@ test('a replica that is not ready never takes a prompt', () => {
     fc.property(
       fc.array(fc.record({ isReady: fc.boolean(), outstandingTokens: fc.nat(100_000) }), { minLength: 1, maxLength: 8 }),
       fc.array(fc.option(fc.nat(7)), { maxLength: 5 }),
-      (loads, owners) => {
+      (states, owners) => {
+        const loads = states.map((state, id) => ({ ...state, id }))
         const choice = chooseReplica(loads, { chain: owners.map(String), owners, policy: DEFAULT_AFFINITY })
         if (loads.every(({ isReady }) => !isReady)) expect(choice).toBeNull()
         else expect(loads[choice!.index]!.isReady).toBe(true)
@@ -68,7 +69,7 @@ test('a replica that is not ready never takes a prompt', () => {
 
 test('a busy owner keeps its prompts until it has too much more than the least busy one', () => {
   const at = (outstandingTokens: number) =>
-    chooseReplica([{ isReady: true, outstandingTokens }, idle], { chain: ['a'], owners: [0], policy: { spillTokens: 100 } })
+    chooseReplica([{ id: 0, isReady: true, outstandingTokens }, idle], { chain: ['a'], owners: [0], policy: { spillTokens: 100 } })
   expect(at(100)).toEqual({ index: 0, reason: 'sticky' })
   expect(at(101)).toEqual({ index: 1, reason: 'spill' })
 })
@@ -77,7 +78,7 @@ test('one more replica moves only the prompts that it takes itself', () => {
   const keys = Array.from({ length: 400 }, (_, index) => `key ${index}`)
   const place = (numReplicas: number, key: string) =>
     chooseReplica(
-      Array.from({ length: numReplicas }, () => idle),
+      Array.from({ length: numReplicas }, (_, id) => ({ ...idle, id })),
       { chain: [key], owners: [null], policy: DEFAULT_AFFINITY },
     )!.index
   const moved = keys.filter((key) => place(3, key) !== place(4, key))

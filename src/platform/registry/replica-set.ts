@@ -11,8 +11,14 @@ import type { ModelLoad, ServedModel, ServedModelState } from './served-model.ts
 const MAX_BEGINNINGS = 65_536
 const CHARACTERS_PER_TOKEN = 4
 
-/** Of one member; the set never starts or stops it. */
-export type SetMember = ServedModel
+/** Invariant: `outstanding` is the sum over the calls that it has now; 0 when it has none. */
+interface Member {
+  /** Never given twice. */
+  readonly id: number
+  /** The set never starts or stops it. */
+  readonly served: ServedModel
+  outstanding: number
+}
 
 export interface ReplicaSetStats {
   readonly outstandingTokens: readonly number[]
@@ -21,45 +27,54 @@ export interface ReplicaSetStats {
   readonly numSpills: number
 }
 
-/** Invariant: `outstanding[i]` is the sum over the calls that member `i` has now; 0 when it has none. */
+/** Members come and go: one that is removed is given nothing new and keeps what it has. */
 export class ReplicaSet implements ServedModel {
   readonly name: string
   readonly createdSeconds: number
-  private readonly members: readonly SetMember[]
+  private members: readonly Member[] = []
   private readonly policy: AffinityPolicy
-  private readonly outstanding: number[]
-  /** In order of last use, oldest first. */
+  private nextId = 0
+  /** Ids of members. In order of last use, oldest first. */
   private readonly owners = new Map<string, number>()
   private readonly numChoices = { sticky: 0, rendezvous: 0, spill: 0 }
 
-  constructor(name: string, members: readonly SetMember[], policy: AffinityPolicy = DEFAULT_AFFINITY) {
+  constructor(name: string, members: readonly ServedModel[], policy: AffinityPolicy = DEFAULT_AFFINITY) {
     const [first] = members
     assert(first !== undefined, 'a replica set has a member')
     this.name = name
     this.createdSeconds = first.createdSeconds
-    this.members = members
     this.policy = policy
-    this.outstanding = members.map(() => 0)
+    for (const member of members) this.add(member)
+  }
+
+  add(served: ServedModel): void {
+    this.members = [...this.members, { id: this.nextId++, served, outstanding: 0 }]
+  }
+
+  /** The last member stays. */
+  remove(served: ServedModel): void {
+    assert(this.members.length > 1, 'a replica set has a member')
+    this.members = this.members.filter((member) => member.served !== served)
   }
 
   /** Ready while one member is. */
   get state(): ServedModelState {
-    const states = this.members.map(({ state }) => state)
+    const states = this.members.map(({ served }) => served.state)
     return states.find(({ kind }) => kind === 'ready') ?? states.find(({ kind }) => kind === 'loading') ?? states[0]!
   }
 
   get stats(): ReplicaSetStats {
     const { sticky, rendezvous, spill } = this.numChoices
-    return { outstandingTokens: [...this.outstanding], numSticky: sticky, numRendezvous: rendezvous, numSpills: spill }
+    return { outstandingTokens: this.members.map(({ outstanding }) => outstanding), numSticky: sticky, numRendezvous: rendezvous, numSpills: spill }
   }
 
   /** A member that is lost before the first event is forgiven once: another one answers. */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent> {
-    return new OpenedEvents({ open: () => this.open(request, signal), isForgiven: isReplicaLost })
+    return new OpenedEvents({ open: () => this.open(request, signal), isForgiven: isMemberLost })
   }
 
   adjust(request: GenerateRequest, change: SamplingChange): boolean {
-    return this.members.some((member) => member.adjust?.(request, change) ?? false)
+    return this.members.some(({ served }) => served.adjust?.(request, change) ?? false)
   }
 
   /** Forgiven once, as generate. */
@@ -67,7 +82,7 @@ export class ReplicaSet implements ServedModel {
     try {
       return await this.embedOnce(request, signal)
     } catch (error) {
-      if (!isReplicaLost(error)) throw error
+      if (!isMemberLost(error)) throw error
       return this.embedOnce(request, signal)
     }
   }
@@ -75,22 +90,23 @@ export class ReplicaSet implements ServedModel {
   private async embedOnce(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult> {
     await this.whileLoading(signal)
     const tokens = request.inputs.reduce((sum, input) => sum + estimateTokens(input), 0)
-    const index = this.choose([], tokens)
+    const member = this.choose([], tokens)
     try {
-      return await this.members[index]!.embed(request, signal)
+      return await member.served.embed(request, signal)
     } finally {
-      this.release(index, tokens)
+      release(member, tokens)
     }
   }
 
   async countTokens(request: CountRequest, signal: AbortSignal): Promise<number> {
-    return this.members[Math.max(0, this.readyIndex())]!.countTokens(request, signal)
+    const ready = this.members.find(({ served }) => served.state.kind === 'ready') ?? this.members[0]!
+    return ready.served.countTokens(request, signal)
   }
 
   /** The sum over the members that are ready. */
   async probe(signal: AbortSignal): Promise<ModelLoad> {
-    const ready = this.members.filter(({ state }) => state.kind === 'ready')
-    const loads = await Promise.all(ready.map((member) => member.probe(signal)))
+    const ready = this.members.filter(({ served }) => served.state.kind === 'ready')
+    const loads = await Promise.all(ready.map(({ served }) => served.probe(signal)))
     const sum = (of: (load: ModelLoad) => number): number => loads.reduce((total, load) => total + of(load), 0)
     return {
       numRunning: sum(({ numRunning }) => numRunning),
@@ -103,47 +119,55 @@ export class ReplicaSet implements ServedModel {
   /** Until one member is ready, or none starts any more. */
   async whileLoading(signal: AbortSignal): Promise<void> {
     if (this.state.kind !== 'loading') return
-    await Promise.race(this.members.filter(({ state }) => state.kind === 'loading').map((member) => member.whileLoading(signal)))
+    const loading = this.members.filter(({ served }) => served.state.kind === 'loading')
+    await Promise.race(loading.map(({ served }) => served.whileLoading(signal)))
   }
 
   private async open(request: GenerateRequest, signal: AbortSignal): Promise<AsyncIterator<GenerateEvent>> {
     await this.whileLoading(signal)
     const tokens = estimateTokens(request.input)
-    const index = this.choose(prefixChain(request.input, request.cacheSalt), tokens)
-    return new CountedEvents(this.members[index]!.generate(request, signal)[Symbol.asyncIterator](), () => this.release(index, tokens))
+    const member = this.choose(prefixChain(request.input, request.cacheSalt), tokens)
+    return new CountedEvents(member.served.generate(request, signal)[Symbol.asyncIterator](), () => release(member, tokens))
   }
 
-  /** A member that the tokens are now counted for. With none ready the first says why. */
-  private choose(chain: readonly string[], tokens: number): number {
-    const owners = chain.map((key) => this.owners.get(key) ?? null)
-    const loads = this.members.map(({ state }, index) => ({ isReady: state.kind === 'ready', outstandingTokens: this.outstanding[index]! }))
+  /** A member that the tokens are now counted for. With none ready the first that is not on its way out wakes, or says why it cannot. */
+  private choose(chain: readonly string[], tokens: number): Member {
+    const owners = chain.map((key) => this.indexOf(this.owners.get(key)))
+    const loads = this.members.map(({ id, served, outstanding }) => ({ id, isReady: served.state.kind === 'ready', outstandingTokens: outstanding }))
     const policy = chain.length === 0 ? { spillTokens: 0 } : this.policy
     const choice = chooseReplica(loads, { chain, owners, policy })
-    const index = choice?.index ?? 0
+    const index =
+      choice?.index ??
+      Math.max(
+        0,
+        this.members.findIndex(({ served }) => served.state.kind !== 'stopping'),
+      )
+    const member = this.members[index]!
     if (choice !== null) this.numChoices[choice.reason]++
-    if (choice !== null) for (const key of chain) this.remember(key, index)
-    this.outstanding[index]! += tokens
-    return index
+    if (choice !== null) for (const key of chain) this.remember(key, member.id)
+    member.outstanding += tokens
+    return member
   }
 
-  private release(index: number, tokens: number): void {
-    this.outstanding[index]! -= tokens
-    assert(this.outstanding[index]! >= 0, 'a replica has a negative number of outstanding tokens')
+  private indexOf(id: number | undefined): number | null {
+    const index = this.members.findIndex((member) => member.id === id)
+    return index < 0 ? null : index
   }
 
-  private remember(key: string, index: number): void {
+  private remember(key: string, id: number): void {
     this.owners.delete(key)
-    this.owners.set(key, index)
+    this.owners.set(key, id)
     if (this.owners.size <= MAX_BEGINNINGS) return
     for (const oldest of this.owners.keys()) {
       this.owners.delete(oldest)
       return
     }
   }
+}
 
-  private readyIndex(): number {
-    return this.members.findIndex(({ state }) => state.kind === 'ready')
-  }
+function release(member: Member, tokens: number): void {
+  member.outstanding -= tokens
+  assert(member.outstanding >= 0, 'a replica has a negative number of outstanding tokens')
 }
 
 function estimateTokens(input: PromptInput): number {
@@ -152,6 +176,7 @@ function estimateTokens(input: PromptInput): number {
   return Math.ceil(characters / CHARACTERS_PER_TOKEN) + 1
 }
 
-function isReplicaLost(error: unknown): boolean {
-  return error instanceof InferdError && error.code === 'replica_lost'
+/** Its process died, or it was told to go just now. */
+function isMemberLost(error: unknown): boolean {
+  return error instanceof InferdError && (error.code === 'replica_lost' || error.code === 'model_not_found')
 }

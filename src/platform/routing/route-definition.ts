@@ -24,6 +24,13 @@ export interface HedgePolicy {
   readonly minDelayMs: number
 }
 
+/** Gets copies of calls; what it answers is measured and thrown away. */
+export interface RouteShadow {
+  readonly model: string
+  /** Of the calls, (0, 100]. */
+  readonly percent: number
+}
+
 export interface RouteDefinition {
   readonly name: string
   /** Further names: ARNs, ids of other providers, inference profiles. Compared as a whole. */
@@ -38,6 +45,7 @@ export interface RouteDefinition {
   /** Longest wait for the first piece of an attempt; null = the call's own deadline only. */
   readonly firstPieceTimeoutMs: number | null
   readonly hedge: HedgePolicy | null
+  readonly shadows: readonly RouteShadow[]
 }
 
 /** Every model that a route may ask, in the order in which it would, each once. */

@@ -11,19 +11,40 @@ export const ROUTE_DEFAULTS = {
   maxRetries: 0,
   firstPieceTimeoutMs: null,
   hedge: null,
+  shadows: [],
 } as const
 
-/** Throws invalid_parameter for a route that names no model, a model twice as fallback, or a name that is taken. */
+/** Throws invalid_parameter for a route that names no model, a model twice as fallback, or a name that is taken; `put` conflict for the last. */
 export class RouteTable {
-  readonly routes: readonly RouteDefinition[]
   private readonly byName = new Map<string, RouteDefinition>()
+  /** Came later, and may be replaced and removed. */
+  private readonly late = new Set<string>()
+  private readonly hasModel: (name: string) => boolean
 
   constructor(routes: readonly RouteDefinition[], hasModel: (name: string) => boolean) {
-    this.routes = routes
+    this.hasModel = hasModel
     for (const route of routes) {
       for (const name of [route.name, ...route.aliases]) this.add(name, route)
       checkRoute(route, hasModel)
     }
+  }
+
+  get routes(): readonly RouteDefinition[] {
+    return [...new Set(this.byName.values())]
+  }
+
+  /** A route without aliases, new or in the place of one that was put before. */
+  put(route: RouteDefinition): void {
+    if (!this.late.has(route.name) && (this.byName.has(route.name) || this.hasModel(route.name)))
+      throw new InferdError('conflict', `the name '${route.name}' is taken`)
+    checkRoute(route, this.hasModel)
+    this.late.add(route.name)
+    this.byName.set(route.name, route)
+  }
+
+  /** Of one that was put. */
+  remove(name: string): void {
+    if (this.late.delete(name)) this.byName.delete(name)
   }
 
   find(name: string): RouteDefinition | null {
@@ -40,6 +61,7 @@ export class RouteTable {
 export function routeDefinitions(entries: readonly RouteEntry[]): readonly RouteDefinition[] {
   return entries.map(({ models, firstPieceTimeoutS, ...route }) => ({
     ...route,
+    shadows: [],
     variants: models,
     firstPieceTimeoutMs: firstPieceTimeoutS === null ? null : firstPieceTimeoutS * 1000,
   }))

@@ -12,10 +12,11 @@ import { DEFAULT_BREAKER_POLICY, type BreakerPolicy } from './circuit-breaker.ts
 import { isWorthRetry } from './failure-class.ts'
 import { decideRoute, type RouteDecision } from './plan-route.ts'
 import { DEFAULT_RETRY_BUDGET, RetryBudget, type RetryBudgetPolicy } from './retry-budget.ts'
-import { targetsOf, type RouteDefinition, watchesFirstPiece } from './route-definition.ts'
+import { targetsOf, type RouteDefinition, type RouteShadow, watchesFirstPiece } from './route-definition.ts'
 import { RouteCounts, type PriceOf, type RoutingStats } from './route-stats.ts'
 import { directRoute, RouteTable } from './route-table.ts'
 import { runRoute } from './run-route.ts'
+import type { ShadowCalls } from './shadow-calls.ts'
 import { TargetHealth } from './target-health.ts'
 
 export interface RoutingOptions {
@@ -28,6 +29,7 @@ export interface RoutingOptions {
   /** For the saving that the prompt router reports; free when not given. */
   readonly priceOf?: PriceOf
   readonly breaker?: BreakerPolicy
+  readonly shadows?: ShadowCalls
   readonly retryBudget?: RetryBudgetPolicy
 }
 
@@ -35,6 +37,11 @@ export interface RoutingHandler extends OnlineModels {
   /** Names of the models that may answer to a name: the route's, or the model itself. Empty for an unknown name. */
   targetsOf(name: string): readonly string[]
   stats(): RoutingStats
+  /** A name for models that are there, new or in the place of one that was put before; calls that run are not touched. Throws conflict. */
+  putRoute(route: RouteDefinition): void
+  removeRoute(name: string): void
+  /** Of a model that is gone: what was known of it. */
+  forget(model: string): void
 }
 
 /** Throws invalid_parameter for a route that cannot be. */
@@ -68,7 +75,7 @@ class Routing implements RoutingHandler {
 
   find(principal: Principal, name: string): CallableModel | null {
     const route = this.table.find(name)
-    if (route === null) return mayCall(principal, name) ? this.options.models.find(name) : null
+    if (route === null) return mayCall(principal, name) && !this.isHidden(name) ? this.options.models.find(name) : null
     return mayCall(principal, name) || mayCall(principal, route.name) ? this.viewOf(route) : null
   }
 
@@ -77,6 +84,7 @@ class Routing implements RoutingHandler {
     const route = this.need(call.principal, call.model)
     const decision = decideRoute(route, call.request, this.options.random)
     call.report.routeReason = decision.reason
+    for (const shadow of route.shadows) this.copyTo(shadow, call)
     if (!isPlain(route)) return this.search(route, decision, call, signal)
     call.report.servedBy = decision.model
     if (route.name !== decision.model) this.countsOf(route).add(decision.model, true, 0n)
@@ -146,6 +154,28 @@ class Routing implements RoutingHandler {
 
   stats(): RoutingStats {
     return { routes: [...this.counts.values()].map(({ stats }) => stats), targets: [...this.health.values()].map(({ stats }) => stats) }
+  }
+
+  putRoute(route: RouteDefinition): void {
+    this.table.put(route)
+  }
+
+  removeRoute(name: string): void {
+    this.table.remove(name)
+    this.counts.delete(name)
+  }
+
+  forget(model: string): void {
+    for (const known of [this.handlers, this.streamedHandlers, this.health]) known.delete(model)
+  }
+
+  private copyTo({ model, percent }: RouteShadow, call: OnlineCall): void {
+    const served = this.options.models.find(model)
+    if (served !== null && this.options.random.nextFloat() * 100 < percent) this.options.shadows?.send(served, call)
+  }
+
+  private isHidden(name: string): boolean {
+    return this.options.models.isHidden?.(name) ?? false
   }
 
   private viewOf(route: RouteDefinition, name = route.name): CallableModel {

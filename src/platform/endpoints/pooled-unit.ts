@@ -1,0 +1,164 @@
+/**
+ * A variant of an endpoint on this machine: replicas that come and go, each a model of the pool with one process and its own place in the
+ * ledger of the memory. One that goes takes nothing new and ends with what it runs.
+ */
+import type { Clock } from '#base/clock'
+import { assert } from '#base/assert'
+import { type ErrorRecord, InferdError } from '#contract/errors'
+import type { ServedModel } from '#contract/served-model'
+import type { EngineOptions } from '#engine/engine'
+import type { FleetUnit, UnitLoad, UnitTerms } from '#platform/deployments/fleet'
+import { ReplicaSet } from '#platform/registry/replica-set'
+import type { ReplicaOptions } from '#platform/replicas/replica'
+import type { ModelPool } from './model-pool.ts'
+import type { PooledModel } from './pooled-model.ts'
+import { UnitMeter } from './unit-meter.ts'
+
+/** What a unit runs, and how. */
+export interface Artifact {
+  /** A model of the configuration whose price and settings it has; null = none's. */
+  readonly base: string | null
+  readonly engine: EngineOptions
+  readonly replicasOf: (name: string, engine: EngineOptions) => readonly ReplicaOptions[]
+}
+
+export interface PooledUnitParts {
+  readonly terms: UnitTerms
+  readonly artifact: Artifact
+  readonly pool: ModelPool
+  /** What the machine has left, where the pool has no budget. */
+  readonly availableBytes: () => number
+  readonly clock: Clock
+}
+
+const NEVER_IDLE_MS = Number.MAX_SAFE_INTEGER
+
+export class PooledUnit implements FleetUnit {
+  readonly unit: string
+  readonly served: ServedModel
+  private readonly parts: PooledUnitParts
+  private readonly set: ReplicaSet
+  private readonly meter: UnitMeter
+  private members: readonly PooledModel[]
+  private numMade = 1
+  private readonly leaving = new Set<Promise<void>>()
+
+  private constructor(parts: PooledUnitParts, first: PooledModel) {
+    this.parts = parts
+    this.unit = parts.terms.unit
+    this.members = [first]
+    this.set = new ReplicaSet(this.unit, [first])
+    this.meter = new UnitMeter(this.set, parts.clock)
+    this.served = this.meter
+  }
+
+  /** Starts its replicas. Throws insufficient_memory, and what its files are refused for; nothing is left behind then. */
+  static async open(parts: PooledUnitParts, signal: AbortSignal): Promise<PooledUnit> {
+    const { pool, terms } = parts
+    const first = pool.add(memberTerms(parts, 0))
+    try {
+      await first.survey(signal, { isUrgent: true })
+      const unit = new PooledUnit(parts, first)
+      if (terms.serverless !== null && terms.serverless.provisionedConcurrency === 0) {
+        unit.requireRoom(1, { isKept: false })
+        return unit
+      }
+      const numReplicas = terms.serverless === null ? terms.replicas : 1
+      unit.requireRoom(numReplicas, { isKept: true })
+      pool.wake(first)
+      unit.scaleTo(numReplicas)
+      return unit
+    } catch (error) {
+      void pool.remove(first)
+      throw error
+    }
+  }
+
+  get wantedReplicas(): number {
+    return this.members.length
+  }
+
+  get readyReplicas(): number {
+    return this.members.filter(({ state }) => state.kind === 'ready').length
+  }
+
+  get isUp(): boolean {
+    if (this.members.some(({ state }) => state.kind === 'asleep' && state.problem === null)) return true
+    return this.readyReplicas >= this.members.length
+  }
+
+  get problem(): ErrorRecord | null {
+    return this.members.map(({ row }) => row.problem).find((problem) => problem !== null) ?? null
+  }
+
+  scaleTo(numReplicas: number): void {
+    assert(numReplicas >= 1, 'a unit has a replica')
+    const numMore = numReplicas - this.members.length
+    if (numMore > 0) this.requireRoom(numMore, { isKept: true })
+    for (let count = 0; count < numMore; count++) this.grow()
+    for (let count = 0; count < -numMore; count++) this.shrink()
+  }
+
+  async retire(): Promise<void> {
+    for (const member of this.members) this.letGo(member)
+    await Promise.all(this.leaving)
+  }
+
+  async measure(signal: AbortSignal): Promise<UnitLoad> {
+    const load = await this.set.probe(signal).catch(() => null)
+    const kvUsage = load === null || load.numBlocks === 0 ? null : 1 - load.numFreeBlocks / load.numBlocks
+    const { concurrency, numCalls, tokensPerSecond } = this.meter
+    return { concurrency, invocations: numCalls, 'kv-usage': kvUsage, tokens: tokensPerSecond }
+  }
+
+  /** The files are known, so it starts as soon as it may. */
+  private grow(): void {
+    const { pool } = this.parts
+    const member = pool.add(memberTerms(this.parts, this.numMade++))
+    this.members = [...this.members, member]
+    this.set.add(member)
+    member.survey(new AbortController().signal, { isUrgent: true }).then(
+      () => pool.wake(member),
+      () => {},
+    )
+  }
+
+  /** The youngest one: the others have the prompts that they know. */
+  private shrink(): void {
+    const member = this.members.at(-1)!
+    this.members = this.members.slice(0, -1)
+    this.set.remove(member)
+    this.letGo(member)
+  }
+
+  private letGo(member: PooledModel): void {
+    const gone = this.parts.pool.remove(member).finally(() => this.leaving.delete(gone))
+    this.leaving.add(gone)
+  }
+
+  /** `isKept`: room for as long as it lives; else only at some time, when others sleep. */
+  private requireRoom(numReplicas: number, { isKept }: { readonly isKept: boolean }): void {
+    const { pool, availableBytes } = this.parts
+    const budget = pool.figures.budgetBytes
+    const have = budget === Infinity ? availableBytes() : isKept ? pool.unkeptBytes : budget
+    const need = numReplicas * (this.members[0]?.row.needBytes ?? 0)
+    if (need <= have) return
+    const words = `${numReplicas} more replica${numReplicas === 1 ? '' : 's'} of '${this.unit}' need ${need} bytes; there are ${Math.max(0, have)}`
+    throw new InferdError('insufficient_memory', words)
+  }
+}
+
+function memberTerms({ terms, artifact }: PooledUnitParts, index: number): Parameters<ModelPool['add']>[0] {
+  const name = `${terms.unit}#${index}`
+  return {
+    name,
+    engine: artifact.engine,
+    numReplicas: 1,
+    isMember: true,
+    wanted: 'on-demand',
+    isPinned: false,
+    idleTimeoutMs: terms.serverless?.idleTimeoutMs ?? NEVER_IDLE_MS,
+    isSurveyedAtStart: true,
+    replicasOf: (engine) => artifact.replicasOf(name, engine),
+  }
+}

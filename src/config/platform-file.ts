@@ -7,6 +7,7 @@ import { parse as parseYaml, YAMLParseError } from 'yaml'
 import { z } from 'zod'
 import { InferdError } from '#contract/errors'
 import { admissionSection } from './platform-file/admission.ts'
+import { alarmsSection } from './platform-file/alarms.ts'
 import { asyncInferenceSection } from './platform-file/async-inference.ts'
 import { guardrailsSection } from './platform-file/guardrails.ts'
 import { jobsSection } from './platform-file/jobs.ts'
@@ -37,6 +38,7 @@ export const platformFileSchema = z.strictObject({
   jobs: jobsSection,
   asyncInference: asyncInferenceSection,
   objects: objectsSection,
+  alarms: alarmsSection,
   telemetry: telemetrySection,
 })
 

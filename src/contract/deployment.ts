@@ -40,21 +40,12 @@ export interface VariantSpec {
   readonly serverless: ServerlessTerms | null
 }
 
-/** Samples of calls, kept as objects below `uri`. */
-export interface CaptureSpec {
-  readonly uri: string
-  /** [0, 100] */
-  readonly percent: number
-  readonly captures: readonly ('input' | 'output')[]
-}
-
 export interface EndpointConfig {
   readonly name: string
   /** At least one. */
   readonly variants: readonly VariantSpec[]
   /** Get copies of calls; what they answer is measured and thrown away. `weight` is the share of calls copied, in percent. */
   readonly shadows: readonly VariantSpec[]
-  readonly capture: CaptureSpec | null
   readonly request: DeploymentJson
   readonly createdMs: number
 }
@@ -75,15 +66,20 @@ export interface RolloutPlan {
   readonly kind: 'all-at-once' | 'canary' | 'linear'
   /** Of the calls; 100 for all-at-once. */
   readonly stepPercent: number
-  /** Between steps, and after the last one while the old replicas stay up: the bake. Alarms are watched all the time. */
+  /** Between steps. */
   readonly waitMs: number
+  /** After the last step, while the old replicas stay up. Alarms are watched until its end. */
+  readonly bakeMs: number
   /** The whole rollout; later it is rolled back. */
   readonly maxDurationMs: number
   /** Names of alarm rules of the server's file, or rules themselves. One that goes off rolls the change back. */
   readonly alarms: readonly (string | AlarmRule)[]
 }
 
-export type EndpointStatus = 'Creating' | 'InService' | 'Updating' | 'RollingBack' | 'UpdateRollbackFailed' | 'Deleting' | 'Failed'
+/** starting: the new replicas load. shifting: some of the calls go to them. baking: all do. rolling-back: none do, and they go. */
+export type RolloutPhase = 'starting' | 'shifting' | 'baking' | 'rolling-back'
+
+export type EndpointStatus = 'Creating' | 'InService' | 'Updating' | 'RollingBack' | 'Deleting' | 'Failed'
 
 export interface EndpointVariant {
   readonly name: string
@@ -105,7 +101,7 @@ export interface RolloutView {
   readonly plan: RolloutPlan
   /** Of the calls that go to the new replicas now. */
   readonly percent: number
-  readonly phase: 'starting' | 'shifting' | 'baking' | 'rolling-back'
+  readonly phase: RolloutPhase
   readonly startedMs: number
 }
 
@@ -117,7 +113,8 @@ export interface Endpoint {
   readonly problem: ErrorRecord | null
   readonly variants: readonly EndpointVariant[]
   readonly rollout: RolloutView | null
-  readonly capture: CaptureSpec | null
+  /** Of the last update, as it was sent; null = there was none. */
+  readonly lastPlan: RolloutPlan | null
   readonly createdMs: number
   readonly modifiedMs: number
 }

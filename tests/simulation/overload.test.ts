@@ -14,7 +14,7 @@ const PEAK_PER_S = SEQUENCES / ((CALL_TOKENS * MS_PER_TOKEN) / 1000)
 const PATIENCE_MS = 20_000
 
 const OPTIONS: GateOptions = {
-  maxRunning: 10,
+  maxRunning: () => 10,
   maxRunningTokens: null,
   maxWaiting: 512,
   maxWaitingTokens: 100_000,

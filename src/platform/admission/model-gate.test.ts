@@ -10,7 +10,7 @@ test('the time in which a model wakes says nothing of its pace: nobody is refuse
   const clock = new FakeClock()
   let isUp = false
   const options: GateOptions = {
-    maxRunning: 1,
+    maxRunning: () => 1,
     maxRunningTokens: null,
     maxWaiting: 512,
     maxWaitingTokens: 100_000,

@@ -41,5 +41,7 @@ export interface Fleet {
   retire(unit: string): Promise<void>
   /** Makes or replaces the name; calls that run are not touched. Throws invalid_parameter for a name that a model or another's route has. */
   putRoute(route: RouteDefinition): void
+  /** Whether neither a model nor a route of the configuration has it. */
+  isFreeName(name: string): boolean
   removeRoute(name: string): void
 }

@@ -33,10 +33,13 @@ export class RouteTable {
     return [...new Set(this.byName.values())]
   }
 
+  isFree(name: string): boolean {
+    return this.late.has(name) || !this.byName.has(name)
+  }
+
   /** A route without aliases, new or in the place of one that was put before. */
   put(route: RouteDefinition): void {
-    if (!this.late.has(route.name) && (this.byName.has(route.name) || this.hasModel(route.name)))
-      throw new InferdError('conflict', `the name '${route.name}' is taken`)
+    if (!this.isFree(route.name) || this.hasModel(route.name)) throw new InferdError('conflict', `the name '${route.name}' is taken`)
     checkRoute(route, this.hasModel)
     this.late.add(route.name)
     this.byName.set(route.name, route)

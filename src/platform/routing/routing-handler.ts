@@ -39,6 +39,8 @@ export interface RoutingHandler extends OnlineModels {
   stats(): RoutingStats
   /** A name for models that are there, new or in the place of one that was put before; calls that run are not touched. Throws conflict. */
   putRoute(route: RouteDefinition): void
+  /** Whether neither a model nor a route that was there from the start has it. */
+  isFreeName(name: string): boolean
   removeRoute(name: string): void
   /** Of a model that is gone: what was known of it. */
   forget(model: string): void
@@ -158,6 +160,10 @@ class Routing implements RoutingHandler {
 
   putRoute(route: RouteDefinition): void {
     this.table.put(route)
+  }
+
+  isFreeName(name: string): boolean {
+    return this.options.models.find(name) === null && this.table.isFree(name)
   }
 
   removeRoute(name: string): void {

@@ -1,0 +1,217 @@
+/**
+ * Makes endpoints what their documents say: starts the units that must run, leads the names to them, lets go of the rest, and writes down how
+ * far it is. It keeps nothing that the store does not have but what it sees; after a crash it begins with nothing running.
+ *
+ * Order within an endpoint: units up, then names to them, then the others away. So a name always leads to units that are there.
+ */
+import type { Clock } from '#base/clock'
+import type { AlarmRule } from '#contract/deployment'
+import { type ErrorRecord, toErrorRecord } from '#contract/errors'
+import type { Log } from '#telemetry/log'
+import { advanceEndpoint, type EndpointSight, type UnitSight } from './advance-endpoint.ts'
+import type { AlarmWatch } from './alarm-watch.ts'
+import { type EndpointDocument, unitsOf, wantedRoutes, wantedUnits } from './endpoint-document.ts'
+import type { EndpointRow, EndpointRows } from './endpoint-rows.ts'
+import type { Fleet, UnitTerms } from './fleet.ts'
+
+export interface EndpointControllerParts {
+  readonly rows: EndpointRows
+  readonly fleet: Fleet
+  readonly watch: AlarmWatch
+  readonly alarms: readonly AlarmRule[]
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** starting: asked of the fleet. here: the fleet has it. failed: it refused, and is asked again only for another document. leaving: let go of. */
+type HeldUnit = { readonly state: 'starting' | 'here' | 'leaving' } | { readonly state: 'failed'; readonly problem: ErrorRecord }
+
+interface Held {
+  readonly units: Map<string, HeldUnit>
+  /** As they were put, to put each change once. */
+  readonly routes: Map<string, string>
+}
+
+const TICK_MS = 100
+
+export class EndpointController {
+  private readonly parts: EndpointControllerParts
+  private readonly held = new Map<string, Held>()
+  private readonly closing = new AbortController()
+  private woken = Promise.withResolvers<void>()
+  private running: Promise<void> = Promise.resolve()
+
+  constructor(parts: EndpointControllerParts) {
+    this.parts = parts
+  }
+
+  /** Resolves after the first look at all endpoints: their units are asked for, so that their names are known when the server listens. */
+  async start(): Promise<void> {
+    await this.look()
+    await this.settled()
+    await this.look()
+    this.running = this.run()
+  }
+
+  /** Something has changed: looks at once. */
+  wake(): void {
+    this.woken.resolve()
+  }
+
+  /** Of one endpoint, for who shows it. */
+  hasUnits(endpoint: string): boolean {
+    return (this.held.get(endpoint)?.units.size ?? 0) > 0
+  }
+
+  /** The fleet ends by itself. */
+  async close(): Promise<void> {
+    this.closing.abort()
+    this.wake()
+    await this.running
+  }
+
+  private async run(): Promise<void> {
+    const { signal } = this.closing
+    while (!signal.aborted) {
+      const isBusy = await this.look().catch((err: unknown) => {
+        this.parts.log.error({ err }, 'endpoints could not be looked after; the next try follows')
+        return true
+      })
+      const pause = new AbortController()
+      const tick = isBusy ? [this.parts.clock.sleep(TICK_MS, AbortSignal.any([signal, pause.signal])).catch(() => {})] : []
+      await Promise.race([this.woken.promise, ...tick])
+      pause.abort()
+      this.woken = Promise.withResolvers()
+    }
+  }
+
+  /** True = some endpoint is on its way, so time alone may change it. */
+  private async look(): Promise<boolean> {
+    let isBusy = false
+    const rows = await this.parts.rows.all()
+    for (const row of rows) if (await this.lookAt(row)) isBusy = true
+    return isBusy
+  }
+
+  private async lookAt(row: EndpointRow): Promise<boolean> {
+    const { rows, clock, log } = this.parts
+    const held = this.heldOf(row.name)
+    const document = advanceEndpoint(row.name, row.document, this.sightOf(row, held))
+    if (document !== row.document) {
+      if ((await rows.change(row, document, clock.wallMs())) === null) return true
+      if (document.problem !== row.document.problem && document.problem !== null)
+        log.warn({ endpoint: row.name, code: document.problem.code, reason: document.problem.message }, 'endpoint rolled back')
+    }
+    this.startUnits(row.name, document, held)
+    this.leadNames(row.name, document, held)
+    this.letGo(row.name, document, held)
+    if (!document.isWanted && held.units.size === 0) {
+      await rows.remove(row.name)
+      this.held.delete(row.name)
+      return false
+    }
+    const isSettled = document.isWanted && document.rollout === null
+    return !isSettled || [...held.units.values()].some(({ state }) => state !== 'here')
+  }
+
+  private heldOf(endpoint: string): Held {
+    let held = this.held.get(endpoint)
+    if (held === undefined) this.held.set(endpoint, (held = { units: new Map(), routes: new Map() }))
+    return held
+  }
+
+  private sightOf({ name, document }: EndpointRow, { units }: Held): EndpointSight {
+    const { fleet, watch, alarms, clock } = this.parts
+    const seen = new Map<string, UnitSight>()
+    for (const [unit, held] of units) {
+      const found = held.state === 'here' ? fleet.find(unit) : null
+      seen.set(unit, { isUp: found?.isUp ?? false, problem: held.state === 'failed' ? held.problem : (found?.problem ?? null) })
+    }
+    const { next, rollout } = document
+    const rules = rollout?.plan.alarms.flatMap((rule) => (typeof rule === 'string' ? (alarms.find(({ name: known }) => known === rule) ?? []) : rule))
+    const nextUnits = next === null ? [] : unitsOf(name, next).map(({ unit }) => unit)
+    return { units: seen, alarm: rules === undefined ? null : watch.firing(rules, nextUnits), nowMs: clock.wallMs() }
+  }
+
+  private startUnits(endpoint: string, document: EndpointDocument, { units }: Held): void {
+    for (const terms of wantedUnits(endpoint, document)) {
+      const held = units.get(terms.unit)
+      if (held === undefined) this.startUnit(terms, units)
+      else if (held.state === 'here') this.scaleUnit(terms)
+    }
+  }
+
+  private startUnit(terms: UnitTerms, units: Map<string, HeldUnit>): void {
+    const { fleet, watch } = this.parts
+    units.set(terms.unit, { state: 'starting' })
+    watch.watch(terms.unit)
+    fleet
+      .add(terms, this.closing.signal)
+      .then(
+        () => units.set(terms.unit, { state: 'here' }),
+        (error: unknown) => units.set(terms.unit, { state: 'failed', problem: toErrorRecord(error) }),
+      )
+      .finally(() => this.wake())
+  }
+
+  /** The desk has asked for room before it wrote the number down; what was lost since is tried again at the next look. */
+  private scaleUnit({ unit, replicas, serverless }: UnitTerms): void {
+    const found = this.parts.fleet.find(unit)
+    if (found === null || serverless !== null || found.wantedReplicas === replicas) return
+    try {
+      found.scaleTo(replicas)
+    } catch (error) {
+      this.parts.log.warn({ unit, reason: toErrorRecord(error).message }, 'unit could not be scaled')
+    }
+  }
+
+  /** Once all that a name leads to is there. */
+  private leadNames(endpoint: string, document: EndpointDocument, { units, routes }: Held): void {
+    const { fleet } = this.parts
+    const wanted = wantedRoutes(endpoint, document)
+    for (const route of wanted) {
+      const targets = [...route.variants, ...route.shadows].map(({ model }) => model)
+      const words = JSON.stringify(route)
+      if (routes.get(route.name) === words || !targets.every((unit) => units.get(unit)?.state === 'here')) continue
+      fleet.putRoute(route)
+      routes.set(route.name, words)
+    }
+    for (const name of [...routes.keys()].filter((known) => wanted.every((route) => route.name !== known))) {
+      fleet.removeRoute(name)
+      routes.delete(name)
+    }
+  }
+
+  /** What nobody wants and no name leads to. */
+  private letGo(endpoint: string, document: EndpointDocument, { units, routes }: Held): void {
+    const wanted = new Set(wantedUnits(endpoint, document).map(({ unit }) => unit))
+    const reached = [...routes.values()].join('\n')
+    for (const [unit, { state }] of units) {
+      if (wanted.has(unit) || state === 'starting' || state === 'leaving' || reached.includes(JSON.stringify(unit))) continue
+      if (state === 'failed') this.forget(unit, units)
+      else this.retire(unit, units)
+    }
+  }
+
+  private retire(unit: string, units: Map<string, HeldUnit>): void {
+    units.set(unit, { state: 'leaving' })
+    void this.parts.fleet.retire(unit).finally(() => {
+      this.forget(unit, units)
+      this.wake()
+    })
+  }
+
+  private forget(unit: string, units: Map<string, HeldUnit>): void {
+    units.delete(unit)
+    this.parts.watch.forget(unit)
+  }
+
+  /** Until no unit is being asked for. */
+  private async settled(): Promise<void> {
+    const isStarting = (): boolean => [...this.held.values()].some(({ units }) => [...units.values()].some(({ state }) => state === 'starting'))
+    while (isStarting() && !this.closing.signal.aborted) {
+      await this.woken.promise
+      this.woken = Promise.withResolvers()
+    }
+  }
+}

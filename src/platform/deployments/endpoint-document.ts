@@ -1,0 +1,113 @@
+/**
+ * An endpoint as it is kept: what is wanted of it and how far that is. From it alone follow the units and routes that must be there; who reads
+ * it after a crash goes on where it stood.
+ */
+import type { Endpoint, EndpointConfig, ModelDefinition, RolloutPhase, RolloutPlan, VariantSpec } from '#contract/deployment'
+import type { ErrorRecord } from '#contract/errors'
+import type { RouteDefinition, RouteShadow } from '#platform/routing/route-definition'
+import { ROUTE_DEFAULTS } from '#platform/routing/route-table'
+import type { UnitTerms } from './fleet.ts'
+
+/** A variant as it stands; what its model was when the generation was made is copied. */
+export interface PlacedVariant {
+  readonly spec: VariantSpec
+  readonly model: Pick<ModelDefinition, 'source' | 'kvCacheMib'>
+  readonly weight: number
+  readonly replicas: number
+}
+
+/** The variants of one configuration, with units of their own. Never given twice. */
+export interface Generation {
+  readonly number: number
+  readonly config: string
+  readonly variants: readonly PlacedVariant[]
+  readonly shadows: readonly PlacedVariant[]
+}
+
+export interface Rollout {
+  readonly plan: RolloutPlan
+  readonly phase: RolloutPhase
+  /** Of the calls that go to the next generation. */
+  readonly percent: number
+  readonly startedMs: number
+  /** Of the last step. */
+  readonly steppedMs: number
+}
+
+/**
+ *   next, starting -> (shifting ->)* baking -> serving
+ *          |              |            |
+ *          +--------------+------------+--> rolling-back -> serving as before, or nothing: failed
+ *
+ * Invariants: `next` and `rollout` are there together; without `serving` no call goes anywhere until `next` is serving.
+ */
+export interface EndpointDocument {
+  readonly isWanted: boolean
+  readonly serving: Generation | null
+  readonly next: Generation | null
+  readonly rollout: Rollout | null
+  readonly lastPlan: RolloutPlan | null
+  readonly lastGeneration: number
+  readonly problem: ErrorRecord | null
+}
+
+export function unitName(endpoint: string, variant: string, generation: number): string {
+  return `${endpoint}/${variant}@${generation}`
+}
+
+/** Of a generation, shadows too. */
+export function unitsOf(endpoint: string, { number, variants, shadows }: Generation): readonly UnitTerms[] {
+  return [...variants, ...shadows].map(({ spec, model, replicas }) => ({
+    unit: unitName(endpoint, spec.name, number),
+    source: model.source,
+    kvCacheMib: model.kvCacheMib,
+    replicas,
+    serverless: spec.serverless,
+  }))
+}
+
+/** All that must run. */
+export function wantedUnits(endpoint: string, { isWanted, serving, next, rollout }: EndpointDocument): readonly UnitTerms[] {
+  if (!isWanted) return []
+  const isNextWanted = next !== null && rollout?.phase !== 'rolling-back'
+  return [...(serving === null ? [] : unitsOf(endpoint, serving)), ...(isNextWanted ? unitsOf(endpoint, next) : [])]
+}
+
+/** All names that must lead somewhere: the endpoint's own, and one for each variant. */
+export function wantedRoutes(endpoint: string, { isWanted, serving, next, rollout }: EndpointDocument): readonly RouteDefinition[] {
+  if (!isWanted || serving === null) return []
+  const percent = rollout?.percent ?? 0
+  const shares = [...shareOf(endpoint, serving, 100 - percent), ...(next === null || percent === 0 ? [] : shareOf(endpoint, next, percent))]
+  // Who calls a variant by its name gets the generation that most calls get.
+  const shown = next !== null && percent === 100 ? next : serving
+  return [
+    { ...ROUTE_DEFAULTS, name: endpoint, variants: shares.filter(({ weight }) => weight > 0), shadows: shadowsOf(endpoint, shown) },
+    ...shown.variants.map(({ spec }) => ({
+      ...ROUTE_DEFAULTS,
+      name: `${endpoint}/${spec.name}`,
+      variants: [{ model: unitName(endpoint, spec.name, shown.number), weight: 1 }],
+    })),
+  ]
+}
+
+/** Weights of a generation make `percent` together, whatever their own sum. */
+function shareOf(endpoint: string, { number, variants }: Generation, percent: number): RouteDefinition['variants'] {
+  const total = variants.reduce((sum, { weight }) => sum + weight, 0)
+  return variants.map(({ spec, weight }) => ({ model: unitName(endpoint, spec.name, number), weight: (weight / total) * percent }))
+}
+
+function shadowsOf(endpoint: string, { number, shadows }: Generation): readonly RouteShadow[] {
+  return shadows.map(({ spec, weight }) => ({ model: unitName(endpoint, spec.name, number), percent: Math.min(100, weight) }))
+}
+
+export function statusOf({ isWanted, serving, rollout, problem }: EndpointDocument): Endpoint['status'] {
+  if (!isWanted) return 'Deleting'
+  if (serving === null) return problem === null ? 'Creating' : 'Failed'
+  if (rollout === null) return 'InService'
+  return rollout.phase === 'rolling-back' ? 'RollingBack' : 'Updating'
+}
+
+export function makeGeneration(number: number, config: EndpointConfig, modelOf: (name: string) => PlacedVariant['model']): Generation {
+  const place = (spec: VariantSpec): PlacedVariant => ({ spec, model: modelOf(spec.model), weight: spec.weight, replicas: spec.replicas })
+  return { number, config: config.name, variants: config.variants.map(place), shadows: config.shadows.map(place) }
+}

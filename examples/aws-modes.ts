@@ -15,7 +15,9 @@ import type { ExampleServer } from './main.ts'
 
 const ROLE = 'arn:aws:iam::000000000000:role/anything'
 const MODEL = 'inferd-chat'
-const QUESTION = { inputs: 'What is the capital of France?', parameters: { max_new_tokens: 16, do_sample: false } }
+const CAPITAL = 'What is the capital of France?'
+const QUESTION = { messages: [{ role: 'user', content: CAPITAL }], max_tokens: 16, temperature: 0 }
+const JSON_TYPE = 'application/json'
 const WAIT = { maxWaitTime: 60, minDelay: 1, maxDelay: 1 }
 
 interface Clients {
@@ -54,9 +56,10 @@ async function realTime({ sagemaker: client, invoke: caller }: Clients): Promise
   await client.send(new sagemaker.CreateEndpointCommand({ EndpointName: 'chat', EndpointConfigName: 'chat-v1' }))
   await sagemaker.waitUntilEndpointInService({ client, ...WAIT }, { EndpointName: 'chat' })
 
-  const request = { EndpointName: 'chat', ContentType: 'application/json', Body: JSON.stringify(QUESTION) }
+  const request = { EndpointName: 'chat', ContentType: JSON_TYPE, Body: JSON.stringify(QUESTION) }
   const whole = await caller.send(new invoke.InvokeEndpointCommand(request))
   const text = textOf(whole.Body)
+  assert.notEqual(text, '')
   assert.equal(whole.InvokedProductionVariant, 'main')
 
   const streamed = await caller.send(
@@ -126,7 +129,9 @@ async function rolledOut({ sagemaker: client, invoke: caller }: Clients): Promis
   )
   let numAnswers = 0
   const endpoint = await until('the rollout', async () => {
-    const answer = await caller.send(new invoke.InvokeEndpointCommand({ EndpointName: 'chat', Body: JSON.stringify(QUESTION) }))
+    const answer = await caller.send(
+      new invoke.InvokeEndpointCommand({ EndpointName: 'chat', ContentType: JSON_TYPE, Body: JSON.stringify(QUESTION) }),
+    )
     if (textOf(answer.Body) !== '') numAnswers++
     const now = await client.send(new sagemaker.DescribeEndpointCommand({ EndpointName: 'chat' }))
     return now.EndpointStatus === 'InService' ? now : null
@@ -143,7 +148,9 @@ async function serverless({ sagemaker: client, invoke: caller }: Clients): Promi
   await sagemaker.waitUntilEndpointInService({ client, ...WAIT }, { EndpointName: 'sleepy' })
   const call = async (): Promise<number> => {
     const startedMs = performance.now()
-    const answer = await caller.send(new invoke.InvokeEndpointCommand({ EndpointName: 'sleepy', Body: JSON.stringify(QUESTION) }))
+    const answer = await caller.send(
+      new invoke.InvokeEndpointCommand({ EndpointName: 'sleepy', ContentType: JSON_TYPE, Body: JSON.stringify(QUESTION) }),
+    )
     assert.notEqual(textOf(answer.Body), '')
     return Math.round(performance.now() - startedMs)
   }
@@ -155,7 +162,9 @@ async function serverless({ sagemaker: client, invoke: caller }: Clients): Promi
 async function multiModel({ invoke: caller }: Clients): Promise<string> {
   const answers: string[] = []
   for (const TargetModel of ['shelf/inferd-chat-Q4_0', 'shelf/inferd-chat-Q4_K_M', 'shelf/inferd-chat-Q8_0']) {
-    const answer = await caller.send(new invoke.InvokeEndpointCommand({ EndpointName: 'shelf', TargetModel, Body: JSON.stringify(QUESTION) }))
+    const answer = await caller.send(
+      new invoke.InvokeEndpointCommand({ EndpointName: 'shelf', TargetModel, ContentType: JSON_TYPE, Body: JSON.stringify(QUESTION) }),
+    )
     answers.push(textOf(answer.Body))
   }
   assert.equal(answers.filter((text) => text !== '').length, 3)
@@ -169,7 +178,7 @@ async function asynchronous({ invoke: caller, bucket }: Clients): Promise<string
     new invoke.InvokeEndpointAsyncCommand({
       EndpointName: 'chat',
       InputLocation: bucket.uri('async/question.json'),
-      ContentType: 'application/json',
+      ContentType: JSON_TYPE,
     }),
   )
   const output = await until('the output', async () => bucket.get(accepted.OutputLocation ?? ''))
@@ -179,7 +188,10 @@ async function asynchronous({ invoke: caller, bucket }: Clients): Promise<string
 
 /** Objects in, objects out: each line is a record, joined with its answer. */
 async function transformed({ sagemaker: client, bucket }: Clients): Promise<string> {
-  const records = ['France', 'Italy', 'Spain'].map((country, id) => ({ id, ask: { ...QUESTION, inputs: `What is the capital of ${country}?` } }))
+  const records = ['France', 'Italy', 'Spain'].map((country, id) => ({
+    id,
+    ask: { ...QUESTION, messages: [{ role: 'user', content: `What is the capital of ${country}?` }] },
+  }))
   bucket.put('transform/in/countries.jsonl', records.map((record) => JSON.stringify(record)).join('\n'))
   await client.send(
     new sagemaker.CreateTransformJobCommand({
@@ -206,7 +218,7 @@ async function transformed({ sagemaker: client, bucket }: Clients): Promise<stri
 async function onDemand({ runtime: caller }: Clients): Promise<string> {
   const request = {
     modelId: MODEL,
-    messages: [{ role: 'user' as const, content: [{ text: QUESTION.inputs }] }],
+    messages: [{ role: 'user' as const, content: [{ text: CAPITAL }] }],
     inferenceConfig: { maxTokens: 16, temperature: 0 },
   }
   const whole = await caller.send(new runtime.ConverseCommand(request))
@@ -228,7 +240,7 @@ async function provisioned({ bedrock: client, runtime: caller }: Clients): Promi
     return now.status === 'InService' ? now : null
   })
   const answer = await caller.send(
-    new runtime.ConverseCommand({ modelId: provisionedModelArn, messages: [{ role: 'user', content: [{ text: QUESTION.inputs }] }] }),
+    new runtime.ConverseCommand({ modelId: provisionedModelArn, messages: [{ role: 'user', content: [{ text: CAPITAL }] }] }),
   )
   assert.ok((answer.usage?.outputTokens ?? 0) > 0)
   await client.send(new bedrock.DeleteProvisionedModelThroughputCommand({ provisionedModelId: 'ours' }))
@@ -239,7 +251,7 @@ async function provisioned({ bedrock: client, runtime: caller }: Clients): Promi
 async function inBatch({ bedrock: client, bucket }: Clients): Promise<string> {
   const records = Array.from({ length: 20 }, (_, index) => ({
     recordId: `record-${index}`,
-    modelInput: { messages: [{ role: 'user', content: [{ text: QUESTION.inputs }] }], inferenceConfig: { maxTokens: 8 } },
+    modelInput: { messages: [{ role: 'user', content: [{ text: CAPITAL }] }], inferenceConfig: { maxTokens: 8 } },
   }))
   bucket.put('batch/in/records.jsonl', records.map((record) => JSON.stringify(record)).join('\n'))
   const { jobArn } = await client.send(
@@ -305,8 +317,8 @@ class Bucket {
 }
 
 function textOf(body: Uint8Array | undefined): string {
-  const answer = JSON.parse(Buffer.from(body ?? []).toString()) as readonly { readonly generated_text: string }[]
-  return answer[0]?.generated_text ?? ''
+  const answer = JSON.parse(Buffer.from(body ?? []).toString()) as { readonly choices: readonly { readonly message: { readonly content: string } }[] }
+  return answer.choices[0]?.message.content ?? ''
 }
 
 /** Asks until there is something; throws after a minute. */

@@ -15,7 +15,8 @@ URL, OBJECTS = sys.argv[1], pathlib.Path(sys.argv[2])
 ROLE = "arn:aws:iam::000000000000:role/anything"
 MODEL = "inferd-chat"
 BUCKET = "s3://inferd-local/"
-QUESTION = {"inputs": "What is the capital of France?", "parameters": {"max_new_tokens": 16, "do_sample": False}}
+CAPITAL = "What is the capital of France?"
+QUESTION = {"messages": [{"role": "user", "content": CAPITAL}], "max_tokens": 16, "temperature": 0}
 WAIT = {"Delay": 1, "MaxAttempts": 60}
 
 
@@ -118,7 +119,7 @@ def asynchronous():
 
 def transformed():
     countries = ["France", "Italy", "Spain"]
-    records = [{"id": id, "ask": {**QUESTION, "inputs": f"What is the capital of {name}?"}} for id, name in enumerate(countries)]
+    records = [{"id": id, "ask": {**QUESTION, "messages": [{"role": "user", "content": f"What is the capital of {name}?"}]}} for id, name in enumerate(countries)]
     put("py/in/countries.jsonl", "\n".join(map(json.dumps, records)))
     sagemaker.create_transform_job(
         TransformJobName="py-capitals",
@@ -139,7 +140,7 @@ def transformed():
 
 
 def on_demand():
-    messages = [{"role": "user", "content": [{"text": QUESTION["inputs"]}]}]
+    messages = [{"role": "user", "content": [{"text": CAPITAL}]}]
     request = {"modelId": MODEL, "messages": messages, "inferenceConfig": {"maxTokens": 16, "temperature": 0}}
     text = runtime.converse(**request)["output"]["message"]["content"][0]["text"]
     stream = runtime.converse_stream(**request)["stream"]
@@ -151,7 +152,7 @@ def on_demand():
 def provisioned():
     made = bedrock.create_provisioned_model_throughput(provisionedModelName="py-ours", modelId=MODEL, modelUnits=1)
     until("the throughput", lambda: bedrock.get_provisioned_model_throughput(provisionedModelId="py-ours")["status"] == "InService")
-    messages = [{"role": "user", "content": [{"text": QUESTION["inputs"]}]}]
+    messages = [{"role": "user", "content": [{"text": CAPITAL}]}]
     answer = runtime.converse(modelId=made["provisionedModelArn"], messages=messages)
     assert answer["usage"]["outputTokens"] > 0
     bedrock.delete_provisioned_model_throughput(provisionedModelId="py-ours")
@@ -159,7 +160,7 @@ def provisioned():
 
 
 def in_batch():
-    call = {"messages": [{"role": "user", "content": [{"text": QUESTION["inputs"]}]}], "inferenceConfig": {"maxTokens": 8}}
+    call = {"messages": [{"role": "user", "content": [{"text": CAPITAL}]}], "inferenceConfig": {"maxTokens": 8}}
     put("py/batch/records.jsonl", "\n".join(json.dumps({"recordId": f"record-{id}", "modelInput": call}) for id in range(20)))
     arn = bedrock.create_model_invocation_job(
         jobName="py-twenty",
@@ -223,7 +224,7 @@ def get(uri):
 
 
 def text_of(body):
-    return json.loads(body)[0]["generated_text"]
+    return json.loads(body)["choices"][0]["message"]["content"]
 
 
 def until(what, ask):

@@ -43,6 +43,7 @@ const platform = await openPlatform({
   dataDir: folder,
   file: parsePlatformFile(FILE, 'bench'),
   models,
+  machine: null,
   maxSequences: 100_000,
   requestTimeoutMs: 600_000,
   maxCallBytes: DEFAULT_SERVER_OPTIONS.bodyLimitBytes,

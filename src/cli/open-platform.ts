@@ -11,6 +11,7 @@ import { ReservationLog } from '#platform/admission/reservation-log'
 import { DEFAULT_BACKGROUND_RUN_OPTIONS, DetachedRuns } from '#platform/context/background-runs'
 import { StoredResponses } from '#platform/context/response-archive'
 import { truncationStage } from '#platform/context/truncation-stage'
+import { AlarmWatch } from '#platform/deployments/alarm-watch'
 import { DEFAULT_FILE_LIMITS, DiskFileShelf } from '#platform/files/file-shelf'
 import { CallTracer } from '#platform/metering/call-tracer'
 import { Ledger } from '#platform/metering/ledger'
@@ -30,6 +31,7 @@ import { qualityPolicyOf } from '#platform/quality/quality-policy'
 import type { PriceOf } from '#platform/routing/route-stats'
 import { routeDefinitions } from '#platform/routing/route-table'
 import { routingHandler, type RoutingHandler } from '#platform/routing/routing-handler'
+import { DEFAULT_SHADOW_OPTIONS, ShadowCalls } from '#platform/routing/shadow-calls'
 import type { Store } from '#platform/store/open-store'
 import { forgetReservations, insertEntries, insertReservations, sumOfCosts, takeOpenReservations } from '#platform/store/usage-table'
 import type { ServerServices } from '#server/services'
@@ -38,8 +40,10 @@ import type { Upstream } from '#upstreams/open-upstream'
 import { Metrics } from '#telemetry/metrics'
 import type { SpanExport } from '#telemetry/span-export'
 import { batchMaker } from './open-batches.ts'
+import { type Deployments, openDeployments } from './open-deployments.ts'
 import { openInvocations } from './open-invocations.ts'
 import { openJobs, type Jobs, type MakeHandler } from './open-jobs.ts'
+import type { OpenModels } from './open-models.ts'
 import { openSafety } from './open-safety.ts'
 import { transformMaker } from './open-transforms.ts'
 
@@ -52,6 +56,8 @@ export interface PlatformParts {
   readonly dataDir: string | null
   readonly file: PlatformFile
   readonly models: ModelRegistry
+  /** What deployments run on; null = there are none. */
+  readonly machine: Pick<OpenModels, 'units' | 'artifactOf'> | null
   /** Sequences that one replica runs at a time. */
   readonly maxSequences: number
   readonly requestTimeoutMs: number
@@ -70,6 +76,7 @@ export interface Platform {
   readonly services: ServerServices
   readonly metrics: Metrics
   readonly jobs: Jobs
+  readonly deployments: Deployments | null
   /** After the server is closed and while the models still answer: runs in the background may end within the grace. */
   drain(options: { readonly graceMs: number }): Promise<void>
   /** Writes what is settled. The store stays open. */
@@ -81,19 +88,21 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
   const { store, file, clock, log } = parts
   const closing = new AbortController()
   const onFailure = (err: unknown): void => log.error({ err }, 'the store could not be swept')
-  const prices = new PriceTable(file.prices)
+  const prices = new PriceTable(file.prices, (model) => parts.machine?.units.baseOf(model) ?? model)
   const ledger = new Ledger({ write: (entries, groupId) => insertEntries(store.db, entries, groupId), clock, log })
   const tracing = await openTracing(parts)
   const upstreams = await openRemote(parts)
   for (const model of upstreams.flatMap(({ models }) => models)) parts.models.addServed(model)
-  const routing = openRouting(parts, prices, tracing?.marks ?? null)
+  const shadows = new ShadowCalls({ ...DEFAULT_SHADOW_OPTIONS, clock, onResult: (result) => log.debug({ ...result }, 'shadow answered') })
+  const routing = openRouting(parts, { prices, marks: tracing?.marks ?? null, shadows })
   const admission = await openAdmission(parts, { prices, routing, ledger })
   const metrics = new Metrics({
     version: parts.version,
     maxLabelValues: file.telemetry.maxLabelValues,
     figures: () => ({ queues: admission.figures, ledger }),
   })
-  const observers: CallObserver[] = [metrics, ...(tracing === null ? [] : [tracing.tracer])]
+  const watch = new AlarmWatch(clock)
+  const observers: CallObserver[] = [metrics, watch, ...(tracing === null ? [] : [tracing.tracer])]
   const metering = new Metering({ prices, ledger, settlement: admission, observers, clock })
   const safety = openSafety({ store, config: file.guardrails, models: parts.models, clock })
   const stages: NamedStage[] = [
@@ -116,6 +125,8 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
   const jobs = openJobs({ store, config: file.jobs, makers, clock, random: parts.random, log })
   const asynchronous = openInvocations({ ...parts, desk: jobs.desk, stores: objects.stores, metrics })
   makers.push(asynchronous.makeHandler)
+  const { machine } = parts
+  const deployments = machine === null ? null : openDeployments({ ...parts, machine, routing, objects: objects.stores, watch })
   const usage = usageReports(store, () => ledger.flush())
   const services = {
     guardrails: safety.archive,
@@ -128,12 +139,14 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
     jobs: jobs.desk,
     objects: objects.stores,
     invocations: asynchronous.invocations,
-    deployments: null,
+    deployments: deployments?.desk ?? null,
     scaling: null,
     provisioned: null,
   }
   const close = async (): Promise<void> => {
     closing.abort()
+    await deployments?.close()
+    await shadows.close()
     await asynchronous.close()
     await background.close()
     await ledger.close(LEDGER_CLOSE_MS)
@@ -141,7 +154,7 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
     await Promise.all(upstreams.map((upstream) => upstream.close()))
     objects.close()
   }
-  return { online, services, metrics, jobs, drain: (options) => background.close(options), close }
+  return { online, services, metrics, jobs, deployments, drain: (options) => background.close(options), close }
 }
 
 /** Throws invalid_parameter. */
@@ -152,9 +165,15 @@ async function openRemote({ file: { upstreams, egress }, clock }: PlatformParts)
 }
 
 /** Throws invalid_parameter for routes that cannot be. */
-function openRouting({ models, file, clock, random }: PlatformParts, prices: PriceTable, marks: StageMarks | null): RoutingHandler {
+interface RoutingNeeds {
+  readonly prices: PriceTable
+  readonly marks: StageMarks | null
+  readonly shadows: ShadowCalls
+}
+
+function openRouting({ models, machine, file, clock, random }: PlatformParts, { prices, marks, shadows }: RoutingNeeds): RoutingHandler {
   const quality = {
-    policyOf: (model: string) => qualityPolicyOf(file.quality, model),
+    policyOf: (model: string) => qualityPolicyOf(file.quality, machine?.units.baseOf(model) ?? model),
     clock,
     adjust: (model: string, request: GenerateRequest, change: SamplingChange) => models.find(model)?.adjust?.(request, change) ?? false,
   }
@@ -165,7 +184,7 @@ function openRouting({ models, file, clock, random }: PlatformParts, prices: Pri
   }
   const priceOf: PriceOf = (model, usage) =>
     prices.charge(model, { usage, tier: 'default', isBatch: false, responseCache: 'none', busyMs: 0, isAnswered: true }).cost
-  return routingHandler({ models, routes: routeDefinitions(file.routes), clock, random, targetStage, priceOf })
+  return routingHandler({ models, routes: routeDefinitions(file.routes), clock, random, targetStage, priceOf, shadows })
 }
 
 function openResponseCache({ file, models, clock }: PlatformParts, routing: RoutingHandler): readonly NamedStage[] {

@@ -55,6 +55,7 @@ export async function serve(named: readonly string[], config: ServeConfig, signa
     dataDir,
     file,
     models: registry,
+    machine: models,
     maxSequences: config.engine.maxSequences,
     requestTimeoutMs: config.server.requestTimeoutS * 1000,
     maxCallBytes: config.server.bodyLimitMib * 2 ** 20,
@@ -79,6 +80,7 @@ export async function serve(named: readonly string[], config: ServeConfig, signa
     onScopeRefusal,
     ...(authenticate === null ? {} : { authenticate }),
   })
+  await platform.deployments?.start()
   const { port } = await server.listen()
   models.start()
   platform.jobs.start(server.call)

@@ -5,8 +5,13 @@
  */
 import type { ErrorRecord } from '#contract/errors'
 
-/** served: one of the configuration's models, by its name. object: a model file, or the folder of one, in a bucket (`s3://bucket/key`). */
-export type ModelSource = { readonly kind: 'served'; readonly model: string } | { readonly kind: 'object'; readonly uri: string }
+/**
+ * served: one of the configuration's models, by its name. object: a model file, or the folder of one (a key that ends with `/`), in a bucket
+ * of the team that declared it.
+ */
+export type ModelSource =
+  | { readonly kind: 'served'; readonly model: string }
+  | { readonly kind: 'object'; readonly team: string; readonly uri: string }
 
 export interface ModelDefinition {
   readonly name: string

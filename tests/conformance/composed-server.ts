@@ -53,6 +53,7 @@ export async function startComposedServer(
     dataDir,
     file: parsePlatformFile(yaml, 'platform.yaml'),
     models: registry,
+    machine: null,
     maxSequences: 16,
     requestTimeoutMs: 60_000,
     maxCallBytes: DEFAULT_SERVER_OPTIONS.bodyLimitBytes,

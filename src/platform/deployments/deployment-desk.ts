@@ -201,7 +201,7 @@ export class StoredDeployments implements DeploymentDesk {
   private async requirePlace(step: Kysely<Schema>, kind: ResourceKind, name: string): Promise<void> {
     if ((await selectResource(step, kind, name)) !== null) throw new InferdError('conflict', `there is a ${kind} '${name}' already`)
     if ((await selectResources(step, kind)).length >= MAX_OF_KIND)
-      throw new InferdError('rate_limited', `there are ${MAX_OF_KIND} of kind ${kind} already, the most allowed`)
+      throw new InferdError('overloaded', `there are ${MAX_OF_KIND} of kind ${kind} already, the most allowed`)
   }
 
   private async find<T>(db: Kysely<Schema>, kind: ResourceKind, name: string): Promise<T | null> {

@@ -24,6 +24,8 @@ const MAX_NAME_LENGTH = 63
  * model of the server. A name that no model has, or several, is returned as it is: there is no such model.
  */
 export function modelOfTarget(target: EndpointTarget, models: readonly string[]): string {
+  const deployed = `${target.endpoint}/${target.variant}`
+  if (target.variant !== null && models.includes(deployed)) return deployed
   const variant = target.variant === ONLY_VARIANT ? null : target.variant
   const asked = variant ?? target.component ?? artifactName(target.targetModel) ?? target.endpoint ?? target.bodyModel
   if (asked === null) return models[0] ?? ''
@@ -39,6 +41,11 @@ export function variantName(model: string): string {
     .replace(/^-/, '')
     .slice(0, MAX_NAME_LENGTH)
     .replace(/-$/, '')
+}
+
+/** Of the model that answered: a deployed one is `endpoint/variant@generation`. */
+export function invokedVariant(model: string): string {
+  return /^[^/]+\/([^/@]+)@\d+$/.exec(model)?.[1] ?? variantName(model)
 }
 
 function artifactName(targetModel: string | null): string | null {

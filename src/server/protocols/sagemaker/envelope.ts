@@ -4,7 +4,7 @@
  */
 import { invalid, unsupported } from '#server/fields'
 import type { DecodeContext, Incoming } from '#server/operation'
-import { type EndpointTarget, variantName } from './endpoint-model.ts'
+import { type EndpointTarget, invokedVariant, variantName } from './endpoint-model.ts'
 
 export interface Envelope {
   readonly customAttributes: string | null
@@ -55,7 +55,7 @@ export function readEnvelope({ headers }: Incoming): Envelope {
 
 /** `model`: who answered. */
 export function answerHeaders(envelope: Envelope, model: string, { responseId, createdSeconds }: DecodeContext): Record<string, string> {
-  const headers: Record<string, string> = { 'x-amzn-invoked-production-variant': variantName(model) }
+  const headers: Record<string, string> = { 'x-amzn-invoked-production-variant': invokedVariant(model) }
   if (envelope.customAttributes !== null) headers[`${PREFIX}custom-attributes`] = envelope.customAttributes
   if (envelope.isNewSession) {
     const expires = new Date((createdSeconds + SESSION_SECONDS) * 1000).toISOString().replace(/\.\d{3}Z$/, 'Z')

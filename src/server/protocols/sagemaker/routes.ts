@@ -7,6 +7,9 @@ import { invalid } from '#server/fields'
 import type { EmbedCall, GenerateCall, Incoming, ProtocolFamily, ProtocolRoute, ServiceContext, WireReply } from '#server/operation'
 import { ASYNC_ROUTES } from './async-routes.ts'
 import { answerControl } from './control/control-plane.ts'
+import { ENDPOINT_CONFIG_OPERATIONS } from './control/endpoint-config-operations.ts'
+import { ENDPOINT_OPERATIONS } from './control/endpoint-operations.ts'
+import { MODEL_OPERATIONS } from './control/model-operations.ts'
 import { TRANSFORM_OPERATIONS } from './control/transform-operations.ts'
 import { encodeError } from './encode-error.ts'
 import { modelOfTarget, variantName } from './endpoint-model.ts'
@@ -31,6 +34,7 @@ type Transport = 'bare' | 'parts'
 
 const BODY_KINDS = ['inputs', 'messages', 'input'] as const
 const CONTROL_PLANE = 'SageMaker.'
+const CONTROL_OPERATIONS = { ...TRANSFORM_OPERATIONS, ...MODEL_OPERATIONS, ...ENDPOINT_CONFIG_OPERATIONS, ...ENDPOINT_OPERATIONS }
 
 export function sagemakerFamily(dialects: BodyDialects): ProtocolFamily {
   return {
@@ -136,7 +140,7 @@ async function controlPlane(incoming: Incoming, context: ServiceContext): Promis
   const target = incoming.headers['x-amz-target'] ?? ''
   if (!target.startsWith(CONTROL_PLANE)) throw new InferdError('route_not_found', 'no such route: POST /')
   const operation = target.slice(CONTROL_PLANE.length)
-  const known = Object.hasOwn(TRANSFORM_OPERATIONS, operation) ? TRANSFORM_OPERATIONS[operation] : undefined
+  const known = Object.hasOwn(CONTROL_OPERATIONS, operation) ? CONTROL_OPERATIONS[operation] : undefined
   return known === undefined ? refuseOperation(operation.replace(/\W/g, '').slice(0, 64), context) : answerControl(known, incoming, context)
 }
 

@@ -6,6 +6,7 @@ import type { JsonObject } from '#server/operation'
 export type MemberRule = { readonly isRequired?: boolean } & (
   | { readonly kind: 'text'; readonly minLength?: number; readonly maxLength?: number; readonly pattern?: string; readonly words?: readonly string[] }
   | { readonly kind: 'integer'; readonly min: number; readonly max?: number }
+  | { readonly kind: 'number'; readonly min: number }
   | { readonly kind: 'time' }
   | { readonly kind: 'boolean' }
   | { readonly kind: 'structure'; readonly members: MemberRules }
@@ -52,6 +53,11 @@ function checkValue(value: unknown, rule: MemberRule, place: Place): void {
       return checkText(typed(value, typeof value === 'string', place) as string, rule, place)
     case 'integer':
       return checkInteger(typed(value, Number.isSafeInteger(value), place) as number, rule, place)
+    case 'number': {
+      const number = typed(value, typeof value === 'number' && Number.isFinite(value), place) as number
+      if (number < rule.min) fault(place, String(number), `Member must have value greater than or equal to ${rule.min}`)
+      return
+    }
     case 'time':
       return void typed(value, typeof value === 'number' && Number.isFinite(value), place)
     case 'boolean':

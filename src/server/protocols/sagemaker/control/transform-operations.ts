@@ -17,7 +17,8 @@ const TTL_MS = 5 * 86_400_000
 
 export const TRANSFORM_OPERATIONS: Readonly<Record<string, ControlOperation>> = {
   CreateTransformJob: async (body, context) => {
-    const spec = readTransformRequest(body)
+    const asked = readTransformRequest(body)
+    const spec = { ...asked, model: await servedModel(asked.model, context) }
     checkModel(spec.model, context)
     checkLocations(spec, context)
     await submit(spec, context)
@@ -60,6 +61,17 @@ async function submit(spec: TransformSpec, context: ServiceContext): Promise<voi
         `Job name must be unique within an AWS account and region, and a job with this name already exists (${arnOf(spec.name)})`,
       )
     })
+}
+
+/** A model that was created here stands for the one that it is made of. */
+async function servedModel(name: string, { services: { deployments } }: ServiceContext): Promise<string> {
+  const created = (await deployments?.findModel(name)) ?? null
+  if (created === null) return name
+  if (created.source.kind === 'served') return created.source.model
+  throw new InferdError(
+    'unsupported_parameter',
+    `ModelName: '${name}' is made of an object; transform jobs run on models of the server's configuration`,
+  )
 }
 
 function checkModel(name: string, { models }: ServiceContext): void {

@@ -1,6 +1,6 @@
 /**
  * Every way to run a model that AWS sells, on one machine, with the AWS clients: real-time, automatic scaling, rollout, serverless,
- * multi-model, asynchronous, batch transform, Bedrock on demand, provisioned and batch. All that is AWS's own is unchanged but `endpoint`.
+ * multi-model, asynchronous, batch transform, Bedrock on demand and batch. All that is AWS's own is unchanged but `endpoint`.
  */
 import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -40,7 +40,7 @@ export async function awsModes({ url, objects }: ExampleServer): Promise<void> {
     runtime: new runtime.BedrockRuntimeClient(aws),
     bucket: new Bucket('inferd-local', objects),
   }
-  for (const mode of [realTime, scaled, rolledOut, serverless, multiModel, asynchronous, transformed, onDemand, provisioned, inBatch, cleanedUp]) {
+  for (const mode of [realTime, scaled, rolledOut, serverless, multiModel, asynchronous, transformed, onDemand, inBatch, cleanedUp]) {
     const startedMs = performance.now()
     const told = await mode(clients)
     process.stdout.write(`${mode.name.padEnd(12)} ${told}  (${Math.round(performance.now() - startedMs)} ms)\n`)
@@ -228,23 +228,6 @@ async function onDemand({ runtime: caller }: Clients): Promise<string> {
   for await (const event of stream ?? []) streamed += event.contentBlockDelta?.delta?.text ?? ''
   assert.equal(streamed, text)
   return `${JSON.stringify(text)}, ${whole.usage?.totalTokens} tokens`
-}
-
-/** Tokens a minute that are reserved for one owner. */
-async function provisioned({ bedrock: client, runtime: caller }: Clients): Promise<string> {
-  const { provisionedModelArn } = await client.send(
-    new bedrock.CreateProvisionedModelThroughputCommand({ provisionedModelName: 'ours', modelId: MODEL, modelUnits: 1 }),
-  )
-  const bought = await until('the throughput', async () => {
-    const now = await client.send(new bedrock.GetProvisionedModelThroughputCommand({ provisionedModelId: 'ours' }))
-    return now.status === 'InService' ? now : null
-  })
-  const answer = await caller.send(
-    new runtime.ConverseCommand({ modelId: provisionedModelArn, messages: [{ role: 'user', content: [{ text: CAPITAL }] }] }),
-  )
-  assert.ok((answer.usage?.outputTokens ?? 0) > 0)
-  await client.send(new bedrock.DeleteProvisionedModelThroughputCommand({ provisionedModelId: 'ours' }))
-  return `${bought.modelUnits} model unit of ${MODEL}`
 }
 
 /** Many calls in one object, at the price of batches, with what the others leave over. */

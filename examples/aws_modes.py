@@ -1,6 +1,6 @@
 """Every way to run a model that AWS sells, on one machine, with boto3: `npm run example -- aws-modes-python`.
 
-Real-time, automatic scaling, rollout, serverless, multi-model, asynchronous, batch transform, Bedrock on demand, provisioned and batch. All
+Real-time, automatic scaling, rollout, serverless, multi-model, asynchronous, batch transform, Bedrock on demand and batch. All
 that is AWS's own is unchanged but `endpoint_url`. Ends with 0 only if every answer was as it must be.
 """
 
@@ -149,16 +149,6 @@ def on_demand():
     return repr(text)
 
 
-def provisioned():
-    made = bedrock.create_provisioned_model_throughput(provisionedModelName="py-ours", modelId=MODEL, modelUnits=1)
-    until("the throughput", lambda: bedrock.get_provisioned_model_throughput(provisionedModelId="py-ours")["status"] == "InService")
-    messages = [{"role": "user", "content": [{"text": CAPITAL}]}]
-    answer = runtime.converse(modelId=made["provisionedModelArn"], messages=messages)
-    assert answer["usage"]["outputTokens"] > 0
-    bedrock.delete_provisioned_model_throughput(provisionedModelId="py-ours")
-    return made["provisionedModelArn"]
-
-
 def in_batch():
     call = {"messages": [{"role": "user", "content": [{"text": CAPITAL}]}], "inferenceConfig": {"maxTokens": 8}}
     put("py/batch/records.jsonl", "\n".join(json.dumps({"recordId": f"record-{id}", "modelInput": call}) for id in range(20)))
@@ -236,7 +226,7 @@ def until(what, ask):
     raise TimeoutError(f"{what} did not come within a minute")
 
 
-MODES = [real_time, scaled, rolled_out, serverless, multi_model, asynchronous, transformed, on_demand, provisioned, in_batch, cleaned_up]
+MODES = [real_time, scaled, rolled_out, serverless, multi_model, asynchronous, transformed, on_demand, in_batch, cleaned_up]
 
 for mode in MODES:
     started = time.monotonic()

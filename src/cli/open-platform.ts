@@ -40,10 +40,11 @@ import type { Upstream } from '#upstreams/open-upstream'
 import { Metrics } from '#telemetry/metrics'
 import type { SpanExport } from '#telemetry/span-export'
 import { batchMaker } from './open-batches.ts'
-import { type Deployments, openDeployments } from './open-deployments.ts'
+import { openDeployments } from './open-deployments.ts'
 import { openInvocations } from './open-invocations.ts'
 import { openJobs, type Jobs, type MakeHandler } from './open-jobs.ts'
 import type { OpenModels } from './open-models.ts'
+import { openScaling } from './open-scaling.ts'
 import { openSafety } from './open-safety.ts'
 import { transformMaker } from './open-transforms.ts'
 
@@ -76,7 +77,8 @@ export interface Platform {
   readonly services: ServerServices
   readonly metrics: Metrics
   readonly jobs: Jobs
-  readonly deployments: Deployments | null
+  /** Resolves when what was deployed before has its names again. */
+  startDeployments(): Promise<void>
   /** After the server is closed and while the models still answer: runs in the background may end within the grace. */
   drain(options: { readonly graceMs: number }): Promise<void>
   /** Writes what is settled. The store stays open. */
@@ -127,6 +129,7 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
   makers.push(asynchronous.makeHandler)
   const { machine } = parts
   const deployments = machine === null ? null : openDeployments({ ...parts, machine, routing, objects: objects.stores, watch })
+  const scaling = deployments === null || machine === null ? null : openScaling({ ...parts, deployments, machine, watch })
   const usage = usageReports(store, () => ledger.flush())
   const services = {
     guardrails: safety.archive,
@@ -140,11 +143,15 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
     objects: objects.stores,
     invocations: asynchronous.invocations,
     deployments: deployments?.desk ?? null,
-    scaling: null,
-    provisioned: null,
+    scaling: scaling?.desk ?? null,
+  }
+  const startDeployments = async (): Promise<void> => {
+    await deployments?.start()
+    scaling?.start()
   }
   const close = async (): Promise<void> => {
     closing.abort()
+    await scaling?.close()
     await deployments?.close()
     await shadows.close()
     await asynchronous.close()
@@ -154,7 +161,7 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
     await Promise.all(upstreams.map((upstream) => upstream.close()))
     objects.close()
   }
-  return { online, services, metrics, jobs, deployments, drain: (options) => background.close(options), close }
+  return { online, services, metrics, jobs, startDeployments, drain: (options) => background.close(options), close }
 }
 
 /** Throws invalid_parameter. */

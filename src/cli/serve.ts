@@ -80,7 +80,7 @@ export async function serve(named: readonly string[], config: ServeConfig, signa
     onScopeRefusal,
     ...(authenticate === null ? {} : { authenticate }),
   })
-  await platform.deployments?.start()
+  await platform.startDeployments()
   const { port } = await server.listen()
   models.start()
   platform.jobs.start(server.call)

@@ -1,6 +1,7 @@
 /** Every dialect that this server speaks. The first one answers where no path tells: health routes, unknown paths, broken bytes. */
 import { assert } from '#base/assert'
 import type { ProtocolFamily, ProtocolRoute } from '#server/operation'
+import { applicationAutoScalingFamily } from '#server/protocols/application-auto-scaling/routes'
 import { anthropicFamily } from '#server/protocols/anthropic/routes'
 import { bedrockFamily } from '#server/protocols/bedrock/routes'
 import { managementFamily } from '#server/protocols/management/routes'
@@ -33,6 +34,7 @@ export const PROTOCOL_FAMILIES: readonly ProtocolFamily[] = [
   oipFamily,
   managementFamily,
   stsFamily,
+  applicationAutoScalingFamily,
 ]
 
 function routeOf<Kind extends ProtocolRoute['kind']>(

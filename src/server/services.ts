@@ -4,7 +4,6 @@ import type { GuardrailService } from '#contract/guardrail'
 import type { JobDesk } from '#contract/job'
 import type { ObjectStores } from '#contract/objects'
 import type { Invocations } from '#contract/invocation'
-import type { ProvisionedDesk } from '#contract/provisioned'
 import type { ScalingDesk } from '#contract/scaling'
 import type { FileShelf } from '#contract/stored-file'
 import type { BackgroundRuns, ResponseArchive } from '#contract/stored-response'
@@ -30,7 +29,6 @@ export interface ServerServices {
   readonly invocations: Invocations | null
   readonly deployments: DeploymentDesk | null
   readonly scaling: ScalingDesk | null
-  readonly provisioned: ProvisionedDesk | null
 }
 
 export const NO_SERVICES: ServerServices = {
@@ -46,5 +44,4 @@ export const NO_SERVICES: ServerServices = {
   invocations: null,
   deployments: null,
   scaling: null,
-  provisioned: null,
 }

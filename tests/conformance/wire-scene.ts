@@ -51,7 +51,6 @@ export async function startScene({ keepsThings }: { readonly keepsThings: boolea
       invocations: new FakeInvocations(),
       deployments: null,
       scaling: null,
-      provisioned: null,
       responses: store === null ? null : new StoredResponses({ store, clock: fixedClock, retentionMs: 86_400_000 }),
       background: store === null ? null : runs,
     },

@@ -9,6 +9,7 @@ interface Sample {
   readonly atMs: number
   readonly ttftMs: number | null
   readonly tpotMs: number | null
+  readonly queueMs: number | null
   readonly error: ErrorCode | null
   readonly usd: number
 }
@@ -38,12 +39,18 @@ export class AlarmWatch implements CallObserver {
     this.samples.delete(unit)
   }
 
-  onCall({ ttftMs, tpotMs, error, cost }: UsageRecord, { report }: MeteredCall): void {
-    this.add(report.servedBy, { atMs: this.clock.nowMs(), ttftMs, tpotMs, error, usd: Number(cost) / PICODOLLARS })
+  onCall({ ttftMs, tpotMs, queueMs, error, cost }: UsageRecord, { report }: MeteredCall): void {
+    this.add(report.servedBy, { atMs: this.clock.nowMs(), ttftMs, tpotMs, queueMs, error, usd: Number(cost) / PICODOLLARS })
   }
 
   onRefusal(code: ErrorCode, { report }: MeteredCall): void {
-    this.add(report.servedBy, { atMs: this.clock.nowMs(), ttftMs: null, tpotMs: null, error: code, usd: 0 })
+    this.add(report.servedBy, { atMs: this.clock.nowMs(), ttftMs: null, tpotMs: null, queueMs: null, error: code, usd: 0 })
+  }
+
+  /** p95 in ms over the last `windowMs`; null = no call. */
+  queueWaitMs(unit: string, windowMs: number): number | null {
+    const fromMs = this.clock.nowMs() - windowMs
+    return p95((this.samples.get(unit) ?? []).flatMap(({ atMs, queueMs }) => (atMs > fromMs ? (queueMs ?? []) : [])))
   }
 
   /** Words of the first rule that is past its threshold over all of `units` together; null = none is. */

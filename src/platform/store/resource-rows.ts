@@ -2,7 +2,7 @@
 import { sql, type Kysely } from 'kysely'
 import type { Schema } from './schema.ts'
 
-export type ResourceKind = 'model' | 'endpoint-config' | 'endpoint' | 'scalable-target' | 'scaling-policy' | 'scheduled-action' | 'provisioned'
+export type ResourceKind = 'model' | 'endpoint-config' | 'endpoint' | 'scalable-target' | 'scaling-policy' | 'scheduled-action'
 
 export interface ResourceRow {
   readonly kind: ResourceKind

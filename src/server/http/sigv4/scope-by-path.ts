@@ -3,7 +3,7 @@ const BEDROCK = ['bedrock']
 const SAGEMAKER = ['sagemaker']
 const LAMBDA = ['lambda']
 /** Paths that are no AWS API: whatever a signing client has been told. */
-const ANY = ['bedrock', 'sagemaker', 'lambda', 'execute-api']
+const ANY = ['bedrock', 'sagemaker', 'application-autoscaling', 'lambda', 'execute-api']
 const ROOT = ['sts', ...ANY]
 
 const SERVICES: readonly (readonly [prefix: string, services: readonly string[]])[] = [

@@ -6,7 +6,8 @@ import { InferdError, toErrorRecord } from '#contract/errors'
 import { invalid } from '#server/fields'
 import type { EmbedCall, GenerateCall, Incoming, ProtocolFamily, ProtocolRoute, ServiceContext, WireReply } from '#server/operation'
 import { ASYNC_ROUTES } from './async-routes.ts'
-import { answerControl } from './control/control-plane.ts'
+import { answerOperation } from '#server/aws-json/answer-operation'
+import { encodeControlError } from './control/control-error.ts'
 import { ENDPOINT_CONFIG_OPERATIONS } from './control/endpoint-config-operations.ts'
 import { ENDPOINT_OPERATIONS } from './control/endpoint-operations.ts'
 import { MODEL_OPERATIONS } from './control/model-operations.ts'
@@ -141,7 +142,9 @@ async function controlPlane(incoming: Incoming, context: ServiceContext): Promis
   if (!target.startsWith(CONTROL_PLANE)) throw new InferdError('route_not_found', 'no such route: POST /')
   const operation = target.slice(CONTROL_PLANE.length)
   const known = Object.hasOwn(CONTROL_OPERATIONS, operation) ? CONTROL_OPERATIONS[operation] : undefined
-  return known === undefined ? refuseOperation(operation.replace(/\W/g, '').slice(0, 64), context) : answerControl(known, incoming, context)
+  return known === undefined
+    ? refuseOperation(operation.replace(/\W/g, '').slice(0, 64), context)
+    : answerOperation(known, encodeControlError, incoming, context)
 }
 
 function refuseOperation(operation: string, { requestId }: ServiceContext): WireReply {

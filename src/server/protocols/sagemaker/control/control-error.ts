@@ -1,9 +1,8 @@
 /** Every error code as clients of the SageMaker control plane know it. Shapes: the service model of SageMaker, 2017-07-24; AWS JSON 1.1. */
 import type { ErrorCode, ErrorRecord } from '#contract/errors'
+import { AWS_JSON_TYPE } from '#server/aws-json/answer-operation'
 import { messageWithParam, retryAfterOf } from '#server/error-parts'
 import type { WireReply } from '#server/operation'
-
-export const CONTROL_TYPE = 'application/x-amz-json-1.1'
 
 interface WireRow {
   readonly status: number
@@ -27,7 +26,7 @@ const MAX_MESSAGE_LENGTH = 2048
 /** What is not named above is for the caller to put right. */
 export function encodeControlError(error: ErrorRecord, requestId: string): WireReply {
   const { status, type } = ROWS[error.code] ?? VALIDATION
-  const headers: Record<string, string> = { 'content-type': CONTROL_TYPE, 'x-amzn-requestid': requestId, 'x-amzn-errortype': type }
+  const headers: Record<string, string> = { 'content-type': AWS_JSON_TYPE, 'x-amzn-requestid': requestId, 'x-amzn-errortype': type }
   if (status === 503) headers['retry-after'] = retryAfterOf(error)
   return { status, headers, body: JSON.stringify({ __type: type, message: messageWithParam(error).slice(0, MAX_MESSAGE_LENGTH) }) }
 }

@@ -1,5 +1,5 @@
 /** The members of the operations on models, endpoint configurations and endpoints. Names, bounds, patterns: the service model of SageMaker, 2017-07-24. */
-import type { MemberRule, MemberRules } from './member-rules.ts'
+import type { MemberRule, MemberRules } from '#server/aws-json/member-rules'
 
 type TextRule = Extract<MemberRule, { readonly kind: 'text' }>
 

@@ -2,10 +2,10 @@
 import type { EndpointConfig, ServerlessTerms, VariantSpec } from '#contract/deployment'
 import { Fields, invalid, unsupported } from '#server/fields'
 import type { JsonObject } from '#server/operation'
-import type { ControlOperation } from './control-plane.ts'
+import type { AwsJsonOperation } from '#server/aws-json/answer-operation'
 import { CREATE_CONFIG, nameMember } from './deployment-members.ts'
 import { arnOf, deskFor, need, requireNew, seconds, validated } from './deployments.ts'
-import { checkMembers } from './member-rules.ts'
+import { checkMembers } from '#server/aws-json/member-rules'
 import { listMembers, pageOfNamed } from './named-page.ts'
 
 const LIST = listMembers([])
@@ -15,7 +15,7 @@ const MEMBER = 'EndpointConfigName'
 const REFUSED = ['DataCaptureConfig', 'AsyncInferenceConfig', 'ExplainerConfig', 'VpcConfig', 'MetricsConfig']
 const IDLE_TIMEOUT_MS = 300_000
 
-export const ENDPOINT_CONFIG_OPERATIONS: Readonly<Record<string, ControlOperation>> = {
+export const ENDPOINT_CONFIG_OPERATIONS: Readonly<Record<string, AwsJsonOperation>> = {
   CreateEndpointConfig: async (body, context) => {
     const desk = deskFor(context, 'operate')
     const config = readConfig(body)

@@ -2,17 +2,17 @@
 import type { Endpoint, EndpointVariant, VariantChange } from '#contract/deployment'
 import { Fields, unsupported } from '#server/fields'
 import type { JsonObject, ServiceContext } from '#server/operation'
-import type { ControlOperation } from './control-plane.ts'
+import type { AwsJsonOperation } from '#server/aws-json/answer-operation'
 import { CHANGE_VARIANTS, CREATE_ENDPOINT, nameMember, UPDATE_ENDPOINT } from './deployment-members.ts'
 import { arnOf, deskFor, need, requireNew, seconds, validated } from './deployments.ts'
-import { checkMembers, type MemberRules } from './member-rules.ts'
+import { checkMembers, type MemberRules } from '#server/aws-json/member-rules'
 import { listMembers, pageOfNamed } from './named-page.ts'
 import { encodePlan, readPlan } from './rollout-plan.ts'
 
 const LIST = listMembers(['OutOfService', 'Creating', 'Updating', 'SystemUpdating', 'RollingBack', 'InService', 'Deleting', 'Failed'])
 const MAX_REASON_LENGTH = 1024
 
-export const ENDPOINT_OPERATIONS: Readonly<Record<string, ControlOperation>> = {
+export const ENDPOINT_OPERATIONS: Readonly<Record<string, AwsJsonOperation>> = {
   CreateEndpoint: async (body, context) => {
     const { desk, name, config } = await readOrder(body, CREATE_ENDPOINT, context)
     requireNew(await desk.findEndpoint(name), 'endpoint', name)

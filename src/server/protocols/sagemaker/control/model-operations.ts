@@ -2,10 +2,10 @@
 import type { ModelDefinition, ModelSource } from '#contract/deployment'
 import { Fields, invalid, unsupported } from '#server/fields'
 import type { JsonObject } from '#server/operation'
-import type { ControlOperation } from './control-plane.ts'
+import type { AwsJsonOperation } from '#server/aws-json/answer-operation'
 import { CREATE_MODEL, nameMember } from './deployment-members.ts'
 import { arnOf, deskFor, need, requireNew, seconds, validated } from './deployments.ts'
-import { checkMembers } from './member-rules.ts'
+import { checkMembers } from '#server/aws-json/member-rules'
 import { listMembers, pageOfNamed } from './named-page.ts'
 
 const LIST = listMembers([])
@@ -13,7 +13,7 @@ const LIST = listMembers([])
 const MODEL_VARIABLE = 'HF_MODEL_ID'
 const KV_VARIABLE = 'INFERD_KV_CACHE_MIB'
 
-export const MODEL_OPERATIONS: Readonly<Record<string, ControlOperation>> = {
+export const MODEL_OPERATIONS: Readonly<Record<string, AwsJsonOperation>> = {
   CreateModel: async (body, context) => {
     const desk = deskFor(context, 'operate')
     const model = readModel(body, context.principal.team)
@@ -102,7 +102,7 @@ function needServed(model: string, models: readonly { readonly name: string }[])
   throw invalid(MODEL_VARIABLE, `this server has no model '${model.slice(0, 128)}'`)
 }
 
-function locate(uri: string, { services: { objects }, principal }: Parameters<ControlOperation>[1]): void {
+function locate(uri: string, { services: { objects }, principal }: Parameters<AwsJsonOperation>[1]): void {
   if (objects === null) throw unsupported('ModelDataUrl', 'this server has no objects')
   objects.locate(principal.team, uri)
 }

@@ -1,7 +1,7 @@
 /** One page of things with names: which of them, in which order, and from where on. */
 import { Fields, invalid } from '#server/fields'
 import type { JsonObject } from '#server/operation'
-import { checkMembers, type MemberRule, type MemberRules } from './member-rules.ts'
+import { checkMembers, type MemberRule, type MemberRules } from '#server/aws-json/member-rules'
 
 export interface NamedThing {
   readonly name: string

@@ -1,5 +1,5 @@
 /** The members of the transform operations. Names, bounds and patterns: the service model of SageMaker, 2017-07-24. */
-import type { MemberRule, MemberRules } from './member-rules.ts'
+import type { MemberRule, MemberRules } from '#server/aws-json/member-rules'
 
 const URI: MemberRule = { kind: 'text', maxLength: 1024, pattern: '(https|s3)://([^/]+)/?(.*)', isRequired: true }
 const KMS_KEY: MemberRule = { kind: 'text', maxLength: 2048, pattern: '[a-zA-Z0-9:/_-]*' }

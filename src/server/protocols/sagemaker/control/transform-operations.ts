@@ -5,9 +5,9 @@ import { TRANSFORM_NAME_LABEL, transformOf, type TransformSpec } from '#contract
 import { invalid } from '#server/fields'
 import type { JsonObject, ServiceContext } from '#server/operation'
 import { modelOfTarget } from '../endpoint-model.ts'
-import type { ControlOperation } from './control-plane.ts'
+import type { AwsJsonOperation } from '#server/aws-json/answer-operation'
 import { pageOf, readListQuery } from './list-query.ts'
-import { checkMembers } from './member-rules.ts'
+import { checkMembers } from '#server/aws-json/member-rules'
 import { LIST_MEMBERS, NAME_MEMBERS } from './transform-members.ts'
 import { readTransformRequest } from './transform-request.ts'
 import { arnOf, encodeSummary, encodeTransform, statusOf } from './transform-view.ts'
@@ -15,7 +15,7 @@ import { arnOf, encodeSummary, encodeTransform, statusOf } from './transform-vie
 /** As SageMaker bounds a job. */
 const TTL_MS = 5 * 86_400_000
 
-export const TRANSFORM_OPERATIONS: Readonly<Record<string, ControlOperation>> = {
+export const TRANSFORM_OPERATIONS: Readonly<Record<string, AwsJsonOperation>> = {
   CreateTransformJob: async (body, context) => {
     const asked = readTransformRequest(body)
     const spec = { ...asked, model: await servedModel(asked.model, context) }

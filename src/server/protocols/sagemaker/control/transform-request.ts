@@ -4,7 +4,7 @@ import type { JsonRecord } from '#contract/generate'
 import { recordFormOf, type TransformSpec } from '#contract/transform'
 import { Fields, invalid, unsupported } from '#server/fields'
 import type { JsonObject } from '#server/operation'
-import { checkMembers } from './member-rules.ts'
+import { checkMembers } from '#server/aws-json/member-rules'
 import { CREATE_MEMBERS } from './transform-members.ts'
 
 const BYTES_PER_MB = 2 ** 20

@@ -1,24 +1,32 @@
-/** The SageMaker control plane: `POST /`, an operation named by a header, a body of AWS JSON 1.1. */
-import { InferdError, toErrorRecord } from '#contract/errors'
+/** AWS JSON 1.1: `POST /`, an operation named by a header, a JSON object in and one out. */
+import { type ErrorRecord, InferdError, toErrorRecord } from '#contract/errors'
 import { isJsonObject } from '#server/fields'
 import type { Incoming, JsonObject, ServiceContext, WireReply } from '#server/operation'
-import { CONTROL_TYPE, encodeControlError } from './control-error.ts'
+
+export const AWS_JSON_TYPE = 'application/x-amz-json-1.1'
 
 /** Throws InferdError. null = the answer has no body. */
-export type ControlOperation = (body: JsonObject, context: ServiceContext) => Promise<object | null>
+export type AwsJsonOperation = (body: JsonObject, context: ServiceContext) => Promise<object | null>
 
-export async function answerControl(operation: ControlOperation, { bytes }: Incoming, context: ServiceContext): Promise<WireReply> {
+export type EncodeOperationError = (error: ErrorRecord, requestId: string) => WireReply
+
+export async function answerOperation(
+  operation: AwsJsonOperation,
+  encodeError: EncodeOperationError,
+  { bytes }: Incoming,
+  context: ServiceContext,
+): Promise<WireReply> {
   const { requestId } = context
   try {
     const answer = await operation(readBody(bytes), context)
     return {
       status: 200,
-      headers: { 'content-type': CONTROL_TYPE, 'x-amzn-requestid': requestId },
+      headers: { 'content-type': AWS_JSON_TYPE, 'x-amzn-requestid': requestId },
       body: answer === null ? '' : JSON.stringify(answer),
     }
   } catch (error) {
     if (!(error instanceof InferdError)) throw error
-    return encodeControlError(toErrorRecord(error), requestId)
+    return encodeError(toErrorRecord(error), requestId)
   }
 }
 

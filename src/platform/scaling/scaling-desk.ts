@@ -1,0 +1,140 @@
+/** Targets, policies and schedules as rows, and what is in them in memory: the scaler looks every second. */
+import type { Clock } from '#base/clock'
+import type { DeploymentDesk } from '#contract/deployment'
+import { InferdError } from '#contract/errors'
+import type { ScalableTarget, ScalingActivity, ScalingDesk, ScalingPolicy, ScheduledAction } from '#contract/scaling'
+import type { Store } from '#platform/store/open-store'
+import { deleteResource, insertResource, type ResourceKind, selectResource, selectResources, updateResource } from '#platform/store/resource-rows'
+import { takeLock } from '#platform/store/take-lock'
+
+export interface StoredScalingParts {
+  readonly store: Store
+  readonly deployments: DeploymentDesk
+  readonly clock: Clock
+}
+
+/** Of one target, and of all. */
+const MAX_POLICIES = 50
+const MAX_OF_KIND = 2000
+const MAX_ACTIVITIES = 1000
+const MAX_REPLICAS = 64
+
+type Placed = Pick<ScalableTarget, 'endpoint' | 'variant'>
+
+export class StoredScaling implements ScalingDesk {
+  private readonly parts: StoredScalingParts
+  private activities: readonly ScalingActivity[] = []
+  private numActivities = 0
+
+  constructor(parts: StoredScalingParts) {
+    this.parts = parts
+  }
+
+  async putTarget(target: Omit<ScalableTarget, 'createdMs'>): Promise<ScalableTarget> {
+    const { endpoint, variant, minReplicas, maxReplicas } = target
+    const found = (await this.parts.deployments.findEndpoint(endpoint))?.variants.find(({ name, isShadow }) => name === variant && !isShadow)
+    if (found === undefined)
+      throw new InferdError('invalid_parameter', `there is no variant '${variant}' of an endpoint '${endpoint}'`, { param: 'ResourceId' })
+    if (found.serverless !== null)
+      throw new InferdError('unsupported_parameter', 'a serverless variant follows its calls by itself; its replicas are not scaled', {
+        param: 'ResourceId',
+      })
+    if (minReplicas < 1 || maxReplicas > MAX_REPLICAS || minReplicas > maxReplicas)
+      throw new InferdError('invalid_parameter', `a variant has 1 to ${MAX_REPLICAS} replicas, and at least as many at most as at least`, {
+        param: 'MinCapacity',
+      })
+    return this.put('scalable-target', targetName(target), target)
+  }
+
+  async deleteTarget(endpoint: string, variant: string): Promise<void> {
+    const place = { endpoint, variant }
+    const isThere = await this.parts.store.db.transaction().execute(async (step) => {
+      await takeLock(step, 'scaling')
+      for (const kind of ['scaling-policy', 'scheduled-action'] as const)
+        for (const { name } of await selectResources(step, kind)) if (name.startsWith(`${targetName(place)}/`)) await deleteResource(step, kind, name)
+      return deleteResource(step, 'scalable-target', targetName(place))
+    })
+    if (!isThere) throw missing('target', targetName(place))
+  }
+
+  listTargets(): Promise<readonly ScalableTarget[]> {
+    return this.list('scalable-target')
+  }
+
+  async putPolicy(policy: Omit<ScalingPolicy, 'createdMs'>): Promise<ScalingPolicy> {
+    await this.requireTarget(policy)
+    return this.put('scaling-policy', `${targetName(policy)}/${policy.name}`, policy)
+  }
+
+  async deletePolicy(endpoint: string, variant: string, name: string): Promise<void> {
+    if (!(await this.remove('scaling-policy', { endpoint, variant }, name))) throw missing('policy', name)
+  }
+
+  listPolicies(): Promise<readonly ScalingPolicy[]> {
+    return this.list('scaling-policy')
+  }
+
+  async putSchedule(action: Omit<ScheduledAction, 'createdMs'>): Promise<ScheduledAction> {
+    await this.requireTarget(action)
+    return this.put('scheduled-action', `${targetName(action)}/${action.name}`, action)
+  }
+
+  async deleteSchedule(endpoint: string, variant: string, name: string): Promise<void> {
+    if (!(await this.remove('scheduled-action', { endpoint, variant }, name))) throw missing('scheduled action', name)
+  }
+
+  listSchedules(): Promise<readonly ScheduledAction[]> {
+    return this.list('scheduled-action')
+  }
+
+  async listActivities(): Promise<readonly ScalingActivity[]> {
+    return this.activities
+  }
+
+  /** Kept in memory, the newest of them. */
+  tell(activity: Omit<ScalingActivity, 'id' | 'atMs'>): void {
+    const id = `activity-${++this.numActivities}`
+    this.activities = [{ ...activity, id, atMs: this.parts.clock.wallMs() }, ...this.activities].slice(0, MAX_ACTIVITIES)
+  }
+
+  private async requireTarget(place: Placed): Promise<void> {
+    if ((await selectResource(this.parts.store.db, 'scalable-target', targetName(place))) === null) throw missing('target', targetName(place))
+  }
+
+  /** New, or in the place of what has the name. */
+  private put<T extends { readonly createdMs: number }>(kind: ResourceKind, name: string, kept: Omit<T, 'createdMs'>): Promise<T> {
+    const nowMs = this.parts.clock.wallMs()
+    const document = JSON.stringify(kept)
+    return this.parts.store.db.transaction().execute(async (step) => {
+      await takeLock(step, 'scaling')
+      const before = await selectResource(step, kind, name)
+      if (before !== null) {
+        await updateResource(step, before, document, nowMs)
+        return { ...kept, createdMs: Number(before.created_ms) } as unknown as T
+      }
+      const all = await selectResources(step, kind)
+      const ofTarget = all.filter((row) => row.name.startsWith(`${name.slice(0, name.lastIndexOf('/'))}/`))
+      if (all.length >= MAX_OF_KIND || (kind !== 'scalable-target' && ofTarget.length >= MAX_POLICIES))
+        throw new InferdError('overloaded', `there are too many of kind ${kind} already`)
+      await insertResource(step, { kind, name, document }, nowMs)
+      return { ...kept, createdMs: nowMs } as unknown as T
+    })
+  }
+
+  private remove(kind: ResourceKind, place: Placed, name: string): Promise<boolean> {
+    return deleteResource(this.parts.store.db, kind, `${targetName(place)}/${name}`)
+  }
+
+  private async list<T>(kind: ResourceKind): Promise<readonly T[]> {
+    const rows = await selectResources(this.parts.store.db, kind)
+    return rows.map(({ document, created_ms: createdMs }) => ({ ...(JSON.parse(document) as object), createdMs: Number(createdMs) }) as T)
+  }
+}
+
+function targetName({ endpoint, variant }: Placed): string {
+  return `${endpoint}/${variant}`
+}
+
+function missing(kind: string, name: string): InferdError {
+  return new InferdError('resource_not_found', `there is no ${kind} '${name}'`)
+}

@@ -17,6 +17,8 @@ export interface EndpointSight {
   readonly alarm: string | null
   /** Epoch milliseconds. */
   readonly nowMs: number
+  /** Since when alarms have been watched without a break: a step's wait and the bake begin again after a restart. */
+  readonly sinceMs: number
 }
 
 /** The same document when nothing changes. One step at a time: what comes after it is seen the next time. */
@@ -27,9 +29,11 @@ export function advanceEndpoint(name: string, document: EndpointDocument, sight:
   if (rollout.phase === 'rolling-back') return units.every((unit) => unit === null) ? { ...document, next: null, rollout: null } : document
   const problem = problemOf(rollout, units, sight)
   if (problem !== null) return { ...document, problem, rollout: { ...rollout, phase: 'rolling-back', percent: 0, steppedMs: sight.nowMs } }
-  if (rollout.phase === 'starting') return units.every((unit) => unit?.isUp === true) ? started(document, rollout, sight.nowMs) : document
+  // After a restart they load again, whatever the phase: nothing goes on without them.
+  if (!units.every((unit) => unit?.isUp === true)) return document
+  if (rollout.phase === 'starting') return started(document, rollout, sight.nowMs)
   const waitMs = rollout.phase === 'shifting' ? rollout.plan.waitMs : rollout.plan.bakeMs
-  if (sight.nowMs - rollout.steppedMs < waitMs) return document
+  if (sight.nowMs - Math.max(rollout.steppedMs, sight.sinceMs) < waitMs) return document
   return rollout.phase === 'baking' ? served(document) : { ...document, rollout: stepped(rollout, sight.nowMs) }
 }
 

@@ -38,11 +38,13 @@ export class EndpointController {
   private readonly parts: EndpointControllerParts
   private readonly held = new Map<string, Held>()
   private readonly closing = new AbortController()
+  private readonly openedMs: number
   private woken = Promise.withResolvers<void>()
   private running: Promise<void> = Promise.resolve()
 
   constructor(parts: EndpointControllerParts) {
     this.parts = parts
+    this.openedMs = parts.clock.wallMs()
   }
 
   /** Resolves after the first look at all endpoints: their units are asked for, so that their names are known when the server listens. */
@@ -130,7 +132,7 @@ export class EndpointController {
     const { next, rollout } = document
     const rules = rollout?.plan.alarms.flatMap((rule) => (typeof rule === 'string' ? (alarms.find(({ name: known }) => known === rule) ?? []) : rule))
     const nextUnits = next === null ? [] : unitsOf(name, next).map(({ unit }) => unit)
-    return { units: seen, alarm: rules === undefined ? null : watch.firing(rules, nextUnits), nowMs: clock.wallMs() }
+    return { units: seen, alarm: rules === undefined ? null : watch.firing(rules, nextUnits), nowMs: clock.wallMs(), sinceMs: this.openedMs }
   }
 
   private startUnits(endpoint: string, document: EndpointDocument, { units }: Held): void {

@@ -55,7 +55,7 @@ const DIMENSIONS: MemberRule = {
 
 export const PUT_POLICY: MemberRules = {
   ...PLACE,
-  PolicyName: { kind: 'text', minLength: 1, maxLength: 256, pattern: '\\p{Print}+', isRequired: true },
+  PolicyName: { kind: 'text', minLength: 1, maxLength: 256, pattern: '[^\\p{C}]+', isRequired: true },
   PolicyType: { kind: 'text', words: ['TargetTrackingScaling', 'StepScaling'] },
   TargetTrackingScalingPolicyConfiguration: {
     kind: 'structure',

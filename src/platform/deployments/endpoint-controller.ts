@@ -15,7 +15,7 @@ import type { EndpointRow, EndpointRows } from './endpoint-rows.ts'
 import type { Fleet, UnitTerms } from './fleet.ts'
 
 export interface EndpointControllerParts {
-  readonly rows: EndpointRows
+  readonly rows: Pick<EndpointRows, 'all' | 'change' | 'remove'>
   readonly fleet: Fleet
   readonly watch: AlarmWatch
   readonly alarms: readonly AlarmRule[]

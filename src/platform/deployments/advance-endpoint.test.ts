@@ -30,7 +30,7 @@ function updating(plan: RolloutPlan, weights: readonly number[] = [1]): Endpoint
 }
 
 function sight(document: EndpointDocument, nowMs: number, more: Partial<EndpointSight> = {}): EndpointSight {
-  return { units: new Map(wantedUnits('e', document).map(({ unit }) => [unit, UP])), alarm: null, nowMs, ...more }
+  return { units: new Map(wantedUnits('e', document).map(({ unit }) => [unit, UP])), alarm: null, nowMs, sinceMs: 0, ...more }
 }
 
 /** Shares of the new generation at each change, with the time of it. */
@@ -110,4 +110,13 @@ test('the weights of both generations are shares of their percents, whatever the
     { model: 'e/v0@2', weight: 10 },
     { model: 'e/v1@2', weight: 30 },
   ])
+})
+
+test('after a restart a bake waits for its replicas and begins again', () => {
+  let document = updating({ ...PLAN, kind: 'all-at-once', stepPercent: 100 })
+  document = advanceEndpoint('e', document, sight(document, 0))
+  expect(document.rollout?.phase).toBe('baking')
+  expect(advanceEndpoint('e', document, sight(document, 500, { units: new Map(), sinceMs: 500 }))).toBe(document)
+  expect(advanceEndpoint('e', document, sight(document, 549, { sinceMs: 500 }))).toBe(document)
+  expect(advanceEndpoint('e', document, sight(document, 550, { sinceMs: 500 })).serving?.number).toBe(2)
 })

@@ -15,7 +15,7 @@ interface Sample {
 }
 
 /** Of one unit; older ones are forgotten. */
-const MAX_SAMPLES = 8192
+const MAX_SAMPLES = 2048
 const PICODOLLARS = 1e12
 
 /** What the caller did, or the busy server: no fault of the model's. */

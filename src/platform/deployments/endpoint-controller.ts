@@ -23,8 +23,10 @@ export interface EndpointControllerParts {
   readonly log: Log
 }
 
-/** starting: asked of the fleet. here: the fleet has it. failed: it refused, and is asked again only for another document. leaving: let go of. */
-type HeldUnit = { readonly state: 'starting' | 'here' | 'leaving' } | { readonly state: 'failed'; readonly problem: ErrorRecord }
+/** starting: asked of the fleet. here: the fleet has it. failed: it refused, and is asked again after a rest. leaving: let go of. */
+type HeldUnit =
+  | { readonly state: 'starting' | 'here' | 'leaving' }
+  | { readonly state: 'failed'; readonly problem: ErrorRecord; readonly retryMs: number }
 
 interface Held {
   readonly units: Map<string, HeldUnit>
@@ -33,6 +35,7 @@ interface Held {
 }
 
 const TICK_MS = 100
+const RETRY_REST_MS = 5000
 
 export class EndpointController {
   private readonly parts: EndpointControllerParts
@@ -138,20 +141,21 @@ export class EndpointController {
   private startUnits(endpoint: string, document: EndpointDocument, { units }: Held): void {
     for (const terms of wantedUnits(endpoint, document)) {
       const held = units.get(terms.unit)
-      if (held === undefined) this.startUnit(terms, units)
+      const isRested = held?.state === 'failed' && held.retryMs <= this.parts.clock.nowMs()
+      if (held === undefined || isRested) this.startUnit(terms, units)
       else if (held.state === 'here') this.scaleUnit(terms)
     }
   }
 
   private startUnit(terms: UnitTerms, units: Map<string, HeldUnit>): void {
-    const { fleet, watch } = this.parts
+    const { fleet, watch, clock } = this.parts
     units.set(terms.unit, { state: 'starting' })
     watch.watch(terms.unit)
     fleet
       .add(terms, this.closing.signal)
       .then(
         () => units.set(terms.unit, { state: 'here' }),
-        (error: unknown) => units.set(terms.unit, { state: 'failed', problem: toErrorRecord(error) }),
+        (error: unknown) => units.set(terms.unit, { state: 'failed', problem: toErrorRecord(error), retryMs: clock.nowMs() + RETRY_REST_MS }),
       )
       .finally(() => this.wake())
   }

@@ -1,10 +1,11 @@
-/** Deployments put together: the desk that declares them, the controller that makes them so, and the machine as their fleet. */
+/** Deployments put together: the desks that declare them, the controller and the scaler that make them so, and the machine as their fleet. */
 import path from 'node:path'
 import type { Clock } from '#base/clock'
 import type { PlatformFile } from '#config/platform-file'
 import type { DeploymentDesk } from '#contract/deployment'
 import { InferdError } from '#contract/errors'
 import type { ObjectStores } from '#contract/objects'
+import type { ScalingDesk } from '#contract/scaling'
 import { AlarmWatch } from '#platform/deployments/alarm-watch'
 import { StoredDeployments } from '#platform/deployments/deployment-desk'
 import { EndpointController } from '#platform/deployments/endpoint-controller'
@@ -12,14 +13,22 @@ import { EndpointRows } from '#platform/deployments/endpoint-rows'
 import type { Fleet, UnitTerms } from '#platform/deployments/fleet'
 import { ObjectArtifacts } from '#platform/deployments/object-artifact'
 import type { RoutingHandler } from '#platform/routing/routing-handler'
+import { Autoscaler } from '#platform/scaling/autoscaler'
+import { StoredScaling } from '#platform/scaling/scaling-desk'
+import { selectBacklog } from '#platform/store/job-backlog'
 import type { Store } from '#platform/store/open-store'
+import { ResourceTable } from '#platform/store/resource-rows'
 import type { Log } from '#telemetry/log'
 import type { LocalSource, OpenModels } from './open-models.ts'
+
+/** What of this machine's models deployments use. */
+export type Machine = Pick<OpenModels, 'units' | 'artifactOf'>
 
 export interface DeploymentParts {
   readonly store: Store
   readonly file: Pick<PlatformFile, 'alarms'>
-  readonly machine: Pick<OpenModels, 'units' | 'artifactOf'>
+  /** null = there are no deployments. */
+  readonly machine: Machine | null
   readonly routing: RoutingHandler
   readonly objects: ObjectStores
   readonly dataDir: string | null
@@ -29,22 +38,48 @@ export interface DeploymentParts {
 }
 
 export interface Deployments {
-  readonly desk: DeploymentDesk
+  readonly desk: DeploymentDesk | null
+  readonly scaling: ScalingDesk | null
   /** Resolves when what was deployed before has its names again. */
   start(): Promise<void>
   close(): Promise<void>
 }
 
+const NONE: Deployments = { desk: null, scaling: null, start: async () => {}, close: async () => {} }
+
 export function openDeployments(parts: DeploymentParts): Deployments {
-  const { store, file, watch, clock, log } = parts
+  const { store, file, machine, watch, clock, log } = parts
+  if (machine === null) return NONE
+  const table = new ResourceTable(store.db)
   const alarms = file.alarms.map(({ windowS, ...rule }) => ({ ...rule, windowMs: windowS * 1000 }))
-  const fleet = fleetOf(parts)
-  const controller = new EndpointController({ rows: new EndpointRows(store), fleet, watch, alarms, clock, log })
-  const desk = new StoredDeployments({ store, fleet, controller, alarmNames: alarms.map(({ name }) => name), clock })
-  return { desk, start: () => controller.start(), close: () => controller.close() }
+  const fleet = fleetOf(machine, parts)
+  const controller = new EndpointController({ rows: new EndpointRows(table), fleet, watch, alarms, clock, log })
+  const desk = new StoredDeployments({ table, fleet, controller, alarmNames: alarms.map(({ name }) => name), clock })
+  const scaling = new StoredScaling({ table, deployments: desk, clock })
+  const scaler = new Autoscaler({
+    desk: scaling,
+    deployments: desk,
+    find: (unit) => fleet.find(unit),
+    queueWaitMs: (unit, windowMs) => watch.queueWaitMs(unit, windowMs),
+    backlogs: async () => new Map((await selectBacklog(store.db, 'async')).map(({ lane, numWaiting }) => [lane, numWaiting])),
+    clock,
+    log,
+  })
+  return {
+    desk,
+    scaling,
+    start: async () => {
+      await controller.start()
+      scaler.start()
+    },
+    close: async () => {
+      await scaler.close()
+      await controller.close()
+    },
+  }
 }
 
-function fleetOf({ machine: { units, artifactOf }, routing, objects, dataDir }: DeploymentParts): Fleet {
+function fleetOf({ units, artifactOf }: Machine, { routing, objects, dataDir }: DeploymentParts): Fleet {
   const artifacts = dataDir === null ? null : new ObjectArtifacts({ objects, folder: path.join(dataDir, 'models') })
   const localSource = async ({ source, kvCacheMib }: UnitTerms, signal: AbortSignal): Promise<LocalSource> => {
     if (source.kind === 'served') return { kind: 'served', model: source.model, kvCacheMib }

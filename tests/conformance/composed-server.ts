@@ -5,6 +5,7 @@ import { SeededRandom } from '#base/random'
 import { parsePlatformFile } from '#config/platform-file'
 import type { RunWireCall } from '#contract/job'
 import type { ObjectStores } from '#contract/objects'
+import { DiskDamage } from '../../src/cli/disk-damage.ts'
 import { openPlatform } from '../../src/cli/open-platform.ts'
 import { ModelRegistry } from '#platform/registry/model-registry'
 import { openStore } from '#platform/store/open-store'
@@ -62,6 +63,7 @@ export async function startComposedServer(
     clock: systemClock,
     random: new SeededRandom(7),
     log: createLog('silent'),
+    damage: new DiskDamage(createLog('silent')),
   })
   const target = await startTestServer({ models: registry, online: platform.online, services: platform.services })
   platform.jobs.start(target.server.call)

@@ -84,6 +84,11 @@ async function callWhileItChanges(name: string): Promise<number> {
   return numAnswers
 }
 
+/** What is left is the worker of the configuration, and the process that reads the headers of files. */
+function expectNoUnits(): void {
+  expect(server.workerPids().length).toBeLessThanOrEqual(2)
+}
+
 async function gone(name: string): Promise<void> {
   await aws.control.send(new DeleteEndpointCommand({ EndpointName: name }))
   await waitUntilEndpointDeleted({ client: aws.control, ...WAIT }, { EndpointName: name })
@@ -106,7 +111,7 @@ test('an endpoint answers by its name in every dialect and by its variants, is b
   expect((await ask(aws, 'first', { TargetVariant: 'b' })).variant).toBe('b')
   const chat = await server.post('/v1/chat/completions', { model: 'first', max_tokens: 4, messages: [{ role: 'user', content: 'Hi' }] })
   expect(chat.status).toBe(200)
-  expect(Number(chat.headers.get('x-inferd-cost'))).toBeGreaterThan(0)
+  expect(Number(chat.headers.get('x-inferd-cost-usd'))).toBeGreaterThan(0)
   const { data } = (await (await fetch(`${server.baseUrl}/v1/models`)).json()) as { data: { id: string }[] }
   expect(data.map(({ id }) => id)).toEqual(['inferd-chat', 'first', 'first/a', 'first/b'])
   const unit = await server.post('/v1/chat/completions', { model: 'first/a@1', messages: [{ role: 'user', content: 'Hi' }] })
@@ -120,7 +125,7 @@ test('an endpoint answers by its name in every dialect and by its variants, is b
   ])
   await gone('first')
   expect(await refusal(ask(aws, 'first'))).toMatchObject({ name: 'ValidationError' })
-  expect(server.workerPids().length).toBe(1)
+  expectNoUnits()
 })
 
 test('replicas come and go while answers stream, and no call fails', async () => {
@@ -183,7 +188,7 @@ test('a server that is killed in the midst of a rollout comes to its end, and an
   await callWhileItChanges('crash')
   expect(await describe('crash')).toMatchObject({ EndpointConfigName: 'crash-2', EndpointStatus: 'InService' })
   await gone('crash')
-  expect(server.workerPids().length).toBe(1)
+  expectNoUnits()
 })
 
 test('a model that lies in a bucket is copied and served; what is no model fails the endpoint with the reason', async () => {

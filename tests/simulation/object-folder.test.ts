@@ -155,7 +155,7 @@ test('107: whichever call finds the disk full, the put fails in words, and the b
   for (let number = 1; ; number++) {
     const disk = new FakeDisk()
     let hasFailed = false
-    disk.fault = failOnce(number, 'ENOSPC', ['create', 'write', 'sync', 'link', 'rename', 'mkdir'], () => (hasFailed = true))
+    disk.fault = failOnce(number, 'ENOSPC', ['create', 'write', 'sync', 'link', 'rename', 'mkdir', 'syncFolder'], () => (hasFailed = true))
     const journal = new ObjectJournal()
     const bucket = bucketOn(disk)
     for (const operation of operations) {

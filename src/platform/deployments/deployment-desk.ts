@@ -1,12 +1,8 @@
 /** What is declared: models, endpoint configurations and endpoints, each a row; the controller does what they say. */
-import type { Kysely } from 'kysely'
 import type { Clock } from '#base/clock'
 import type { DeploymentDesk, Endpoint, EndpointConfig, ModelDefinition, RolloutPlan, VariantChange } from '#contract/deployment'
 import { InferdError } from '#contract/errors'
-import type { Store } from '#platform/store/open-store'
-import { deleteResource, insertResource, type ResourceKind, selectResource, selectResources, updateResource } from '#platform/store/resource-rows'
-import type { Schema } from '#platform/store/schema'
-import { takeLock } from '#platform/store/take-lock'
+import type { ResourceKind, ResourceTable } from '#platform/store/resource-rows'
 import type { EndpointController } from './endpoint-controller.ts'
 import { type EndpointDocument, type Generation, makeGeneration, statusOf, unitName } from './endpoint-document.ts'
 import { type EndpointRow, rowOf } from './endpoint-rows.ts'
@@ -14,7 +10,7 @@ import { encodeEndpoint } from './endpoint-view.ts'
 import type { Fleet } from './fleet.ts'
 
 export interface DeploymentDeskParts {
-  readonly store: Store
+  readonly table: ResourceTable
   readonly fleet: Fleet
   readonly controller: EndpointController
   readonly alarmNames: readonly string[]
@@ -43,48 +39,47 @@ export class StoredDeployments implements DeploymentDesk {
       const configs = await this.list<EndpointConfig>(step, 'endpoint-config')
       const user = configs.find(({ variants, shadows }) => [...variants, ...shadows].some(({ model }) => model === name))
       if (user !== undefined) throw new InferdError('conflict', `the endpoint configuration '${user.name}' names the model '${name}'`)
-      if (!(await deleteResource(step, 'model', name))) throw missing('model', name)
+      if (!(await step.remove('model', name))) throw missing('model', name)
     })
   }
 
   findModel(name: string): Promise<ModelDefinition | null> {
-    return this.find<ModelDefinition>(this.parts.store.db, 'model', name)
+    return this.find<ModelDefinition>(this.parts.table, 'model', name)
   }
 
   listModels(): Promise<readonly ModelDefinition[]> {
-    return this.list<ModelDefinition>(this.parts.store.db, 'model')
+    return this.list<ModelDefinition>(this.parts.table, 'model')
   }
 
   createConfig({ name, ...kept }: Omit<EndpointConfig, 'createdMs'>): Promise<EndpointConfig> {
     return this.change(async (step) => {
       checkVariants({ name, ...kept })
-      for (const { model } of [...kept.variants, ...kept.shadows])
-        if ((await selectResource(step, 'model', model)) === null) throw missing('model', model)
+      for (const { model } of [...kept.variants, ...kept.shadows]) if ((await step.find('model', model)) === null) throw missing('model', model)
       return this.insert<EndpointConfig>(step, 'endpoint-config', name, kept)
     })
   }
 
   deleteConfig(name: string): Promise<void> {
     return this.change(async (step) => {
-      const users = (await selectResources(step, 'endpoint')).map(rowOf)
+      const users = (await step.list('endpoint')).map(rowOf)
       const user = users.find(({ document: { serving, next } }) => serving?.config === name || next?.config === name)
       if (user !== undefined) throw new InferdError('conflict', `the endpoint '${user.name}' uses the endpoint configuration '${name}'`)
-      if (!(await deleteResource(step, 'endpoint-config', name))) throw missing('endpoint configuration', name)
+      if (!(await step.remove('endpoint-config', name))) throw missing('endpoint configuration', name)
     })
   }
 
   findConfig(name: string): Promise<EndpointConfig | null> {
-    return this.find<EndpointConfig>(this.parts.store.db, 'endpoint-config', name)
+    return this.find<EndpointConfig>(this.parts.table, 'endpoint-config', name)
   }
 
   listConfigs(): Promise<readonly EndpointConfig[]> {
-    return this.list<EndpointConfig>(this.parts.store.db, 'endpoint-config')
+    return this.list<EndpointConfig>(this.parts.table, 'endpoint-config')
   }
 
   async createEndpoint(name: string, config: string): Promise<Endpoint> {
     const { fleet, clock, controller } = this.parts
     const row = await this.change(async (step) => {
-      if ((await selectResource(step, 'endpoint', name)) === null && !fleet.isFreeName(name))
+      if ((await step.find('endpoint', name)) === null && !fleet.isFreeName(name))
         throw new InferdError('conflict', `the name '${name}' belongs to a model or a route of the server's configuration`)
       const document: EndpointDocument = {
         isWanted: true,
@@ -96,7 +91,7 @@ export class StoredDeployments implements DeploymentDesk {
         problem: null,
       }
       await this.requirePlace(step, 'endpoint', name)
-      return rowOf(await insertResource(step, { kind: 'endpoint', name, document: JSON.stringify(document) }, clock.wallMs()))
+      return rowOf(await step.insert({ kind: 'endpoint', name, document: JSON.stringify(document) }, clock.wallMs()))
     })
     controller.wake()
     return encodeEndpoint(row, fleet)
@@ -143,24 +138,24 @@ export class StoredDeployments implements DeploymentDesk {
   }
 
   async findEndpoint(name: string): Promise<Endpoint | null> {
-    const row = await selectResource(this.parts.store.db, 'endpoint', name)
+    const row = await this.parts.table.find('endpoint', name)
     return row === null ? null : encodeEndpoint(rowOf(row), this.parts.fleet)
   }
 
   async listEndpoints(): Promise<readonly Endpoint[]> {
-    return (await selectResources(this.parts.store.db, 'endpoint')).map((row) => encodeEndpoint(rowOf(row), this.parts.fleet))
+    return (await this.parts.table.list('endpoint')).map((row) => encodeEndpoint(rowOf(row), this.parts.fleet))
   }
 
   private async changeEndpoint(
     name: string,
-    make: (document: EndpointDocument, step: Kysely<Schema>) => Promise<EndpointDocument>,
+    make: (document: EndpointDocument, step: ResourceTable) => Promise<EndpointDocument>,
   ): Promise<Endpoint> {
     const row = await this.change(async (step) => {
-      const found = await selectResource(step, 'endpoint', name)
+      const found = await step.find('endpoint', name)
       if (found === null) throw missing('endpoint', name)
       const seen: EndpointRow = rowOf(found)
       const document = JSON.stringify(await make(seen.document, step))
-      const changed = await updateResource(step, { kind: 'endpoint', name, revision: seen.revision }, document, this.parts.clock.wallMs())
+      const changed = await step.change({ kind: 'endpoint', name, revision: seen.revision }, document, this.parts.clock.wallMs())
       if (changed === null) throw new InferdError('conflict', `the endpoint '${name}' was changed at the same time`)
       return rowOf(changed)
     })
@@ -168,7 +163,7 @@ export class StoredDeployments implements DeploymentDesk {
     return encodeEndpoint(row, this.parts.fleet)
   }
 
-  private async generationOf(step: Kysely<Schema>, number: number, config: string): Promise<Generation> {
+  private async generationOf(step: ResourceTable, number: number, config: string): Promise<Generation> {
     const found = await this.find<EndpointConfig>(step, 'endpoint-config', config)
     if (found === null) throw missing('endpoint configuration', config)
     const models = new Map((await this.list<ModelDefinition>(step, 'model')).map((model) => [model.name, model]))
@@ -180,37 +175,34 @@ export class StoredDeployments implements DeploymentDesk {
   }
 
   /** What is read and written in it is not changed by another one meanwhile. */
-  private change<T>(make: (step: Kysely<Schema>) => Promise<T>): Promise<T> {
-    return this.parts.store.db.transaction().execute(async (step) => {
-      await takeLock(step, 'deployments')
-      return make(step)
-    })
+  private change<T>(make: (step: ResourceTable) => Promise<T>): Promise<T> {
+    return this.parts.table.alone('deployments', make)
   }
 
   private async insert<T extends { readonly name: string; readonly createdMs: number }>(
-    step: Kysely<Schema>,
+    step: ResourceTable,
     kind: ResourceKind,
     name: string,
     kept: Kept<T>,
   ): Promise<T> {
     await this.requirePlace(step, kind, name)
-    const { created_ms: createdMs } = await insertResource(step, { kind, name, document: JSON.stringify(kept) }, this.parts.clock.wallMs())
+    const { created_ms: createdMs } = await step.insert({ kind, name, document: JSON.stringify(kept) }, this.parts.clock.wallMs())
     return { ...kept, name, createdMs } as unknown as T
   }
 
-  private async requirePlace(step: Kysely<Schema>, kind: ResourceKind, name: string): Promise<void> {
-    if ((await selectResource(step, kind, name)) !== null) throw new InferdError('conflict', `there is a ${kind} '${name}' already`)
-    if ((await selectResources(step, kind)).length >= MAX_OF_KIND)
+  private async requirePlace(step: ResourceTable, kind: ResourceKind, name: string): Promise<void> {
+    if ((await step.find(kind, name)) !== null) throw new InferdError('conflict', `there is a ${kind} '${name}' already`)
+    if ((await step.list(kind)).length >= MAX_OF_KIND)
       throw new InferdError('overloaded', `there are ${MAX_OF_KIND} of kind ${kind} already, the most allowed`)
   }
 
-  private async find<T>(db: Kysely<Schema>, kind: ResourceKind, name: string): Promise<T | null> {
-    const row = await selectResource(db, kind, name)
+  private async find<T>(table: ResourceTable, kind: ResourceKind, name: string): Promise<T | null> {
+    const row = await table.find(kind, name)
     return row === null ? null : keptOf<T>(row)
   }
 
-  private async list<T>(db: Kysely<Schema>, kind: ResourceKind): Promise<readonly T[]> {
-    return (await selectResources(db, kind)).map((row) => keptOf<T>(row))
+  private async list<T>(table: ResourceTable, kind: ResourceKind): Promise<readonly T[]> {
+    return (await table.list(kind)).map((row) => keptOf<T>(row))
   }
 }
 

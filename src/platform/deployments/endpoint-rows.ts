@@ -1,6 +1,5 @@
 /** Endpoints in the store: documents that are changed only as they were seen. */
-import type { Store } from '#platform/store/open-store'
-import { deleteResource, type ResourceRow, selectResource, selectResources, updateResource } from '#platform/store/resource-rows'
+import type { ResourceRow, ResourceTable } from '#platform/store/resource-rows'
 import type { EndpointDocument } from './endpoint-document.ts'
 
 export interface EndpointRow {
@@ -12,29 +11,24 @@ export interface EndpointRow {
 }
 
 export class EndpointRows {
-  private readonly db: Store['db']
+  private readonly table: ResourceTable
 
-  constructor({ db }: Store) {
-    this.db = db
+  constructor(table: ResourceTable) {
+    this.table = table
   }
 
   async all(): Promise<readonly EndpointRow[]> {
-    return (await selectResources(this.db, 'endpoint')).map(rowOf)
-  }
-
-  async find(name: string): Promise<EndpointRow | null> {
-    const row = await selectResource(this.db, 'endpoint', name)
-    return row === null ? null : rowOf(row)
+    return (await this.table.list('endpoint')).map(rowOf)
   }
 
   /** null = somebody was faster. */
   async change({ name, revision }: EndpointRow, document: EndpointDocument, nowMs: number): Promise<EndpointRow | null> {
-    const row = await updateResource(this.db, { kind: 'endpoint', name, revision }, JSON.stringify(document), nowMs)
+    const row = await this.table.change({ kind: 'endpoint', name, revision }, JSON.stringify(document), nowMs)
     return row === null ? null : rowOf(row)
   }
 
   async remove(name: string): Promise<void> {
-    await deleteResource(this.db, 'endpoint', name)
+    await this.table.remove('endpoint', name)
   }
 }
 

@@ -3,12 +3,10 @@ import type { Clock } from '#base/clock'
 import type { DeploymentDesk } from '#contract/deployment'
 import { InferdError } from '#contract/errors'
 import type { ScalableTarget, ScalingActivity, ScalingDesk, ScalingPolicy, ScheduledAction } from '#contract/scaling'
-import type { Store } from '#platform/store/open-store'
-import { deleteResource, insertResource, type ResourceKind, selectResource, selectResources, updateResource } from '#platform/store/resource-rows'
-import { takeLock } from '#platform/store/take-lock'
+import type { ResourceKind, ResourceTable } from '#platform/store/resource-rows'
 
 export interface StoredScalingParts {
-  readonly store: Store
+  readonly table: ResourceTable
   readonly deployments: DeploymentDesk
   readonly clock: Clock
 }
@@ -48,11 +46,10 @@ export class StoredScaling implements ScalingDesk {
 
   async deleteTarget(endpoint: string, variant: string): Promise<void> {
     const place = { endpoint, variant }
-    const isThere = await this.parts.store.db.transaction().execute(async (step) => {
-      await takeLock(step, 'scaling')
+    const isThere = await this.parts.table.alone('scaling', async (step) => {
       for (const kind of ['scaling-policy', 'scheduled-action'] as const)
-        for (const { name } of await selectResources(step, kind)) if (name.startsWith(`${targetName(place)}/`)) await deleteResource(step, kind, name)
-      return deleteResource(step, 'scalable-target', targetName(place))
+        for (const { name } of await step.list(kind)) if (name.startsWith(`${targetName(place)}/`)) await step.remove(kind, name)
+      return step.remove('scalable-target', targetName(place))
     })
     if (!isThere) throw missing('target', targetName(place))
   }
@@ -98,35 +95,34 @@ export class StoredScaling implements ScalingDesk {
   }
 
   private async requireTarget(place: Placed): Promise<void> {
-    if ((await selectResource(this.parts.store.db, 'scalable-target', targetName(place))) === null) throw missing('target', targetName(place))
+    if ((await this.parts.table.find('scalable-target', targetName(place))) === null) throw missing('target', targetName(place))
   }
 
   /** New, or in the place of what has the name. */
   private put<T extends { readonly createdMs: number }>(kind: ResourceKind, name: string, kept: Omit<T, 'createdMs'>): Promise<T> {
     const nowMs = this.parts.clock.wallMs()
     const document = JSON.stringify(kept)
-    return this.parts.store.db.transaction().execute(async (step) => {
-      await takeLock(step, 'scaling')
-      const before = await selectResource(step, kind, name)
+    return this.parts.table.alone('scaling', async (step) => {
+      const before = await step.find(kind, name)
       if (before !== null) {
-        await updateResource(step, before, document, nowMs)
+        await step.change(before, document, nowMs)
         return { ...kept, createdMs: Number(before.created_ms) } as unknown as T
       }
-      const all = await selectResources(step, kind)
+      const all = await step.list(kind)
       const ofTarget = all.filter((row) => row.name.startsWith(`${name.slice(0, name.lastIndexOf('/'))}/`))
       if (all.length >= MAX_OF_KIND || (kind !== 'scalable-target' && ofTarget.length >= MAX_POLICIES))
         throw new InferdError('overloaded', `there are too many of kind ${kind} already`)
-      await insertResource(step, { kind, name, document }, nowMs)
+      await step.insert({ kind, name, document }, nowMs)
       return { ...kept, createdMs: nowMs } as unknown as T
     })
   }
 
   private remove(kind: ResourceKind, place: Placed, name: string): Promise<boolean> {
-    return deleteResource(this.parts.store.db, kind, `${targetName(place)}/${name}`)
+    return this.parts.table.remove(kind, `${targetName(place)}/${name}`)
   }
 
   private async list<T>(kind: ResourceKind): Promise<readonly T[]> {
-    const rows = await selectResources(this.parts.store.db, kind)
+    const rows = await this.parts.table.list(kind)
     return rows.map(({ document, created_ms: createdMs }) => ({ ...(JSON.parse(document) as object), createdMs: Number(createdMs) }) as T)
   }
 }

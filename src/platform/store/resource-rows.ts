@@ -1,6 +1,7 @@
 /** What is declared and changed as a whole: models, endpoints, scaling, provisioned throughput. A row is a document with a revision. */
 import { sql, type Kysely } from 'kysely'
 import type { Schema } from './schema.ts'
+import { takeLock } from './take-lock.ts'
 
 export type ResourceKind = 'model' | 'endpoint-config' | 'endpoint' | 'scalable-target' | 'scaling-policy' | 'scheduled-action'
 
@@ -30,41 +31,57 @@ export async function createResourceTable(db: Kysely<Schema>): Promise<void> {
     .execute()
 }
 
-/** Throws conflict for a name that is taken. */
-export async function insertResource(db: Kysely<Schema>, row: Pick<ResourceRow, 'kind' | 'name' | 'document'>, nowMs: number): Promise<ResourceRow> {
-  const whole: ResourceRow = { ...row, revision: 1, created_ms: nowMs, modified_ms: nowMs }
-  await db.insertInto('resource').values(whole).execute()
-  return whole
-}
+export class ResourceTable {
+  private readonly db: Kysely<Schema>
 
-export async function selectResource(db: Kysely<Schema>, kind: ResourceKind, name: string): Promise<ResourceRow | null> {
-  return (await db.selectFrom('resource').selectAll().where('kind', '=', kind).where('name', '=', name).executeTakeFirst()) ?? null
-}
+  constructor(db: Kysely<Schema>) {
+    this.db = db
+  }
 
-/** Oldest first. */
-export async function selectResources(db: Kysely<Schema>, kind: ResourceKind): Promise<readonly ResourceRow[]> {
-  return db.selectFrom('resource').selectAll().where('kind', '=', kind).orderBy('created_ms').orderBy('name').execute()
-}
+  /** What is read and written in it is not changed by another one with the same lock meanwhile; all of it is written, or nothing. */
+  alone<T>(lock: string, make: (table: ResourceTable) => Promise<T>): Promise<T> {
+    return this.db.transaction().execute(async (step) => {
+      await takeLock(step, lock)
+      return make(new ResourceTable(step))
+    })
+  }
 
-/** The changed row; null = it has another revision by now, or is gone. */
-export async function updateResource(
-  db: Kysely<Schema>,
-  { kind, name, revision }: Pick<ResourceRow, 'kind' | 'name' | 'revision'>,
-  document: string,
-  nowMs: number,
-): Promise<ResourceRow | null> {
-  const changed = await db
-    .updateTable('resource')
-    .set({ document, revision: revision + 1, modified_ms: nowMs })
-    .where('kind', '=', kind)
-    .where('name', '=', name)
-    .where('revision', '=', revision)
-    .returningAll()
-    .executeTakeFirst()
-  return changed ?? null
-}
+  /** Throws conflict for a name that is taken. */
+  async insert(row: Pick<ResourceRow, 'kind' | 'name' | 'document'>, nowMs: number): Promise<ResourceRow> {
+    const whole: ResourceRow = { ...row, revision: 1, created_ms: nowMs, modified_ms: nowMs }
+    await this.db.insertInto('resource').values(whole).execute()
+    return whole
+  }
 
-/** False = there was none. */
-export async function deleteResource(db: Kysely<Schema>, kind: ResourceKind, name: string): Promise<boolean> {
-  return (await db.deleteFrom('resource').where('kind', '=', kind).where('name', '=', name).returning('name').executeTakeFirst()) !== undefined
+  async find(kind: ResourceKind, name: string): Promise<ResourceRow | null> {
+    return (await this.db.selectFrom('resource').selectAll().where('kind', '=', kind).where('name', '=', name).executeTakeFirst()) ?? null
+  }
+
+  /** Oldest first. */
+  async list(kind: ResourceKind): Promise<readonly ResourceRow[]> {
+    return this.db.selectFrom('resource').selectAll().where('kind', '=', kind).orderBy('created_ms').orderBy('name').execute()
+  }
+
+  /** The changed row; null = it has another revision by now, or is gone. */
+  async change(
+    { kind, name, revision }: Pick<ResourceRow, 'kind' | 'name' | 'revision'>,
+    document: string,
+    nowMs: number,
+  ): Promise<ResourceRow | null> {
+    const changed = await this.db
+      .updateTable('resource')
+      .set({ document, revision: revision + 1, modified_ms: nowMs })
+      .where('kind', '=', kind)
+      .where('name', '=', name)
+      .where('revision', '=', revision)
+      .returningAll()
+      .executeTakeFirst()
+    return changed ?? null
+  }
+
+  /** False = there was none. */
+  async remove(kind: ResourceKind, name: string): Promise<boolean> {
+    const gone = await this.db.deleteFrom('resource').where('kind', '=', kind).where('name', '=', name).returning('name').executeTakeFirst()
+    return gone !== undefined
+  }
 }

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { systemClock } from '#base/clock'
 import { SeededRandom } from '#base/random'
+import { DiskDamage } from '#cli/disk-damage'
 import { openPlatform } from '#cli/open-platform'
 import { parsePlatformFile } from '#config/platform-file'
 import type { EngineOptions } from '#engine/engine'
@@ -52,6 +53,7 @@ const platform = await openPlatform({
   clock: systemClock,
   random: new SeededRandom(1),
   log,
+  damage: new DiskDamage(log),
 })
 const options = { ...DEFAULT_SERVER_OPTIONS, host: '127.0.0.1', port: 0, maxConnections: 100_000 }
 const server = createServer({ models, online: platform.online, services: platform.services, options, log, clock: systemClock })

@@ -15,6 +15,7 @@ import type { Store } from '#platform/store/open-store'
 import { createAuthenticator } from '#server/http/authenticate'
 import type { Authenticate, DoorRequest, ScopeRefusal } from '#server/http/door-request'
 import type { Log } from '#telemetry/log'
+import type { TellDamage } from './disk-damage.ts'
 
 /** auto: keys are required once one was made, and on every address that is not loopback. container: always, but for `/invocations`. */
 export type AuthMode = 'auto' | 'required' | 'container' | 'off'
@@ -37,6 +38,7 @@ export interface AccessArguments {
   readonly dataDir: string
   readonly clock: Clock
   readonly log: Log
+  readonly tellDamage: TellDamage
 }
 
 export interface Access {
@@ -51,9 +53,15 @@ export interface Access {
 }
 
 /** Throws invalid_parameter when strangers could call without a key. */
-export async function openAccess({ mode, host, region, store, dataDir, clock, log }: AccessArguments): Promise<Access> {
+export async function openAccess({ mode, host, region, store, dataDir, clock, log, tellDamage }: AccessArguments): Promise<Access> {
   const ring = new KeyRing({ store, clock, onWriteFailure: (error) => log.warn({ err: error }, 'times of last use are not written') })
-  const audit = new AuditLog({ store, dataDir, clock, onWriteFailure: (error) => log.error({ err: error }, 'the audit log is not written') })
+  const audit = new AuditLog({
+    store,
+    dataDir,
+    clock,
+    onWriteFailure: (error) => log.error({ err: error }, 'the audit log is not written'),
+    onDamage: (error) => tellDamage('the audit log', error),
+  })
   const tally = new RefusalTally(audit, clock)
   const close = async (): Promise<void> => {
     await tally.close()

@@ -121,7 +121,7 @@ export function verifyAudit(data: DataConfig): Promise<void> {
 /** `written` resolves when the audit log has what was done. */
 async function withKeys(data: DataConfig, work: (keys: KeyBook, written: () => Promise<void>) => Promise<void>): Promise<void> {
   await withStore(data, async (store, dataDir) => {
-    const audit = new AuditLog({ store, dataDir, clock: systemClock, onWriteFailure: () => {} })
+    const audit = new AuditLog({ store, dataDir, clock: systemClock, onWriteFailure: () => {}, onDamage: () => {} })
     const actor = `cli:${userInfo().username}`
     try {
       await work(new KeyBook({ store, audit, masterKey: () => loadMasterKey(dataDir), clock: systemClock, actor }), () => audit.flush())

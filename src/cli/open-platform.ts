@@ -39,12 +39,11 @@ import type { Log } from '#telemetry/log'
 import type { Upstream } from '#upstreams/open-upstream'
 import { Metrics } from '#telemetry/metrics'
 import type { SpanExport } from '#telemetry/span-export'
+import type { DiskDamage } from './disk-damage.ts'
 import { batchMaker } from './open-batches.ts'
-import { openDeployments } from './open-deployments.ts'
+import { type Deployments, type Machine, openDeployments } from './open-deployments.ts'
 import { openInvocations } from './open-invocations.ts'
 import { openJobs, type Jobs, type MakeHandler } from './open-jobs.ts'
-import type { OpenModels } from './open-models.ts'
-import { openScaling } from './open-scaling.ts'
 import { openSafety } from './open-safety.ts'
 import { transformMaker } from './open-transforms.ts'
 
@@ -58,7 +57,7 @@ export interface PlatformParts {
   readonly file: PlatformFile
   readonly models: ModelRegistry
   /** What deployments run on; null = there are none. */
-  readonly machine: Pick<OpenModels, 'units' | 'artifactOf'> | null
+  readonly machine: Machine | null
   /** Sequences that one replica runs at a time. */
   readonly maxSequences: number
   readonly requestTimeoutMs: number
@@ -69,6 +68,7 @@ export interface PlatformParts {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  readonly damage: DiskDamage
 }
 
 export interface Platform {
@@ -77,8 +77,7 @@ export interface Platform {
   readonly services: ServerServices
   readonly metrics: Metrics
   readonly jobs: Jobs
-  /** Resolves when what was deployed before has its names again. */
-  startDeployments(): Promise<void>
+  readonly deployments: Deployments
   /** After the server is closed and while the models still answer: runs in the background may end within the grace. */
   drain(options: { readonly graceMs: number }): Promise<void>
   /** Writes what is settled. The store stays open. */
@@ -127,9 +126,7 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
   const jobs = openJobs({ store, config: file.jobs, makers, clock, random: parts.random, log })
   const asynchronous = openInvocations({ ...parts, desk: jobs.desk, stores: objects.stores, metrics })
   makers.push(asynchronous.makeHandler)
-  const { machine } = parts
-  const deployments = machine === null ? null : openDeployments({ ...parts, machine, routing, objects: objects.stores, watch })
-  const scaling = deployments === null || machine === null ? null : openScaling({ ...parts, deployments, machine, watch })
+  const deployments = openDeployments({ ...parts, routing, objects: objects.stores, watch })
   const usage = usageReports(store, () => ledger.flush())
   const services = {
     guardrails: safety.archive,
@@ -142,26 +139,21 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
     jobs: jobs.desk,
     objects: objects.stores,
     invocations: asynchronous.invocations,
-    deployments: deployments?.desk ?? null,
-    scaling: scaling?.desk ?? null,
-  }
-  const startDeployments = async (): Promise<void> => {
-    await deployments?.start()
-    scaling?.start()
+    deployments: deployments.desk,
+    scaling: deployments.scaling,
   }
   const close = async (): Promise<void> => {
     closing.abort()
-    await scaling?.close()
-    await deployments?.close()
+    await deployments.close()
     await shadows.close()
     await asynchronous.close()
     await background.close()
-    await ledger.close(LEDGER_CLOSE_MS)
+    await ledger.close(parts.damage.signal.aborted ? 0 : LEDGER_CLOSE_MS)
     await tracing?.spans.close()
     await Promise.all(upstreams.map((upstream) => upstream.close()))
     objects.close()
   }
-  return { online, services, metrics, jobs, startDeployments, drain: (options) => background.close(options), close }
+  return { online, services, metrics, jobs, deployments, drain: (options) => background.close(options), close }
 }
 
 /** Throws invalid_parameter. */
@@ -286,19 +278,19 @@ async function openTracing({ file, version, clock }: PlatformParts): Promise<Tra
   return { spans, marks, tracer: new CallTracer({ spans, marks, clock }) }
 }
 
-/** A disk that could not keep what it had said is told to the operator: it writes no more until somebody has looked. */
-function openObjects({ file, dataDir, clock, log }: PlatformParts): ReturnType<typeof openObjectStores> {
-  const onDamage = (bucket: string, err: unknown): void => log.error({ bucket, err }, 'the disk of a bucket failed: look at it, and start again')
+function openObjects({ file, dataDir, clock, damage }: PlatformParts): ReturnType<typeof openObjectStores> {
+  const onDamage = (bucket: string, error: unknown): void => damage.tell(`the bucket ${bucket}`, error)
   return openObjectStores({ config: file.objects, egress: file.egress, dataDir, clock, onDamage })
 }
 
 async function openFiles(
-  { store, clock, dataDir }: PlatformParts,
+  { store, clock, dataDir, damage }: PlatformParts,
   signal: AbortSignal,
   onFailure: (err: unknown) => void,
 ): Promise<DiskFileShelf | null> {
   if (dataDir === null) return null
-  const shelf = await DiskFileShelf.open({ ...DEFAULT_FILE_LIMITS, store, clock, folder: path.join(dataDir, 'files') })
+  const onDamage = (error: unknown): void => damage.tell('the folder of files', error)
+  const shelf = await DiskFileShelf.open({ ...DEFAULT_FILE_LIMITS, store, clock, folder: path.join(dataDir, 'files'), onDamage })
   void shelf.sweep(signal, onFailure)
   return shelf
 }

@@ -14,6 +14,7 @@ import type { Metrics } from '#telemetry/metrics'
 import { openAccess } from './access.ts'
 import { openDataDir } from './data-dir.ts'
 import { parseModelArguments, type ModelArgument } from './model-argument.ts'
+import { DiskDamage } from './disk-damage.ts'
 import { openDataStore } from './open-data-store.ts'
 import { openModels } from './open-models.ts'
 import { openPlatform } from './open-platform.ts'
@@ -27,6 +28,9 @@ const SHIPPED_MODEL: ModelArgument = {
 /** What the command line does not say of a model. */
 const ALWAYS_ON = { idleTimeoutS: 0, pin: false }
 const MAX_ANNOUNCED = 20
+/** What runs may end for so long when a disk has failed: most of it needs the store. */
+const DAMAGED_GRACE_MS = 5000
+const NO_MODEL = new InferdError('unsupported_model', 'no model could be loaded; the reasons are above')
 
 interface ServeConfig {
   readonly engine: EngineConfig
@@ -39,17 +43,19 @@ export async function serve(named: readonly string[], config: ServeConfig, signa
   const { host, auth, awsRegion, drainS, logLevel } = config.server
   const given = config.server.config === '' ? EMPTY_PLATFORM_FILE : readPlatformFile(config.server.config)
   const log = createLog(logLevel)
+  const damage = new DiskDamage(log)
   const allFailed = new AbortController()
   const metrics = Promise.withResolvers<Metrics>()
   const entries = modelsOf(named, given, config.server.replicas)
-  const models = openModels({ entries, file: given, config, log, metrics: metrics.promise, onAllFailed: () => allFailed.abort() })
+  const models = openModels({ entries, file: given, config, log, metrics: metrics.promise, onAllFailed: () => allFailed.abort(NO_MODEL) })
   const { registry, file } = models
   const dataDir = openDataDir(config.data.dataDir)
   // Closed in the opposite order, also when a later one cannot be opened.
   await using opened = new AsyncDisposableStack()
-  const store = opened.adopt(await openDataStore(config.data, dataDir), (parts) => parts.close())
+  const store = opened.adopt(await openDataStore(config.data, dataDir, damage.tell), (parts) => parts.close())
   const region = awsRegion === 'any' ? null : awsRegion
-  const access = opened.adopt(await openAccess({ mode: auth, host, region, store, dataDir, clock: systemClock, log }), (parts) => parts.close())
+  const accessParts = { mode: auth, host, region, store, dataDir, clock: systemClock, log, tellDamage: damage.tell }
+  const access = opened.adopt(await openAccess(accessParts), (parts) => parts.close())
   const platform = await openPlatform({
     store,
     dataDir,
@@ -64,6 +70,7 @@ export async function serve(named: readonly string[], config: ServeConfig, signa
     clock: systemClock,
     random: new SeededRandom(randomSeed()),
     log,
+    damage,
   })
   opened.defer(() => platform.close())
   opened.defer(() => models.stop())
@@ -80,20 +87,25 @@ export async function serve(named: readonly string[], config: ServeConfig, signa
     onScopeRefusal,
     ...(authenticate === null ? {} : { authenticate }),
   })
-  await platform.startDeployments()
+  await platform.deployments.start()
   const { port } = await server.listen()
   models.start()
   platform.jobs.start(server.call)
   announce(host, port, registry)
-  await aborted(AbortSignal.any([signal, allFailed.signal]))
+  await aborted(AbortSignal.any([signal, allFailed.signal, damage.signal]))
   log.info({ drainS }, 'draining')
-  const graceMs = drainS * 1000
+  const graceMs = damage.signal.aborted ? Math.min(drainS * 1000, DAMAGED_GRACE_MS) : drainS * 1000
   // Jobs are told first: what they call is refused from then on.
   await Promise.all([platform.jobs.drain({ graceMs }), server.close({ graceMs })])
   await platform.drain({ graceMs })
-  await opened.disposeAsync()
+  await opened.disposeAsync().catch((err: unknown) => {
+    // Of a disk that failed nothing else can be expected.
+    if (!damage.signal.aborted) throw err
+    log.warn({ err }, 'not everything could be written at the end')
+  })
   log.info({}, 'stopped')
-  if (allFailed.signal.aborted) throw new InferdError('unsupported_model', 'no model could be loaded; the reasons are above')
+  damage.signal.throwIfAborted()
+  allFailed.signal.throwIfAborted()
 }
 
 /** Of the command line, then of the file; the shipped one when neither names any. */

@@ -18,7 +18,7 @@ let other: Store
 const clock = new FakeClock()
 
 function openLog(): AuditLog {
-  return new AuditLog({ store, dataDir, clock, onWriteFailure: () => {} })
+  return new AuditLog({ store, dataDir, clock, onWriteFailure: () => {}, onDamage: () => {} })
 }
 
 function read(): string[] {
@@ -44,7 +44,7 @@ onEachStore(({ open, openTwice }) => {
   afterEach(() => rmSync(dataDir, { recursive: true }))
 
   test('every line follows the one before it, also from two writers at a time', async () => {
-    const logs = [openLog(), new AuditLog({ store: other, dataDir, clock, onWriteFailure: () => {} })]
+    const logs = [openLog(), new AuditLog({ store: other, dataDir, clock, onWriteFailure: () => {}, onDamage: () => {} })]
     for (let round = 0; round < 20; round++) {
       for (const [index, log] of logs.entries()) log.record({ event: 'key.create', actor: `writer ${index}`, details: { round } })
       await Promise.all(logs.map((log) => log.flush()))
@@ -74,7 +74,7 @@ onEachStore(({ open, openTwice }) => {
     await writeLines(3)
     const forged = mkdtempSync(path.join(tmpdir(), 'inferd-forged-'))
     const forgedStore = await open()
-    const log = new AuditLog({ store: forgedStore, dataDir: forged, clock, onWriteFailure: () => {} })
+    const log = new AuditLog({ store: forgedStore, dataDir: forged, clock, onWriteFailure: () => {}, onDamage: () => {} })
     for (let index = 0; index < 3; index++) log.record({ event: 'nothing', actor: 'test', details: {} })
     await log.close()
     const lines = readFileSync(auditFileOf(forged), 'utf8').trimEnd().split('\n')
@@ -109,7 +109,13 @@ onEachStore(({ open, openTwice }) => {
 
   test('what cannot be written waits and is written later', async () => {
     const failures: unknown[] = []
-    const log = new AuditLog({ store, dataDir: path.join(dataDir, 'later'), clock, onWriteFailure: (error) => failures.push(error) })
+    const log = new AuditLog({
+      store,
+      dataDir: path.join(dataDir, 'later'),
+      clock,
+      onWriteFailure: (error) => failures.push(error),
+      onDamage: () => {},
+    })
     log.record({ event: 'key.create', actor: 'test', details: {} })
     await expect(log.flush()).rejects.toThrow('ENOENT')
     mkdirSync(path.join(dataDir, 'later'))

@@ -5,6 +5,7 @@
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Clock } from '#base/clock'
+import { errnoOf } from '#platform/objects/disk-errors'
 import { moveAuditHead } from '#platform/store/audit-table'
 import type { Store } from '#platform/store/open-store'
 import { type AuditEvent, type ChainEnd, chainLine, endOfLine } from './audit-chain.ts'
@@ -15,6 +16,8 @@ export interface AuditLogParts {
   readonly clock: Clock
   /** A group could not be written; it is tried again. */
   readonly onWriteFailure: (error: unknown) => void
+  /** The disk failed: nothing is written any more until a restart. */
+  readonly onDamage: (error: unknown) => void
 }
 
 interface Waiting {
@@ -38,6 +41,7 @@ export class AuditLog {
   private readonly parts: AuditLogParts
   private waiting: Waiting[] = []
   private numLost = 0
+  private damage: unknown = null
   private readonly closing = new AbortController()
   private readonly writing: Promise<void>
   private flushing: Promise<void> = Promise.resolve()
@@ -76,6 +80,7 @@ export class AuditLog {
   }
 
   private async write(): Promise<void> {
+    if (this.damage !== null) throw this.damage
     if (this.waiting.length === 0) return
     const group = this.waiting
     const numLost = this.numLost
@@ -86,6 +91,10 @@ export class AuditLog {
       await moveAuditHead(this.parts.store.db, (head) => append(auditFileOf(this.parts.dataDir), head, group))
     } catch (error) {
       this.waiting = [...group, ...this.waiting]
+      if (errnoOf(error) === 'EIO') {
+        this.damage = error
+        this.parts.onDamage(error)
+      }
       throw error
     }
   }

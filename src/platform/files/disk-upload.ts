@@ -4,6 +4,7 @@ import { type FileHandle, open, rm } from 'node:fs/promises'
 import { assert } from '#base/assert'
 import { InferdError } from '#contract/errors'
 import type { FileUpload, StoredFile } from '#contract/stored-file'
+import type { SyncGuard } from '#platform/objects/sync-guard'
 
 /** On the disk, under a name of its own that `keep` may take away. */
 export interface WholeUpload {
@@ -17,6 +18,7 @@ export type UploadLabel = Parameters<FileUpload['commit']>[0]
 export interface DiskUploadOptions {
   readonly file: string
   readonly maxBytes: number
+  readonly guard: Pick<SyncGuard, 'file'>
   readonly keep: (upload: WholeUpload, label: UploadLabel) => Promise<StoredFile>
   readonly onEnd: () => void
 }
@@ -56,7 +58,7 @@ export class DiskUpload implements FileUpload {
 
   async commit(label: UploadLabel): Promise<StoredFile> {
     try {
-      await this.handle.sync()
+      await this.options.guard.file(this.handle)
     } catch (cause) {
       await this.abandon()
       throw failed(cause)
@@ -85,5 +87,5 @@ export class DiskUpload implements FileUpload {
 }
 
 function failed(cause: unknown): InferdError {
-  return new InferdError('store_failed', 'the file could not be written', { cause })
+  return cause instanceof InferdError ? cause : new InferdError('store_failed', 'the file could not be written', { cause })
 }

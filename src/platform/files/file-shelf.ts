@@ -3,7 +3,7 @@
  * name when they are whole and synced; a crash leaves nothing that a start does not clean.
  */
 import { createReadStream } from 'node:fs'
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
 import type { Clock } from '#base/clock'
 import { randomId } from '#base/random'
@@ -19,6 +19,8 @@ import {
   selectFiles,
   sumFiles,
 } from '#platform/store/file-rows'
+import { systemDisk } from '#platform/objects/disk'
+import { SyncGuard } from '#platform/objects/sync-guard'
 import type { Store } from '#platform/store/open-store'
 import { DiskUpload, type UploadLabel, type WholeUpload } from './disk-upload.ts'
 
@@ -31,9 +33,11 @@ export interface FileShelfOptions {
   readonly maxTeamBytes: number
   readonly maxTeamFiles: number
   readonly maxUploads: number
+  /** A sync failed: no file is taken any more until a restart. */
+  readonly onDamage: (error: unknown) => void
 }
 
-export const DEFAULT_FILE_LIMITS: Omit<FileShelfOptions, 'store' | 'clock' | 'folder'> = {
+export const DEFAULT_FILE_LIMITS: Omit<FileShelfOptions, 'store' | 'clock' | 'folder' | 'onDamage'> = {
   maxFileBytes: 512 * 2 ** 20,
   maxTeamBytes: 16 * 2 ** 30,
   maxTeamFiles: 10_000,
@@ -50,9 +54,11 @@ export class DiskFileShelf implements FileShelf {
   /** Those who give and take names of contents, one after the other. */
   private line: Promise<unknown> = Promise.resolve()
   private numUploads = 0
+  private readonly guard: SyncGuard
 
   private constructor(options: FileShelfOptions) {
     this.options = options
+    this.guard = new SyncGuard({ disk: systemDisk, what: 'the folder of files', onDamage: options.onDamage })
     this.maxFileBytes = options.maxFileBytes
   }
 
@@ -81,6 +87,7 @@ export class DiskFileShelf implements FileShelf {
 
   async receive(team: string): Promise<FileUpload> {
     const { maxUploads, maxFileBytes } = this.options
+    this.guard.check()
     if (this.numUploads >= maxUploads) throw new InferdError('overloaded', 'too many files are being received', { retryAfterMs: RETRY_AFTER_MS })
     await this.checkRoom(team, 0)
     this.numUploads++
@@ -90,7 +97,7 @@ export class DiskFileShelf implements FileShelf {
         await this.checkRoom(team, upload.numBytes)
         return this.keep(upload, { ...label, team, id: randomId('file') })
       })
-    return DiskUpload.open({ file: this.incomingFile(), maxBytes: maxFileBytes, keep, onEnd })
+    return DiskUpload.open({ file: this.incomingFile(), maxBytes: maxFileBytes, guard: this.guard, keep, onEnd })
   }
 
   receiveResult(team: string, id: string): Promise<FileUpload> {
@@ -101,7 +108,7 @@ export class DiskFileShelf implements FileShelf {
         await rm(upload.file, { force: true })
         return fileOf(row)
       })
-    return DiskUpload.open({ file: this.incomingFile(), maxBytes: Number.POSITIVE_INFINITY, keep, onEnd: () => {} })
+    return DiskUpload.open({ file: this.incomingFile(), maxBytes: Number.POSITIVE_INFINITY, guard: this.guard, keep, onEnd: () => {} })
   }
 
   async get(team: string, id: string): Promise<StoredFile | null> {
@@ -156,7 +163,8 @@ export class DiskFileShelf implements FileShelf {
     const file: StoredFile = { id, team, filename, purpose, numBytes: upload.numBytes, sha256: upload.sha256, createdMs, expiresMs }
     try {
       await rename(upload.file, this.pathOf(file.sha256))
-      await syncFolder(folder)
+      // A rename is on the disk once its folder is.
+      await this.guard.folder(folder)
     } catch (cause) {
       throw failed(cause)
     }
@@ -189,18 +197,8 @@ export class DiskFileShelf implements FileShelf {
   }
 }
 
-/** A rename is on the disk once its folder is. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
 function failed(cause: unknown): InferdError {
-  return new InferdError('store_failed', 'the folder of files failed', { cause })
+  return cause instanceof InferdError ? cause : new InferdError('store_failed', 'the folder of files failed', { cause })
 }
 
 function fileOf(row: FileRow): StoredFile {

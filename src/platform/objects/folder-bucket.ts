@@ -62,7 +62,7 @@ export class FolderBucket implements Bucket {
 
   constructor(options: FolderBucketOptions) {
     this.options = options
-    this.guard = new SyncGuard(options)
+    this.guard = new SyncGuard({ ...options, what: `the bucket '${options.name}'` })
   }
 
   put(key: string, chunks: AsyncIterable<Uint8Array>, options: PutOptions, signal: AbortSignal): Promise<ObjectMeta | null> {

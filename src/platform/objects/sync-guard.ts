@@ -2,14 +2,14 @@
  * Syncs, and what a failed one means. The kernel may have dropped what it could not write, and says so once: a later sync succeeds and
  * proves nothing. So after a failure nothing more is acknowledged until a restart looks at what the disk really holds.
  */
-import type { InferdError } from '#contract/errors'
+import { InferdError } from '#contract/errors'
 import type { Disk, DiskFile } from './disk.ts'
-import { damaged, errnoOf } from './disk-errors.ts'
+import { errnoOf } from './disk-errors.ts'
 
 export interface SyncGuardOptions {
   readonly disk: Disk
-  /** Of the bucket, for words. */
-  readonly name: string
+  /** Whose syncs these are, in words. */
+  readonly what: string
   readonly onDamage: (error: unknown) => void
 }
 
@@ -19,10 +19,10 @@ interface FolderSyncs {
   next: Promise<void> | null
 }
 
-/** The folder could not even be opened: nothing was lost by that. */
-const IS_NO_DAMAGE = ['ENOENT', 'ENOTDIR', 'EMFILE', 'ENFILE', 'EACCES', 'EPERM', 'ELOOP']
-/** The file is thrown away, and written anew by whoever tries again. */
+/** A file is thrown away, and written anew by whoever tries again; a folder keeps what it could not write, and is synced again. */
 const IS_FULL = ['ENOSPC', 'EDQUOT', 'EFBIG']
+/** The folder could not even be opened: nothing was lost by that. */
+const IS_NOT_OPEN = ['ENOENT', 'ENOTDIR', 'EMFILE', 'ENFILE', 'EACCES', 'EPERM', 'ELOOP']
 
 export class SyncGuard {
   private readonly options: SyncGuardOptions
@@ -39,7 +39,7 @@ export class SyncGuard {
     if (this.damage !== null) throw this.damage
   }
 
-  async file(file: DiskFile): Promise<void> {
+  async file(file: Pick<DiskFile, 'sync'>): Promise<void> {
     await this.sync(() => file.sync(), IS_FULL)
   }
 
@@ -55,7 +55,7 @@ export class SyncGuard {
   }
 
   private beginFolder(path: string): Promise<void> {
-    const running = this.sync(() => this.options.disk.syncFolder(path), IS_NO_DAMAGE)
+    const running = this.sync(() => this.options.disk.syncFolder(path), [...IS_FULL, ...IS_NOT_OPEN])
     const current: FolderSyncs = { running, next: null }
     this.folderSyncs.set(path, current)
     const onEnd = (): void => {
@@ -71,8 +71,13 @@ export class SyncGuard {
       await work()
     } catch (error) {
       if (harmless.includes(errnoOf(error))) throw error
-      this.damage ??= damaged(this.options.name, 'a sync of its disk failed, and nothing is written until inferd is started again')
-      this.options.onDamage(error)
+      const isFirst = this.damage === null
+      this.damage ??= new InferdError(
+        'store_failed',
+        `${this.options.what} failed: a sync of its disk failed, and nothing is written until inferd is started again`,
+        { cause: error },
+      )
+      if (isFirst) this.options.onDamage(error)
     }
     this.check()
   }

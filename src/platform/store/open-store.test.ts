@@ -81,8 +81,22 @@ test('a damaged page is told when it is read, and then nothing is taken any more
   await before.close()
   const bytes = readFileSync(file)
   writeFileSync(file, bytes.fill(0xa5, bytes.length - 8 * 4096))
-  const { db, close } = await openStore({ file })
+  const reasons: unknown[] = []
+  const { db, close } = await openStore({ file }, (reason) => reasons.push(reason))
   await expect(sql`select count(*), max(word) from word`.execute(db)).rejects.toMatchObject({ code: 'store_failed' })
   await expect(sql`insert into word values ('after')`.execute(db)).rejects.toMatchObject({ code: 'store_failed', message: 'the store is closed' })
   await close()
+  expect(reasons).toEqual(['database disk image is malformed'])
+})
+
+test('a store that is closed in order was not broken, and neither was one that was full or refused a row', async () => {
+  const reasons: unknown[] = []
+  const { db, close } = await openStore({ file: path.join(folder, 'in-order.sqlite') }, (reason) => reasons.push(reason))
+  await sql`create table word (word text not null unique)`.execute(db)
+  await sql`insert into word values ('one')`.execute(db)
+  await expect(sql`insert into word values ('one')`.execute(db)).rejects.toMatchObject({ code: 'conflict' })
+  await sql`pragma max_page_count = 1`.execute(db)
+  await expect(sql`insert into word values (${'x'.repeat(1_000_000)})`.execute(db)).rejects.toMatchObject({ code: 'store_failed' })
+  await close()
+  expect(reasons).toEqual([])
 })

@@ -20,18 +20,21 @@ export interface Store {
 /** `file` null = in memory, gone with the process. */
 export type StoreOptions = { readonly file: string | null } | { readonly postgres: PostgresPoolOptions }
 
-/** Throws store_failed with the place and the reason, and invalid_parameter for settings that cannot be. */
-export async function openStore(options: StoreOptions): Promise<Store> {
+/**
+ * Throws store_failed with the place and the reason, and invalid_parameter for settings that cannot be. `onBroken`: the disk of an embedded
+ * store failed, and it takes nothing any more until a restart; a PostgreSQL server that failed comes back by itself.
+ */
+export async function openStore(options: StoreOptions, onBroken: (cause: unknown) => void = () => {}): Promise<Store> {
   try {
-    return await openMigrated('postgres' in options ? await openPostgres(options.postgres) : openEmbedded(options.file))
+    return await openMigrated('postgres' in options ? await openPostgres(options.postgres) : openEmbedded(options.file, onBroken))
   } catch (error) {
     if (!(error instanceof InferdError) || error.code === 'invalid_parameter') throw error
     throw new InferdError('store_failed', `the store ${placeOf(options)} cannot be opened: ${reasonOf(error)}`, { cause: error })
   }
 }
 
-function openEmbedded(file: string | null): Dialect {
-  return new StoreDialect(new StoreConnection({ file, busyTimeoutMs: BUSY_TIMEOUT_MS }))
+function openEmbedded(file: string | null, onBroken: (cause: unknown) => void): Dialect {
+  return new StoreDialect(new StoreConnection({ file, busyTimeoutMs: BUSY_TIMEOUT_MS }, onBroken))
 }
 
 /** Its client is loaded only here. */

@@ -24,8 +24,11 @@ export class StoreConnection {
   /** From then on the process waits for the thread's end. */
   private isClosing = false
   private failure: InferdError | null = null
+  private readonly onBroken: (cause: unknown) => void
 
-  constructor(data: StoreThreadData) {
+  /** `onBroken`: nothing is taken any more, with the reason; once, and not for a store that is closed. */
+  constructor(data: StoreThreadData, onBroken: (cause: unknown) => void) {
+    this.onBroken = onBroken
     const entry = new URL(RUNS_FROM_SOURCE ? './store-thread.ts' : './store-thread.js', import.meta.url)
     this.thread = new Worker(entry, {
       name: 'inferd store',
@@ -39,7 +42,7 @@ export class StoreConnection {
     this.thread.on('error', (cause) => this.fail(cause))
     this.exited = new Promise((resolve) => {
       this.thread.once('exit', () => {
-        this.fail(null)
+        this.fail('its thread ended')
         resolve()
       })
     })
@@ -78,6 +81,7 @@ export class StoreConnection {
   }
 
   private fail(cause: unknown): void {
+    if (this.failure === null && !this.isClosing) this.onBroken(cause)
     this.failure ??= new InferdError('store_failed', 'the store is closed', { cause })
     for (const { reject } of this.waiting.values()) reject(this.failure)
     this.waiting.clear()

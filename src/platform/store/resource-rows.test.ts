@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { onEachStore } from '../../../tests/stores/each-store.ts'
 import { ResourceTable } from './resource-rows.ts'
 
-onEachStore((open) => {
+onEachStore(({ open }) => {
   test('a document is changed only by who saw its last revision', async () => {
     const table = new ResourceTable((await open()).db)
     const made = await table.insert({ kind: 'endpoint', name: 'a', document: '{"n":1}' }, 10)

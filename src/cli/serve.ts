@@ -95,8 +95,8 @@ export async function serve(named: readonly string[], config: ServeConfig, signa
   await aborted(AbortSignal.any([signal, allFailed.signal, damage.signal]))
   log.info({ drainS }, 'draining')
   const graceMs = damage.signal.aborted ? Math.min(drainS * 1000, DAMAGED_GRACE_MS) : drainS * 1000
-  // Jobs are told first: what they call is refused from then on.
-  await Promise.all([platform.jobs.drain({ graceMs }), server.close({ graceMs })])
+  // Jobs are told first: what they call is refused from then on. What became of them could not be kept on a failed disk.
+  await Promise.all([platform.jobs.drain({ graceMs: damage.signal.aborted ? 0 : graceMs }), server.close({ graceMs })])
   await platform.drain({ graceMs })
   await opened.disposeAsync().catch((err: unknown) => {
     // Of a disk that failed nothing else can be expected.

@@ -13,6 +13,8 @@ const SQLITE_BUSY = 5
 const SQLITE_CONSTRAINT = 19
 /** SQLITE_IOERR, CORRUPT, NOTADB: result codes of sqlite3.h. */
 const BROKEN_CODES: readonly number[] = [10, 11, 26]
+/** SQLITE_IOERR_SHMSIZE: no room for the index of the log, which is made anew by whoever opens the store. Nothing is lost. */
+const NO_ROOM_FOR_INDEX = 4874
 const FULL = 2
 const PAUSE_MS = 20
 const OWNER_ONLY = 0o600
@@ -40,6 +42,8 @@ port.on('message', (query: StoreQuery | 'close') => {
 })
 
 function answer({ id, sql, parameters }: StoreQuery): StoreAnswer {
+  // A full disk has rolled it back already: that is what is told, and not that there is nothing to roll back.
+  if (sql === 'rollback' && !database.isTransaction) return { id, rows: [], numChanges: 0 }
   try {
     // A transaction that reads first must not find another writer when it writes.
     const statement = prepared(sql === 'begin' ? 'begin immediate' : sql)
@@ -51,13 +55,18 @@ function answer({ id, sql, parameters }: StoreQuery): StoreAnswer {
   } catch (error) {
     const code = resultCodeOf(error)
     const message = error instanceof Error ? error.message : String(error)
-    return { id, error: message, isConflict: code === SQLITE_CONSTRAINT, isBroken: BROKEN_CODES.includes(code) }
+    return {
+      id,
+      error: message,
+      isConflict: (code & 0xff) === SQLITE_CONSTRAINT,
+      isBroken: BROKEN_CODES.includes(code & 0xff) && code !== NO_ROOM_FOR_INDEX,
+    }
   }
 }
 
-/** Of sqlite3.h, without its extension; 0 = not of SQLite. */
+/** Of sqlite3.h, with its extension above the lowest eight bits; 0 = not of SQLite. */
 function resultCodeOf(error: unknown): number {
-  return error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0
+  return error instanceof Error && 'errcode' in error ? Number(error.errcode) : 0
 }
 
 /** It holds secrets, conversations and bills. SQLite gives the files beside it the same mode. */
@@ -80,7 +89,7 @@ function useWal(): void {
       database.exec('pragma journal_mode = wal')
       return
     } catch (error) {
-      if (waitedMs >= busyTimeoutMs || resultCodeOf(error) !== SQLITE_BUSY) throw error
+      if (waitedMs >= busyTimeoutMs || (resultCodeOf(error) & 0xff) !== SQLITE_BUSY) throw error
       Atomics.wait(pause, 0, 0, PAUSE_MS)
     }
   }

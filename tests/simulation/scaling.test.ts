@@ -216,5 +216,7 @@ test('fewer only if every policy agrees; more if one asks', () => {
   expect(decideCapacity(TARGET, [calm, busy], history, 3, 199_000)?.replicas).toBe(5)
   expect(decideCapacity({ ...TARGET, isScaleInSuspended: true }, [calm], history, 5, 199_000)).toBeNull()
   expect(decideCapacity({ ...TARGET, isScaleOutSuspended: true }, [busy], history, 3, 199_000)).toBeNull()
+  const near = policyOf({ ...TRACKING, target: 9.5 })
+  expect(decideCapacity(TARGET, [near], history, 4, 199_000), 'five percent past it').toBeNull()
   expect(decideCapacity({ ...TARGET, minReplicas: 7 }, [], history, 5, 199_000)?.replicas).toBe(7)
 })

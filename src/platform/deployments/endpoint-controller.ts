@@ -28,10 +28,15 @@ type HeldUnit =
   | { readonly state: 'starting' | 'here' | 'leaving' }
   | { readonly state: 'failed'; readonly problem: ErrorRecord; readonly retryMs: number }
 
+/** A name as it was put, to put each change once. */
+interface PutRoute {
+  readonly words: string
+  readonly targets: readonly string[]
+}
+
 interface Held {
   readonly units: Map<string, HeldUnit>
-  /** As they were put, to put each change once. */
-  readonly routes: Map<string, string>
+  readonly routes: Map<string, PutRoute>
 }
 
 const TICK_MS = 100
@@ -178,9 +183,9 @@ export class EndpointController {
     for (const route of wanted) {
       const targets = [...route.variants, ...route.shadows].map(({ model }) => model)
       const words = JSON.stringify(route)
-      if (routes.get(route.name) === words || !targets.every((unit) => units.get(unit)?.state === 'here')) continue
+      if (routes.get(route.name)?.words === words || !targets.every((unit) => units.get(unit)?.state === 'here')) continue
       fleet.putRoute(route)
-      routes.set(route.name, words)
+      routes.set(route.name, { words, targets })
     }
     for (const name of [...routes.keys()].filter((known) => wanted.every((route) => route.name !== known))) {
       fleet.removeRoute(name)
@@ -188,12 +193,12 @@ export class EndpointController {
     }
   }
 
-  /** What nobody wants and no name leads to. */
+  /** What nobody wants and no name leads to: after a crash in a bake the old replicas may be missing when calls are to go back to them. */
   private letGo(endpoint: string, document: EndpointDocument, { units, routes }: Held): void {
     const wanted = new Set(wantedUnits(endpoint, document).map(({ unit }) => unit))
-    const reached = [...routes.values()].join('\n')
+    const reached = new Set([...routes.values()].flatMap(({ targets }) => targets))
     for (const [unit, { state }] of units) {
-      if (wanted.has(unit) || state === 'starting' || state === 'leaving' || reached.includes(JSON.stringify(unit))) continue
+      if (wanted.has(unit) || state === 'starting' || state === 'leaving' || reached.has(unit)) continue
       if (state === 'failed') this.forget(unit, units)
       else this.retire(unit, units)
     }

@@ -17,7 +17,7 @@ import { JobRunner } from '#platform/jobs/job-runner'
 import type { JobHandler } from '#platform/jobs/job-handler'
 import type { JobChange, JobRow } from '#platform/store/job-rows'
 import { JobStore } from '#platform/store/job-store'
-import type { NewRecord } from '#platform/store/job-record-store'
+import type { NewRecord, RecordVerdict } from '#platform/store/job-record-store'
 import { migrate } from '#platform/store/migrations'
 import type { Schema } from '#platform/store/schema'
 import type { StoreConnection } from '#platform/store/store-connection'
@@ -65,6 +65,8 @@ export class JobWorld {
   /** Ended rows as they were first seen. */
   private readonly ends = new Map<string, string>()
   private readonly removed = new Set<string>()
+  /** By job: the attempt of its last new outcome. */
+  private readonly gotOnAt = new Map<string, number>()
   private violation: unknown = null
   private numPlaces = 0
 
@@ -225,7 +227,11 @@ export class JobWorld {
     await place.thaw()
     if (this.chance(this.faults.die)) place.die()
     if (place.isDead()) return NEVER
-    if (this.chance(this.faults.refuse)) throw new InferdError('store_failed', 'done, and nobody was told')
+    if (this.chance(this.faults.refuse)) {
+      // Who does not know that he got on counts his next fault as one more.
+      if (asked[0] === 'put') for (const { holder } of asked[1] as readonly NewRecord[]) this.gotOnAt.delete(holder.id)
+      throw new InferdError('store_failed', 'done, and nobody was told')
+    }
     return answer
   }
 
@@ -235,12 +241,18 @@ export class JobWorld {
       for (const [index, { holder }] of (first as readonly NewRecord[]).entries()) {
         const row = this.rows().find(({ id }) => id === holder.id)
         const isHeld = row?.phase === 'running' && row.attempt === holder.attempt
-        expect((answer as readonly boolean[])[index], `${holder.id} attempt ${holder.attempt} writes`).toBe(isHeld)
+        const verdict = (answer as readonly RecordVerdict[])[index]
+        expect(verdict !== 'lost', `${holder.id} attempt ${holder.attempt} writes`).toBe(isHeld)
+        if (verdict === 'new') this.gotOnAt.set(holder.id, holder.attempt)
       }
     }
     if (method === 'apply' && answer !== null) {
-      for (const [index, { id, patch, to }] of (first as readonly JobChange[]).entries()) {
-        if ((answer as readonly boolean[])[index] !== true || patch.attempt === undefined || (to !== 'running' && to !== 'closing')) continue
+      for (const [index, { id, from, patch, to }] of (first as readonly JobChange[]).entries()) {
+        if ((answer as readonly boolean[])[index] !== true) continue
+        // The attempt of the last new outcome is the first that may count.
+        if (from.phase === 'running' && patch.verdict === 'failed')
+          assert(from.attempt - (this.gotOnAt.get(id) ?? 1) + 1 >= OPTIONS.maxFaults, `${id} was given up although it got on`)
+        if (patch.attempt === undefined || (to !== 'running' && to !== 'closing')) continue
         const claim = `${id}#${patch.attempt}`
         assert(!this.claims.has(claim), `${claim} was claimed twice`)
         this.claims.add(claim)

@@ -13,6 +13,9 @@ const NUM_SEEDS = Number(process.env['JOB_SEEDS'] ?? 12)
 const STEPS_PER_SEED = 250
 const TEAMS = ['red', 'blue']
 const LANES = ['a', 'b', 'c']
+const NUM_RECORDS = 3
+/** Of a job that dies behind each outcome that it keeps: more than attempts may go wrong. */
+const NUM_STEPS = 7
 /** What a caller may be told of a submission. */
 const REFUSALS = ['overloaded', 'conflict', 'store_failed']
 
@@ -40,7 +43,7 @@ class Callers {
       kind: 'async',
       principal: { ...LOCAL_PRINCIPAL, team },
       lane: LANES[random.nextInt(3)]!,
-      spec: { fate: ['good', 'good', 'good', 'slow', 'flaky', 'poison', 'killer'][random.nextInt(7)]! },
+      spec: { fate: ['good', 'good', 'good', 'slow', 'flaky', 'poison', 'killer', 'climber'][random.nextInt(8)]! },
       labels: { team },
       ttlMs: [500, 5000, 60_000][random.nextInt(3)]!,
       ...(random.nextInt(4) === 0 ? { startWithinMs: 1000 } : {}),
@@ -110,15 +113,17 @@ function handlersOf(world: JobWorld, objects: Objects): Parameters<JobWorld['sta
         if (fate === 'poison' || (fate === 'flaky' && world.chance(500))) throw new InferdError('upstream_failed', 'no')
         const finished = new Set<number>()
         for await (const { index } of records.finished()) finished.add(index)
-        for (let index = 0; index < 3; index++) {
+        const total = fate === 'climber' ? NUM_STEPS : NUM_RECORDS
+        for (let index = 0; index < total; index++) {
           if (finished.has(index)) continue
           await pause(signal, fate === 'slow' ? 3000 : 40)
           await records.put({ index, isOk: true, line: `${index} by attempt ${job.attempt}` })
-          note({ total: 3, succeeded: index + 1, failed: 0 })
+          note({ total, succeeded: index + 1, failed: 0 })
+          if (fate === 'climber') place.die()
         }
         const shown = objects.putIfAbsent(job.id, `made by attempt ${job.attempt}`)
         await pause(new AbortController().signal, 20)
-        return { state: 'succeeded', counts: { total: 3, succeeded: 3, failed: 0 }, result: { shown }, error: null }
+        return { state: 'succeeded', counts: { total, succeeded: total, failed: 0 }, result: { shown }, error: null }
       },
       abandon: async (job, error) => {
         await pause(new AbortController().signal, 30)

@@ -3,7 +3,7 @@ import { InferdError, toErrorRecord } from '#contract/errors'
 import type { JobCounts } from '#contract/job'
 import type { JobChange, JobRow } from '#platform/store/job-rows'
 import type { JobHandler, JobLease } from './job-handler.ts'
-import { CANCELLED, close, doom, EXPIRED, fault, type FaultTerms, finish, giveBack, noteCounts } from './job-machine.ts'
+import { CANCELLED, close, doom, EXPIRED, fault, type FaultTerms, finish, forgiven, giveBack, noteCounts } from './job-machine.ts'
 import type { KeptRecords } from './kept-records.ts'
 import { errorOf, viewOf } from './job-view.ts'
 
@@ -67,12 +67,12 @@ export class HeldJob {
   }
 
   private async run(): Promise<JobChange> {
-    const { handler, wallMs, faultTerms } = this.parts
+    const { handler, records, wallMs, faultTerms } = this.parts
     try {
       const ending = await handler.run(viewOf(this.row), this.lease())
       return finish(this.row, ending, wallMs())
     } catch (error) {
-      const { row } = this
+      const row = records.hasNew ? forgiven(this.row) : this.row
       switch (this.leaseEnd) {
         case 'stopped':
           return giveBack(row)

@@ -51,6 +51,11 @@ export function giveBack(row: JobRow): JobChange {
   return row.phase === 'closing' ? move(row, 'doomed', { holder: null }) : backInLine(row, { ready_ms: row.ready_ms })
 }
 
+/** As it stands when an outcome of this attempt is kept: those that went wrong before it count no more. */
+export function forgiven(row: JobRow): JobRow {
+  return { ...row, num_faults: 0 }
+}
+
 /** The attempt went wrong; another may heal it. The last one dooms the job. Held jobs stay held, so that their holder closes them. */
 export function fault(row: JobRow, error: ErrorRecord, terms: FaultTerms): JobChange {
   assert(row.holder !== null, `an attempt of a ${row.phase} job goes wrong`)

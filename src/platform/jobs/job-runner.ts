@@ -5,7 +5,7 @@
 import { InferdError } from '#contract/errors'
 import type { JobKind } from '#contract/job'
 import type { JobChange, JobRow } from '#platform/store/job-rows'
-import type { NewRecord } from '#platform/store/job-record-store'
+import type { NewRecord, RecordVerdict } from '#platform/store/job-record-store'
 import { chooseJobs } from './choose-jobs.ts'
 import { GroupCommit } from './group-commit.ts'
 import { HeldJob } from './held-job.ts'
@@ -26,7 +26,7 @@ export class JobRunner {
   private readonly handlers: ReadonlyMap<JobKind, JobHandler>
   private readonly watch: HolderWatch
   private readonly changes: GroupCommit<JobChange, boolean>
-  private readonly recordWriter: GroupCommit<NewRecord, boolean>
+  private readonly recordWriter: GroupCommit<NewRecord, RecordVerdict>
   private readonly held = new Set<HeldJob>()
   /** null = not known in the store, or not any more. */
   private holder: string | null = null

@@ -9,6 +9,9 @@ export interface NewRecord {
   readonly row: JobRecordRow
 }
 
+/** new: it is kept, and is the first of its index. known: there was one, which stays. lost: the writer does not hold its job any more. */
+export type RecordVerdict = 'new' | 'known' | 'lost'
+
 export interface RecordPage {
   readonly jobId: string
   /** -1 = from the first. */
@@ -30,23 +33,30 @@ export class JobRecordStore {
     this.db = db
   }
 
-  /** All in one transaction. False: the writer does not hold its job any more, and nothing of it was written. The first outcome of an index stays. */
-  put(records: readonly NewRecord[]): Promise<readonly boolean[]> {
+  /** All in one transaction. A new outcome forgives its job the attempts that went wrong before: they were not in vain. */
+  put(records: readonly NewRecord[]): Promise<readonly RecordVerdict[]> {
     return this.db.transaction().execute(async (step) => {
-      const isHeld = new Map<string, boolean>()
+      /** By fence: attempts of the job that went wrong; null = it is not held by this one. */
+      const numFaults = new Map<string, number | null>()
       for (const { holder } of records) {
         const key = fenceOf(holder)
-        if (!isHeld.has(key)) isHeld.set(key, await lockHeld(step, holder))
+        if (!numFaults.has(key)) numFaults.set(key, await lockHeld(step, holder))
       }
-      const rows = records.filter(({ holder }) => isHeld.get(fenceOf(holder)) === true).map(({ row }) => row)
-      for (let start = 0; start < rows.length; start += ROWS_PER_INSERT) {
+      const faultsOf = ({ holder }: NewRecord): number | null => numFaults.get(fenceOf(holder)) ?? null
+      const held = records.filter((record) => faultsOf(record) !== null)
+      const made = await insertRecords(
+        step,
+        held.map(({ row }) => row),
+      )
+      const isMade = ({ row }: NewRecord): boolean => made.has(placeOf(row))
+      const forgiven = held.filter((record) => isMade(record) && faultsOf(record) !== 0).map(({ holder }) => holder.id)
+      if (forgiven.length > 0)
         await step
-          .insertInto('job_record')
-          .values(rows.slice(start, start + ROWS_PER_INSERT))
-          .onConflict((conflict) => conflict.doNothing())
+          .updateTable('job')
+          .set({ num_faults: 0 })
+          .where('id', 'in', [...new Set(forgiven)])
           .execute()
-      }
-      return records.map(({ holder }) => isHeld.get(fenceOf(holder)) === true)
+      return records.map((record) => (faultsOf(record) === null ? 'lost' : isMade(record) ? 'new' : 'known'))
     })
   }
 
@@ -106,12 +116,31 @@ function numFitting(lengths: readonly number[]): number {
   return firstBeyond === -1 ? lengths.length : Math.max(1, firstBeyond)
 }
 
+function placeOf({ job_id, record_index }: Pick<JobRecordRow, 'job_id' | 'record_index'>): string {
+  return `${job_id} ${record_index}`
+}
+
+/** The places that were empty before. */
+async function insertRecords(db: Kysely<Schema>, rows: readonly JobRecordRow[]): Promise<ReadonlySet<string>> {
+  const made = new Set<string>()
+  for (let start = 0; start < rows.length; start += ROWS_PER_INSERT) {
+    const inserted = await db
+      .insertInto('job_record')
+      .values(rows.slice(start, start + ROWS_PER_INSERT))
+      .onConflict((conflict) => conflict.doNothing())
+      .returning(['job_id', 'record_index'])
+      .execute()
+    for (const row of inserted) made.add(placeOf(row))
+  }
+  return made
+}
+
 function fenceOf({ id, attempt }: NewRecord['holder']): string {
   return `${id} ${attempt}`
 }
 
-/** Changes nothing, and keeps the row from being taken by another until the transaction ends. */
-async function lockHeld(db: Kysely<Schema>, { id, attempt }: NewRecord['holder']): Promise<boolean> {
+/** Changes nothing, and keeps the row from being taken by another until the transaction ends. Its faults; null = somebody else has it. */
+async function lockHeld(db: Kysely<Schema>, { id, attempt }: NewRecord['holder']): Promise<number | null> {
   const phase: JobRow['phase'] = 'running'
   const held = await db
     .updateTable('job')
@@ -119,6 +148,7 @@ async function lockHeld(db: Kysely<Schema>, { id, attempt }: NewRecord['holder']
     .where('id', '=', id)
     .where('phase', '=', phase)
     .where('attempt', '=', attempt)
+    .returning('num_faults')
     .executeTakeFirst()
-  return Number(held.numUpdatedRows) > 0
+  return held === undefined ? null : Number(held.num_faults)
 }

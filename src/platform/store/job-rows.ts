@@ -39,7 +39,7 @@ export interface JobRow {
   /** Of waiting: from then on it is overdue; null in every other phase. */
   readonly due_ms: number | null
   readonly attempt: number
-  /** Attempts in a row that went wrong; attempts that were given back do not count. */
+  /** Attempts in a row that went wrong since an outcome was kept that was new; attempts that were given back do not count. */
   readonly num_faults: number
   /** Of running and closing; null in every other phase. */
   readonly holder: string | null

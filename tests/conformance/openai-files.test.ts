@@ -19,7 +19,16 @@ let target: TestServer
 let client: OpenAI
 
 const open = (): Promise<DiskFileShelf> =>
-  DiskFileShelf.open({ ...DEFAULT_FILE_LIMITS, store, clock: systemClock, folder, onDamage: () => {}, maxFileBytes: 2_000_000, maxTeamBytes: 5_000_000, maxTeamFiles: 8 })
+  DiskFileShelf.open({
+    ...DEFAULT_FILE_LIMITS,
+    store,
+    clock: systemClock,
+    folder,
+    onDamage: () => {},
+    maxFileBytes: 2_000_000,
+    maxTeamBytes: 5_000_000,
+    maxTeamFiles: 8,
+  })
 
 function clientOf(team: string): OpenAI {
   return new OpenAI({ baseURL: `${target.url}/v1`, apiKey: 'unused', maxRetries: 0, defaultHeaders: { 'x-team': team } })

@@ -5,6 +5,7 @@ import { DATA_SETTINGS, ENGINE_SETTINGS, SERVER_SETTINGS } from '#config/schema'
 import { int } from '#config/setting'
 import { InferdError } from '#contract/errors'
 import { addSettings, dataOf } from './add-settings.ts'
+import { addDeploymentCommands } from './deployment-commands.ts'
 import { addJobCommands } from './job-commands.ts'
 import { addKeyCommands } from './key-commands.ts'
 
@@ -20,6 +21,7 @@ export function commandLine(version: string, signal: AbortSignal): Command {
   addRun(program, signal)
   addKeyCommands(program)
   addJobCommands(program, signal)
+  addDeploymentCommands(program, signal)
   addUsage(program, signal)
   addBackup(program, signal)
   program

@@ -2,11 +2,10 @@
 import path from 'node:path'
 import type { Clock } from '#base/clock'
 import type { PlatformFile } from '#config/platform-file'
-import type { DeploymentDesk } from '#contract/deployment'
 import { InferdError } from '#contract/errors'
 import type { ObjectStores } from '#contract/objects'
-import type { ScalingDesk } from '#contract/scaling'
 import { AlarmWatch } from '#platform/deployments/alarm-watch'
+import { Declarations } from '#platform/deployments/declaration-desk'
 import { StoredDeployments } from '#platform/deployments/deployment-desk'
 import { EndpointController } from '#platform/deployments/endpoint-controller'
 import { EndpointRows } from '#platform/deployments/endpoint-rows'
@@ -18,6 +17,7 @@ import { StoredScaling } from '#platform/scaling/scaling-desk'
 import { selectBacklog } from '#platform/store/job-backlog'
 import type { Store } from '#platform/store/open-store'
 import { ResourceTable } from '#platform/store/resource-rows'
+import type { ServerServices } from '#server/services'
 import type { Log } from '#telemetry/log'
 import type { LocalSource, OpenModels } from './open-models.ts'
 
@@ -38,14 +38,13 @@ export interface DeploymentParts {
 }
 
 export interface Deployments {
-  readonly desk: DeploymentDesk | null
-  readonly scaling: ScalingDesk | null
+  readonly services: Pick<ServerServices, 'deployments' | 'scaling' | 'declarations'>
   /** Resolves when what was deployed before has its names again. */
   start(): Promise<void>
   close(): Promise<void>
 }
 
-const NONE: Deployments = { desk: null, scaling: null, start: async () => {}, close: async () => {} }
+const NONE: Deployments = { services: { deployments: null, scaling: null, declarations: null }, start: async () => {}, close: async () => {} }
 
 export function openDeployments(parts: DeploymentParts): Deployments {
   const { store, file, machine, watch, clock, log } = parts
@@ -66,8 +65,7 @@ export function openDeployments(parts: DeploymentParts): Deployments {
     log,
   })
   return {
-    desk,
-    scaling,
+    services: { deployments: desk, scaling, declarations: new Declarations({ deployments: desk, scaling, clock }) },
     start: async () => {
       await controller.start()
       scaler.start()

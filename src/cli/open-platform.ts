@@ -139,8 +139,7 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
     jobs: jobs.desk,
     objects: objects.stores,
     invocations: asynchronous.invocations,
-    deployments: deployments.desk,
-    scaling: deployments.scaling,
+    ...deployments.services,
   }
   const close = async (): Promise<void> => {
     closing.abort()

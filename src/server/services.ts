@@ -1,4 +1,5 @@
 /** What stands behind routes that are no model calls: ports that the platform implements; null = this server has none. */
+import type { DeclarationDesk } from '#contract/declaration'
 import type { DeploymentDesk } from '#contract/deployment'
 import type { GuardrailService } from '#contract/guardrail'
 import type { JobDesk } from '#contract/job'
@@ -29,6 +30,7 @@ export interface ServerServices {
   readonly invocations: Invocations | null
   readonly deployments: DeploymentDesk | null
   readonly scaling: ScalingDesk | null
+  readonly declarations: DeclarationDesk | null
 }
 
 export const NO_SERVICES: ServerServices = {
@@ -44,4 +46,5 @@ export const NO_SERVICES: ServerServices = {
   invocations: null,
   deployments: null,
   scaling: null,
+  declarations: null,
 }

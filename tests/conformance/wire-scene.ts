@@ -51,6 +51,7 @@ export async function startScene({ keepsThings }: { readonly keepsThings: boolea
       invocations: new FakeInvocations(),
       deployments: null,
       scaling: null,
+      declarations: null,
       responses: store === null ? null : new StoredResponses({ store, clock: fixedClock, retentionMs: 86_400_000 }),
       background: store === null ? null : runs,
     },

@@ -2,7 +2,9 @@
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { expect, test } from 'vitest'
+import { parse as parseYaml } from 'yaml'
 import { parsePlatformFile, readPlatformFile } from '#config/platform-file'
+import { deploymentFileJsonSchema, parseDeclaration } from '#config/deployment-file'
 import { platformFileJsonSchema, platformFilePage } from '#config/platform-file-page'
 import { configurationPage } from '#config/reference-page'
 import { ERRORS } from '#contract/errors'
@@ -33,10 +35,17 @@ test('the configuration page equals what the schema says', () => {
   expect(readFileSync(path.join(ROOT, 'docs/reference/configuration.md'), 'utf8')).toBe(configurationPage())
 })
 
-test('example files are platform files, and so is every yaml block of a document', () => {
+function readDeployment(file: string): unknown {
+  return parseDeclaration(parseYaml(readFileSync(file, 'utf8')), file)
+}
+
+test('example files are platform files or the deployment file, and every yaml block of a document is a platform file', () => {
   const examples = projectFiles().filter((file) => /^examples\/.*\.yaml$/.test(file))
   expect(examples).not.toEqual([])
-  for (const file of examples) expect(() => readPlatformFile(path.join(ROOT, file)), file).not.toThrow()
+  for (const file of examples) {
+    const read = file === 'examples/inferd.yaml' ? readDeployment : readPlatformFile
+    expect(() => read(path.join(ROOT, file)), file).not.toThrow()
+  }
   for (const document of projectFiles().filter((file) => file.startsWith('docs/') && file.endsWith('.md'))) {
     for (const [, block] of readFileSync(path.join(ROOT, document), 'utf8').matchAll(/^```yaml\n([^]*?)^```$/gm)) {
       expect(() => parsePlatformFile(block!, document), document).not.toThrow()
@@ -47,6 +56,7 @@ test('example files are platform files, and so is every yaml block of a document
 test('the page and the JSON schema of the platform file equal what the schema in use says', () => {
   expect(readFileSync(path.join(ROOT, 'docs/reference/platform-file.md'), 'utf8')).toBe(platformFilePage())
   expect(readFileSync(path.join(ROOT, 'docs/reference/platform-file.schema.json'), 'utf8')).toBe(platformFileJsonSchema())
+  expect(readFileSync(path.join(ROOT, 'docs/reference/deployment-file.schema.json'), 'utf8')).toBe(deploymentFileJsonSchema())
 })
 
 test('the reference of errors lists every code', () => {

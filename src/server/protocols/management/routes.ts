@@ -3,6 +3,7 @@ import { InferdError } from '#contract/errors'
 import type { ProtocolFamily } from '#server/operation'
 import { jsonReply } from '#server/wire-reply'
 import { encodeError } from './encode-error.ts'
+import { DEPLOYMENT_ROUTES } from './deployment-routes.ts'
 import { INVOCATION_ROUTES } from './invocation-routes.ts'
 import { visibleMetrics } from './visible-metrics.ts'
 import { encodeUsageReport, readUsageQuery } from './usage-query.ts'
@@ -38,5 +39,6 @@ export const managementFamily: ProtocolFamily = {
       },
     },
     ...INVOCATION_ROUTES,
+    ...DEPLOYMENT_ROUTES,
   ],
 }

@@ -1,0 +1,141 @@
+/** `inferd.yaml`: models and endpoints as they are to be. Unknown fields are refused by their path. */
+import { z } from 'zod'
+import type { Declaration } from '#contract/declaration'
+import { InferdError } from '#contract/errors'
+
+const MAX_SECONDS = 86_400
+const name = z.string().regex(/^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,49}$/, 'letters, digits and single dashes between them, at most 50')
+const seconds = z.number().min(0).max(MAX_SECONDS)
+const count = z.int().min(1).max(64)
+
+const model = z
+  .strictObject({
+    name,
+    served: z.string().min(1).max(128).optional().describe("One of the server's models."),
+    object: z
+      .string()
+      .regex(/^s3:\/\/[^/]+\/.+$/, 's3://bucket/key')
+      .max(1024)
+      .optional()
+      .describe('A .gguf file, or a prefix that ends with `/`, in a bucket.'),
+    kvCacheMib: z.int().min(1).max(16_777_216).optional(),
+  })
+  .refine(({ served, object }) => (served === undefined) !== (object === undefined), 'give either served or object')
+  .transform(({ name, served, object, kvCacheMib = null }) => ({
+    name,
+    source: served === undefined ? { object: object ?? '' } : { served },
+    kvCacheMib,
+  }))
+
+const scaling = z
+  .strictObject({
+    min: count.default(1),
+    max: count,
+    metric: z.enum(['concurrency', 'invocations', 'queue-wait', 'kv-usage', 'tokens', 'backlog']),
+    target: z.number().gt(0),
+    scaleInCooldownS: seconds.default(300),
+    scaleOutCooldownS: seconds.default(30),
+  })
+  .refine(({ min, max }) => min <= max, 'min must not be above max')
+
+const variant = z
+  .strictObject({
+    name: name.default('main'),
+    model: name.describe('One of `models`.'),
+    weight: z.number().min(0).max(1_000_000).default(1),
+    replicas: count.optional().describe('1 when not given; where the variant is scaled, its least number.'),
+    serverless: z
+      .strictObject({
+        maxConcurrency: z.int().min(1).max(100_000).default(64),
+        provisionedConcurrency: z.int().min(0).max(1000).default(0),
+        idleTimeoutS: z
+          .number()
+          .min(1)
+          .max(30 * MAX_SECONDS)
+          .default(300),
+      })
+      .optional(),
+    scaling: scaling.optional(),
+  })
+  .refine(
+    ({ serverless, scaling: scaled, replicas }) => serverless === undefined || (scaled === undefined && replicas === undefined),
+    'a serverless variant has neither replicas nor scaling',
+  )
+  .transform(({ replicas, serverless = null, scaling: scaled = null, ...rest }) => ({
+    ...rest,
+    replicas: replicas ?? scaled?.min ?? 1,
+    serverless,
+    scaling: scaled,
+  }))
+
+const alarm = z
+  .strictObject({
+    name: z.string().min(1).max(255),
+    metric: z.enum(['ttft_p95_ms', 'tpot_p95_ms', 'error_rate', 'refusal_rate', 'cost_per_request']),
+    threshold: z.number().min(0),
+    windowS: z.number().min(1).max(MAX_SECONDS).default(60),
+    minSamples: z.int().min(1).max(1_000_000).default(10),
+  })
+  .transform(({ windowS, ...rule }) => ({ ...rule, windowMs: windowS * 1000 }))
+
+const rollout = z
+  .strictObject({
+    kind: z.enum(['all-at-once', 'canary', 'linear']).default('all-at-once'),
+    stepPercent: z.int().min(1).max(50).default(10),
+    waitS: seconds.default(60),
+    bakeS: seconds.default(60),
+    maxDurationS: z.number().min(1).max(MAX_SECONDS).default(3600),
+    alarms: z
+      .array(z.union([z.string().min(1).max(255), alarm]))
+      .max(10)
+      .default([]),
+  })
+  .transform(({ kind, stepPercent, waitS, bakeS, maxDurationS, alarms }) => ({
+    kind,
+    stepPercent: kind === 'all-at-once' ? 100 : stepPercent,
+    waitMs: waitS * 1000,
+    bakeMs: bakeS * 1000,
+    maxDurationMs: maxDurationS * 1000,
+    alarms,
+  }))
+
+const endpoint = z.strictObject({
+  name,
+  variants: z.array(variant).min(1).max(10),
+  shadows: z.array(variant).max(10).default([]).describe('Get copies of calls; `weight` is the percentage.'),
+  rollout: rollout.prefault({ bakeS: 0 }),
+})
+
+const deploymentFile = z.strictObject({ models: z.array(model).max(1000).default([]), endpoints: z.array(endpoint).max(1000).default([]) })
+
+const MAX_REPORTED_ISSUES = 8
+
+/** For editors: docs/reference/deployment-file.schema.json. */
+export function deploymentFileJsonSchema(): string {
+  return `${JSON.stringify(z.toJSONSchema(deploymentFile, { io: 'input' }), null, 2)}\n`
+}
+
+/** Throws invalid_parameter with the path of each field at fault. `where`: how errors call the document. */
+export function parseDeclaration(document: unknown, where: string): Declaration {
+  const result = deploymentFile.safeParse(document ?? {})
+  if (!result.success) {
+    const issues = result.error.issues
+      .slice(0, MAX_REPORTED_ISSUES)
+      .map(({ path, message }) => `${path.map(String).join('.') || 'document'}: ${message}`)
+    throw new InferdError('invalid_parameter', `${where}: ${issues.join('; ')}`)
+  }
+  requireNames(result.data, where)
+  return result.data
+}
+
+function requireNames({ models, endpoints }: Declaration, where: string): void {
+  const known = new Set(models.map(({ name: one }) => one))
+  if (known.size < models.length) throw new InferdError('invalid_parameter', `${where}: two models have one name`)
+  if (new Set(endpoints.map(({ name: one }) => one)).size < endpoints.length)
+    throw new InferdError('invalid_parameter', `${where}: two endpoints have one name`)
+  for (const { name: one, variants, shadows } of endpoints) {
+    const unknown = [...variants, ...shadows].find((placed) => !known.has(placed.model))
+    if (unknown !== undefined)
+      throw new InferdError('invalid_parameter', `${where}: endpoint '${one}' names the model '${unknown.model}', which models does not have`)
+  }
+}

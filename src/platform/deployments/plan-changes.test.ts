@@ -1,0 +1,185 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { DeclaredEndpoint, Declaration } from '#contract/declaration'
+import type { Endpoint } from '#contract/deployment'
+import type { ScalableTarget, ScalingPolicy } from '#contract/scaling'
+import { planChanges, POLICY_NAME, type PlannedChange, type Present } from './plan-changes.ts'
+
+const TERMS = { team: 't', prune: false }
+const ROLLOUT = { kind: 'all-at-once', stepPercent: 100, waitMs: 0, bakeMs: 0, maxDurationMs: 1000, alarms: [] } as const
+const EMPTY: Present = { models: [], configs: [], endpoints: [], targets: [], policies: [] }
+const SCALING = { min: 1, max: 3, metric: 'tokens', target: 20, scaleInCooldownS: 60, scaleOutCooldownS: 5 } as const
+
+function endpointOf(name: string, more: Partial<DeclaredEndpoint['variants'][number]> = {}): DeclaredEndpoint {
+  return {
+    name,
+    variants: [{ name: 'main', model: 'm', weight: 1, replicas: 1, serverless: null, scaling: null, ...more }],
+    shadows: [],
+    rollout: ROLLOUT,
+  }
+}
+
+function declare(...endpoints: readonly DeclaredEndpoint[]): Declaration {
+  return { models: [{ name: 'm', source: { served: 'base' }, kvCacheMib: null }], endpoints }
+}
+
+/** What there is when the changes are made and all of it is in service. */
+function applied(present: Present, changes: readonly PlannedChange[]): Present {
+  const next = {
+    models: [...present.models],
+    configs: [...present.configs],
+    endpoints: [...present.endpoints],
+    targets: [...present.targets],
+    policies: [...present.policies],
+  }
+  const without = <T extends { readonly name: string }>(list: readonly T[], name: string): T[] => list.filter((one) => one.name !== name)
+  for (const change of changes) {
+    const { action, name } = change
+    if (action === 'keep') continue
+    if (change.kind === 'model')
+      next.models = change.model === null ? without(next.models, name) : [...next.models, { ...change.model, createdMs: 0 }]
+    if (change.kind === 'configuration') {
+      next.configs = change.config === null ? without(next.configs, name) : [...next.configs, { ...change.config, createdMs: 0 }]
+      for (const { model } of change.config?.variants ?? []) expect(next.models.map((one) => one.name)).toContain(model)
+    }
+    if (change.kind === 'endpoint') {
+      next.endpoints = without(next.endpoints, name)
+      if (change.declared !== null) {
+        expect(next.configs.map((one) => one.name)).toContain(change.config)
+        next.endpoints.push({
+          name,
+          config: change.config,
+          status: 'InService',
+          problem: null,
+          variants: [],
+          rollout: null,
+          lastPlan: null,
+          createdMs: 0,
+          modifiedMs: 0,
+        })
+      }
+    }
+    if (change.kind === 'scaling') {
+      const place = { endpoint: change.endpoint, variant: change.variant.name }
+      const isElsewhere = (one: typeof place): boolean => one.endpoint !== place.endpoint || one.variant !== place.variant
+      next.targets = next.targets.filter(isElsewhere)
+      next.policies = next.policies.filter(isElsewhere)
+      const { scaling } = change.variant
+      if (action === 'delete' || scaling === null) continue
+      next.targets.push({ ...place, minReplicas: scaling.min, maxReplicas: scaling.max } as ScalableTarget)
+      const rule = {
+        kind: 'target-tracking',
+        ...scaling,
+        scaleInCooldownMs: scaling.scaleInCooldownS * 1000,
+        scaleOutCooldownMs: scaling.scaleOutCooldownS * 1000,
+      }
+      next.policies.push({ ...place, name: POLICY_NAME, rule, createdMs: 0 } as unknown as ScalingPolicy)
+    }
+  }
+  return next
+}
+
+function words(changes: readonly PlannedChange[]): readonly string[] {
+  return changes.filter(({ action }) => action !== 'keep').map(({ action, kind, name }) => `${action} ${kind} ${name.replace(/-[0-9a-f]{8}$/, '-*')}`)
+}
+
+test('what is new is made in the order in which it is named, and nothing is to do then', () => {
+  const wanted = declare(endpointOf('e', { scaling: SCALING }))
+  const changes = planChanges(wanted, EMPTY, TERMS)
+  expect(words(changes)).toEqual(['create model m-*', 'create configuration e-*', 'create endpoint e', 'create scaling e/main'])
+  expect(words(planChanges(wanted, applied(EMPTY, changes), TERMS))).toEqual([])
+})
+
+test('another content is another configuration, a rollout, and told leaf by leaf; the old one goes with the next document', () => {
+  const before = applied(EMPTY, planChanges(declare(endpointOf('e')), EMPTY, TERMS))
+  const wanted = declare(endpointOf('e', { replicas: 2, weight: 3 }))
+  const changes = planChanges(wanted, before, TERMS)
+  expect(words(changes)).toEqual(['create configuration e-*', 'update endpoint e'])
+  expect(changes.find(({ kind }) => kind === 'endpoint')?.details).toEqual(['variants[0].weight: 1 -> 3', 'variants[0].replicas: 1 -> 2'])
+  const after = applied(before, changes)
+  expect(words(planChanges(wanted, after, TERMS))).toEqual(['delete configuration e-*'])
+  expect(words(planChanges(wanted, applied(after, planChanges(wanted, after, TERMS)), TERMS))).toEqual([])
+})
+
+test('how it is rolled out and scaled makes no rollout', () => {
+  const before = applied(EMPTY, planChanges(declare(endpointOf('e', { scaling: SCALING })), EMPTY, TERMS))
+  const other = { ...endpointOf('e', { scaling: { ...SCALING, max: 5 } }), rollout: { ...ROLLOUT, bakeMs: 9 } }
+  const changes = planChanges(declare(other), before, TERMS)
+  expect(words(changes)).toEqual(['update scaling e/main'])
+  expect(changes.find(({ kind }) => kind === 'scaling')?.details).toEqual(['max: 3 -> 5'])
+  expect(words(planChanges(declare(endpointOf('e')), before, TERMS))).toEqual(['delete scaling e/main'])
+})
+
+test('an endpoint that failed is replaced', () => {
+  const before = applied(EMPTY, planChanges(declare(endpointOf('e')), EMPTY, TERMS))
+  const problem = { code: 'insufficient_memory', message: 'no room', param: null, retryAfterMs: null } as const
+  const failed = { ...before, endpoints: before.endpoints.map((endpoint): Endpoint => ({ ...endpoint, status: 'Failed', problem })) }
+  const changes = planChanges(declare(endpointOf('e')), failed, TERMS)
+  expect(words(changes)).toEqual(['replace endpoint e'])
+  expect(changes.find(({ kind }) => kind === 'endpoint')?.details).toEqual(['it failed: no room'])
+})
+
+test('what no document made is never touched, and what one made only with prune', () => {
+  const foreign: Present = {
+    ...EMPTY,
+    models: [{ name: 'theirs', source: { kind: 'served', model: 'base' }, kvCacheMib: null, request: {}, createdMs: 0 }],
+    configs: [
+      {
+        name: 'theirs',
+        variants: [{ name: 'v', model: 'theirs', weight: 1, replicas: 1, serverless: null }],
+        shadows: [],
+        request: {},
+        createdMs: 0,
+      },
+    ],
+    endpoints: [
+      {
+        name: 'theirs',
+        config: 'theirs',
+        status: 'InService',
+        problem: null,
+        variants: [],
+        rollout: null,
+        lastPlan: null,
+        createdMs: 0,
+        modifiedMs: 0,
+      },
+    ],
+  }
+  const both = applied(foreign, planChanges(declare(endpointOf('e')), foreign, TERMS))
+  expect(words(planChanges(declare(), both, TERMS))).toEqual([])
+  const pruned = planChanges(declare(), both, { ...TERMS, prune: true })
+  expect(words(pruned)).toEqual(['delete endpoint e'])
+  expect(words(planChanges({ models: [], endpoints: [] }, applied(both, pruned), { ...TERMS, prune: true }))).toEqual([
+    'delete configuration e-*',
+    'delete model m-*',
+  ])
+})
+
+test('whatever two documents say, after both nothing is left to do but to tidy up, once', () => {
+  const variant = fc.record({
+    name: fc.constantFrom('a', 'b', 'c'),
+    model: fc.constantFrom('m', 'n'),
+    weight: fc.integer({ min: 1, max: 3 }),
+    replicas: fc.integer({ min: 1, max: 3 }),
+    serverless: fc.constant(null),
+    scaling: fc.option(fc.constant(SCALING)),
+  })
+  const variants = fc.uniqueArray(variant, { minLength: 1, maxLength: 3, selector: ({ name }) => name })
+  const endpoint = fc.record({ name: fc.constantFrom('e', 'f', 'g'), variants, shadows: fc.constant([]), rollout: fc.constant(ROLLOUT) })
+  const document = fc.uniqueArray(endpoint, { maxLength: 3, selector: ({ name }) => name }).map((endpoints): Declaration => ({
+    models: ['m', 'n'].map((name) => ({ name, source: { served: name }, kvCacheMib: null })),
+    endpoints,
+  }))
+  fc.assert(
+    fc.property(document, document, fc.boolean(), (first, second, prune) => {
+      const terms = { team: 't', prune }
+      let present = applied(EMPTY, planChanges(first, EMPTY, terms))
+      present = applied(present, planChanges(second, present, terms))
+      const rest = planChanges(second, present, terms).filter(({ action }) => action !== 'keep')
+      expect(rest.every(({ action, kind }) => action === 'delete' && (kind === 'configuration' || kind === 'model'))).toBe(true)
+      expect(words(planChanges(second, applied(present, rest), terms))).toEqual([])
+    }),
+    { seed: 8, numRuns: 300 },
+  )
+})

@@ -325,9 +325,9 @@ test('84: a caller who leaves ends the work', async () => {
 test('what belongs elsewhere is refused by name', async () => {
   const async = new InvokeEndpointAsyncCommand({ EndpointName: 'fake-model', InputLocation: 's3://bucket/key' })
   expect(await failureOf(client.send(async))).toMatchObject({ name: 'ValidationError', message: expect.stringContaining('InvokeEndpointAsync') })
-  const control = await fetch(target.url, { method: 'POST', headers: { 'x-amz-target': 'SageMaker.CreateEndpoint' }, body: '{}' })
+  const control = await fetch(target.url, { method: 'POST', headers: { 'x-amz-target': 'SageMaker.CreateAlgorithm' }, body: '{}' })
   expect([control.status, control.headers.get('x-amzn-errortype')]).toEqual([400, 'ValidationError'])
-  expect(await control.text()).toContain('CreateEndpoint')
+  expect(await control.text()).toContain('CreateAlgorithm')
   expect((await fetch(target.url, { method: 'POST', body: '{}' })).status).toBe(404)
   expect((await fetch(`${target.url}/endpoints/x/nothing`, { method: 'POST' })).headers.get('x-amzn-errortype')).toBe('UnknownOperationException')
 })

@@ -10,6 +10,7 @@ import { DEFAULT_BACKGROUND_RUN_OPTIONS, DetachedRuns } from '#platform/context/
 import { StoredResponses } from '#platform/context/response-archive'
 import { directModels, type OnlineModels } from '#platform/online/online-models'
 import { openStore } from '#platform/store/open-store'
+import { fixedDeclarations, fixedDeployments, fixedScaling } from './fake-deployments.ts'
 import { FakeGuardrails } from './fake-guardrails.ts'
 import { FakeInvocations } from './fake-invocations.ts'
 import { FakeJobs, FakeObjects } from './fake-jobs.ts'
@@ -49,9 +50,9 @@ export async function startScene({ keepsThings }: { readonly keepsThings: boolea
       jobs: new FakeJobs(WALL_MS),
       objects: new FakeObjects(),
       invocations: new FakeInvocations(),
-      deployments: null,
-      scaling: null,
-      declarations: null,
+      deployments: fixedDeployments,
+      scaling: fixedScaling,
+      declarations: fixedDeclarations,
       responses: store === null ? null : new StoredResponses({ store, clock: fixedClock, retentionMs: 86_400_000 }),
       background: store === null ? null : runs,
     },

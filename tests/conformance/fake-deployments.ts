@@ -1,0 +1,109 @@
+/** What is deployed on the server of the wire scene: one endpoint in the midst of a rollout, scaled; nothing can be changed. */
+import type { DeclarationDesk } from '#contract/declaration'
+import type { DeploymentDesk, Endpoint, EndpointConfig, ModelDefinition } from '#contract/deployment'
+import { InferdError } from '#contract/errors'
+import type { ScalableTarget, ScalingActivity, ScalingDesk, ScalingPolicy } from '#contract/scaling'
+
+const WALL_MS = 1_700_000_000_000
+const PLACE = { endpoint: 'chat', variant: 'main' } as const
+const PLAN = { kind: 'canary', stepPercent: 10, waitMs: 60_000, bakeMs: 0, maxDurationMs: 600_000, alarms: ['slow'] } as const
+
+const MODEL: ModelDefinition = {
+  name: 'm',
+  source: { kind: 'served', model: 'tiny' },
+  kvCacheMib: null,
+  request: { PrimaryContainer: { Environment: { HF_MODEL_ID: 'tiny' } } },
+  createdMs: WALL_MS,
+}
+const CONFIG: EndpointConfig = {
+  name: 'chat-1',
+  variants: [{ name: 'main', model: 'm', weight: 1, replicas: 2, serverless: null }],
+  shadows: [],
+  request: { ProductionVariants: [{ VariantName: 'main', ModelName: 'm', InitialInstanceCount: 2 }] },
+  createdMs: WALL_MS,
+}
+const ENDPOINT: Endpoint = {
+  name: 'chat',
+  config: 'chat-1',
+  status: 'Updating',
+  problem: null,
+  variants: [
+    {
+      name: 'main',
+      model: 'm',
+      unit: 'chat/main@1',
+      currentWeight: 1,
+      desiredWeight: 1,
+      currentReplicas: 1,
+      desiredReplicas: 2,
+      isShadow: false,
+      serverless: null,
+    },
+  ],
+  rollout: { fromConfig: 'chat-1', toConfig: 'chat-2', plan: PLAN, percent: 10, phase: 'shifting', startedMs: WALL_MS },
+  lastPlan: PLAN,
+  createdMs: WALL_MS,
+  modifiedMs: WALL_MS + 1000,
+}
+const TARGET: ScalableTarget = {
+  ...PLACE,
+  minReplicas: 1,
+  maxReplicas: 4,
+  isScaleInSuspended: false,
+  isScaleOutSuspended: false,
+  isScheduleSuspended: false,
+  createdMs: WALL_MS,
+}
+const POLICY: ScalingPolicy = {
+  ...PLACE,
+  name: 'follow',
+  rule: { kind: 'target-tracking', metric: 'backlog', target: 5, scaleInCooldownMs: 60_000, scaleOutCooldownMs: 5000, isScaleInDisabled: false },
+  createdMs: WALL_MS,
+}
+const ACTIVITY: ScalingActivity = {
+  ...PLACE,
+  id: 'activity-1',
+  cause: 'policy follow: backlog is 9, the target 5 a replica',
+  from: 1,
+  to: 2,
+  atMs: WALL_MS,
+}
+
+async function refuse(): Promise<never> {
+  throw new InferdError('conflict', "the endpoint 'chat' is Updating")
+}
+
+export const fixedDeployments: DeploymentDesk = {
+  createModel: refuse,
+  deleteModel: refuse,
+  findModel: async (name) => (name === MODEL.name ? MODEL : null),
+  listModels: async () => [MODEL],
+  createConfig: refuse,
+  deleteConfig: refuse,
+  findConfig: async (name) => (name === CONFIG.name ? CONFIG : null),
+  listConfigs: async () => [CONFIG],
+  createEndpoint: refuse,
+  updateEndpoint: refuse,
+  changeVariants: refuse,
+  deleteEndpoint: refuse,
+  findEndpoint: async (name) => (name === ENDPOINT.name ? ENDPOINT : null),
+  listEndpoints: async () => [ENDPOINT],
+}
+
+export const fixedScaling: ScalingDesk = {
+  putTarget: refuse,
+  deleteTarget: refuse,
+  listTargets: async () => [TARGET],
+  putPolicy: refuse,
+  deletePolicy: refuse,
+  listPolicies: async () => [POLICY],
+  putSchedule: refuse,
+  deleteSchedule: refuse,
+  listSchedules: async () => [],
+  listActivities: async () => [ACTIVITY],
+}
+
+export const fixedDeclarations: DeclarationDesk = {
+  plan: async () => [{ action: 'update', kind: 'endpoint', name: 'chat', details: ['variants[0].weight: 1 -> 2'] }],
+  apply: refuse,
+}

@@ -74,6 +74,8 @@ export async function serve(named: readonly string[], config: ServeConfig, signa
   })
   opened.defer(() => platform.close())
   opened.defer(() => models.stop())
+  // Before the workers end: what they do then is no reason to roll anything back.
+  opened.defer(() => platform.deployments.close())
   const { online, services } = platform
   metrics.resolve(platform.metrics)
   const { authenticate, onScopeRefusal, credentials } = access

@@ -197,3 +197,27 @@ test.each(SEEDS)('endpoints always lead somewhere and come to what is wanted of 
     for (const { unit, replicas } of wantedUnits(name, document)) expect(world.fleet.find(unit)?.wantedReplicas, `${name} ${unit}`).toBe(replicas)
   await Promise.all([world.controller.close(), world.clock.advance(1000)])
 })
+
+test('a unit that does not come to be holds a start up for fifteen seconds, and is served when it is there', async () => {
+  const world = new World(9)
+  world.chaos.failShare = 0
+  const row = world.rows
+  await world.act()
+  while (row.rows.size === 0) await world.act()
+  const add = world.fleet.add.bind(world.fleet)
+  world.fleet.add = async (terms, signal) => {
+    await world.clock.sleep(40_000, signal)
+    return add(terms, signal)
+  }
+  let isStarted = false
+  const started = world.controller.start().then(() => (isStarted = true))
+  await settle()
+  await world.clock.advance(14_900)
+  expect(isStarted).toBe(false)
+  await world.clock.advance(200)
+  expect(isStarted).toBe(true)
+  await started
+  for (let round = 0; round < 200; round++) await world.clock.advance(250)
+  expect([...row.rows.values()].map(({ document }) => statusOf(document))).toEqual(['InService'])
+  await Promise.all([world.controller.close(), world.clock.advance(1000)])
+})

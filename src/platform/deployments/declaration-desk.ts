@@ -9,6 +9,8 @@ import { planChanges, type PlannedChange, POLICY_NAME, type Present } from './pl
 export interface DeclarationDeskParts {
   readonly deployments: DeploymentDesk
   readonly scaling: ScalingDesk
+  /** Of the server's file. */
+  readonly alarmNames: readonly string[]
   readonly clock: Clock
 }
 
@@ -31,13 +33,18 @@ export class Declarations implements DeclarationDesk {
     const changes = await this.planned(declaration, terms)
     for (const change of changes) {
       signal.throwIfAborted()
-      if (change.action !== 'keep') await this.make(change, signal)
+      if (change.action !== 'keep' && change.action !== 'later') await this.make(change, signal)
     }
     return changes.map(shown)
   }
 
   private async planned(declaration: Declaration, terms: DeclarationTerms): Promise<readonly PlannedChange[]> {
-    const { deployments, scaling } = this.parts
+    const { deployments, scaling, alarmNames } = this.parts
+    for (const { name, rollout } of declaration.endpoints) {
+      const unknown = rollout.alarms.find((rule) => typeof rule === 'string' && !alarmNames.includes(rule))
+      if (unknown !== undefined)
+        throw new InferdError('invalid_parameter', `endpoint '${name}' names the alarm '${String(unknown)}', which the server does not have`)
+    }
     const present: Present = {
       models: await deployments.listModels(),
       configs: await deployments.listConfigs(),
@@ -67,21 +74,26 @@ export class Declarations implements DeclarationDesk {
   }
 
   private async makeEndpoint(
-    { action, name, config, declared }: Extract<PlannedChange, { readonly kind: 'endpoint' }>,
+    { action, name, config, declared, variants }: Extract<PlannedChange, { readonly kind: 'endpoint' }>,
     signal: AbortSignal,
   ): Promise<void> {
     const { deployments } = this.parts
-    if (action === 'delete' || action === 'replace') await deployments.deleteEndpoint(name)
+    if (action === 'delete' || action === 'replace') await deployments.deleteEndpoint(name).catch(unlessGone)
     if (action === 'replace') await this.untilGone(name, signal)
     if (action === 'create' || action === 'replace') await deployments.createEndpoint(name, config)
-    if (action === 'update' && declared !== null) await deployments.updateEndpoint(name, config, declared.rollout)
+    if (action !== 'update' || declared === null) return
+    if (variants.length > 0) await deployments.changeVariants(name, variants)
+    else await deployments.updateEndpoint(name, config, declared.rollout)
   }
 
-  private async makeScaling({ action, endpoint, variant }: Extract<PlannedChange, { readonly kind: 'scaling' }>): Promise<void> {
+  private async makeScaling({ endpoint, variant, scaling: wanted, isShared }: Extract<PlannedChange, { readonly kind: 'scaling' }>): Promise<void> {
     const { scaling } = this.parts
-    if (action === 'delete' || variant.scaling === null) return scaling.deleteTarget(endpoint, variant.name)
-    const { min, max, metric, target, scaleInCooldownS, scaleOutCooldownS } = variant.scaling
-    const place = { endpoint, variant: variant.name }
+    if (wanted === null) {
+      await (isShared ? scaling.deletePolicy(endpoint, variant, POLICY_NAME) : scaling.deleteTarget(endpoint, variant)).catch(unlessGone)
+      return
+    }
+    const { min, max, metric, target, scaleInCooldownS, scaleOutCooldownS } = wanted
+    const place = { endpoint, variant }
     await scaling.putTarget({
       ...place,
       minReplicas: min,
@@ -110,4 +122,8 @@ export class Declarations implements DeclarationDesk {
 
 function shown({ action, kind, name, details }: PlannedChange): DeclaredChange {
   return { action, kind, name, details }
+}
+
+function unlessGone(error: unknown): void {
+  if (!(error instanceof InferdError) || error.code !== 'resource_not_found') throw error
 }

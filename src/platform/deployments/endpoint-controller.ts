@@ -41,6 +41,8 @@ interface Held {
 
 const TICK_MS = 100
 const RETRY_REST_MS = 5000
+/** Of a start: a model that is still copied from its bucket by then holds the server up no longer. */
+const START_WAIT_MS = 15_000
 
 export class EndpointController {
   private readonly parts: EndpointControllerParts
@@ -55,10 +57,10 @@ export class EndpointController {
     this.openedMs = parts.clock.wallMs()
   }
 
-  /** Resolves after the first look at all endpoints: their units are asked for, so that their names are known when the server listens. */
+  /** Resolves when the units of all endpoints are there, so that their names are known when the server listens; after a while also without. */
   async start(): Promise<void> {
     await this.look()
-    await this.settled()
+    await Promise.race([this.settled(), this.parts.clock.sleep(START_WAIT_MS, this.closing.signal).catch(() => {})])
     await this.look()
     this.running = this.run()
   }

@@ -1,7 +1,7 @@
 /**
  * From a document and what there is to what must change, in order: models, configurations, endpoints, scaling, and then what goes. Models and
  * configurations are never changed: their names end in a digest of what they are, so another content is another name, and a change of an
- * endpoint is a rollout. What no document made is not touched. Pure.
+ * endpoint is a rollout. What no document made is touched only where this one has its name. Pure.
  */
 import { createHash } from 'node:crypto'
 import {
@@ -12,7 +12,7 @@ import {
   type DeclaredVariant,
   sourceOf,
 } from '#contract/declaration'
-import type { Endpoint, EndpointConfig, ModelDefinition, VariantSpec } from '#contract/deployment'
+import type { Endpoint, EndpointConfig, ModelDefinition, VariantChange, VariantSpec } from '#contract/deployment'
 import type { ScalableTarget, ScalingPolicy } from '#contract/scaling'
 
 export interface Present {
@@ -28,9 +28,27 @@ export type PlannedChange = DeclaredChange &
   (
     | { readonly kind: 'model'; readonly model: Omit<ModelDefinition, 'createdMs'> | null }
     | { readonly kind: 'configuration'; readonly config: Omit<EndpointConfig, 'createdMs'> | null }
-    | { readonly kind: 'endpoint'; readonly config: string; readonly declared: DeclaredEndpoint | null }
-    | { readonly kind: 'scaling'; readonly endpoint: string; readonly variant: DeclaredVariant }
+    | EndpointChange
+    | ScalingChange
   )
+
+interface EndpointChange {
+  readonly kind: 'endpoint'
+  readonly config: string
+  readonly declared: DeclaredEndpoint | null
+  /** Not empty: it has its configuration, and only weights and replicas are to be put right. */
+  readonly variants: readonly VariantChange[]
+}
+
+interface ScalingChange {
+  readonly kind: 'scaling'
+  readonly endpoint: string
+  readonly variant: string
+  /** null = it goes. */
+  readonly scaling: DeclaredVariant['scaling']
+  /** Other policies follow the same target: they stay, and so does it. */
+  readonly isShared: boolean
+}
 
 /** In the `request` of what a document made. */
 const MARK = 'declared'
@@ -41,18 +59,20 @@ export function planChanges(
   present: Present,
   { team, prune }: { readonly team: string; readonly prune: boolean },
 ): readonly PlannedChange[] {
-  const names = new Map(models.map((model) => [model.name, digestName(model.name, [model, team])]))
+  const names = new Map(models.map((model) => [model.name, digestName(model.name, [model, ...('object' in model.source ? [team] : [])])]))
   const wantedModels = models.map((model) => modelOf(model, names.get(model.name)!, team))
   const wantedConfigs = endpoints.map((endpoint) => configOf(endpoint, names))
-  const isKept = (endpoint: Endpoint): boolean => !prune || endpoints.some(({ name }) => name === endpoint.name) || !isDeclared(present, endpoint)
-  const leaving = present.endpoints.filter((endpoint) => !isKept(endpoint))
+  const isNamed = ({ name }: { readonly name: string }): boolean => endpoints.some((endpoint) => endpoint.name === name)
+  const leaving = prune ? present.endpoints.filter((one) => one.status !== 'Deleting' && !isNamed(one) && isDeclared(present, one)) : []
+  const staying = present.endpoints.filter((one) => !isNamed(one) && !leaving.includes(one))
   return [
-    ...wantedModels.map((model): PlannedChange => ({ ...known('model', model.name, present.models), kind: 'model', model })),
-    ...wantedConfigs.map((config): PlannedChange => ({ ...known('configuration', config.name, present.configs), kind: 'configuration', config })),
+    ...wantedModels.map((model): PlannedChange => ({ ...modelChange(model, present.models), kind: 'model', model })),
+    ...wantedConfigs.map((config): PlannedChange => ({ ...known(config.name, present.configs), kind: 'configuration', config })),
     ...endpoints.map((endpoint, index) => endpointChange(endpoint, wantedConfigs[index]!, present)),
-    ...endpoints.flatMap((endpoint) => scalingChanges(endpoint, present)),
-    ...leaving.map(({ name }): PlannedChange => ({ action: 'delete', kind: 'endpoint', name, details: [], config: '', declared: null })),
-    ...unused(present, { configs: wantedConfigs, models: wantedModels, leaving }),
+    ...endpoints.flatMap((endpoint, index) => scalingChanges(endpoint, wantedConfigs[index]!, present)),
+    ...leftScaling(endpoints, staying, present),
+    ...leaving.map(({ name }): PlannedChange => ({ action: 'delete', kind: 'endpoint', name, details: [], config: '', declared: null, variants: [] })),
+    ...unused(present, { configs: wantedConfigs, models: wantedModels }),
   ]
 }
 
@@ -72,55 +92,134 @@ function configOf({ name, variants, shadows }: DeclaredEndpoint, models: Readonl
     serverless: serverless === null ? null : { ...serverlessOf(serverless) },
   })
   const content = { variants: variants.map(specOf), shadows: shadows.map(specOf) }
-  return { name: digestName(name, content), ...content, request: { [MARK]: content } }
+  const isScaled = (index: number): boolean => variants[index]?.scaling !== null
+  const fixed = { ...content, variants: content.variants.map((spec, index) => ({ ...spec, replicas: isScaled(index) ? null : spec.replicas })) }
+  return { name: digestName(name, fixed), ...content, request: { [MARK]: content } }
 }
 
 function serverlessOf({ idleTimeoutS, ...terms }: NonNullable<DeclaredVariant['serverless']>): NonNullable<VariantSpec['serverless']> {
   return { ...terms, idleTimeoutMs: idleTimeoutS * 1000 }
 }
 
-function known(
-  kind: 'model' | 'configuration',
-  name: string,
-  present: readonly { readonly name: string }[],
-): Pick<DeclaredChange, 'action' | 'name' | 'details'> & { kind: typeof kind } {
-  return { action: present.some((one) => one.name === name) ? 'keep' : 'create', kind, name, details: [] }
+function known(name: string, present: readonly { readonly name: string }[]): Pick<DeclaredChange, 'action' | 'name' | 'details'> {
+  return { action: present.some((one) => one.name === name) ? 'keep' : 'create', name, details: [] }
 }
 
-function endpointChange(declared: DeclaredEndpoint, config: Omit<EndpointConfig, 'createdMs'>, { endpoints, configs }: Present): PlannedChange {
+/** With what differs from the newest one that a document called so. */
+function modelChange(model: Omit<ModelDefinition, 'createdMs'>, present: readonly ModelDefinition[]): ReturnType<typeof known> {
+  const change = known(model.name, present)
+  const declaredOf = ({ request }: Pick<ModelDefinition, 'request'>): Partial<DeclaredModel> => (request[MARK] ?? {}) as Partial<DeclaredModel>
+  const before = present.findLast((one) => declaredOf(one).name === declaredOf(model).name)
+  return change.action === 'keep' || before === undefined ? change : { ...change, details: differences(declaredOf(before), declaredOf(model)) }
+}
+
+function endpointChange(declared: DeclaredEndpoint, config: Omit<EndpointConfig, 'createdMs'>, present: Present): PlannedChange {
   const { name } = declared
-  const change = (action: DeclaredChange['action'], details: readonly string[]): PlannedChange => ({
+  const change = (action: DeclaredChange['action'], details: readonly string[], variants: readonly VariantChange[] = []): PlannedChange => ({
     action,
     kind: 'endpoint',
     name,
     details,
     config: config.name,
     declared,
+    variants,
   })
-  const found = endpoints.find((endpoint) => endpoint.name === name)
+  const found = present.endpoints.find((endpoint) => endpoint.name === name)
   if (found === undefined) return change('create', [])
   if (found.status === 'Failed') return change('replace', [`it failed: ${found.problem?.message ?? 'no reason is known'}`])
+  if (found.status === 'Deleting') return change('replace', ['it is being deleted'])
   const current = found.rollout?.toConfig ?? found.config
-  if (current === config.name) return change('keep', [])
-  const before = configs.find((one) => one.name === current)
-  return change('update', before === undefined ? [] : differences(contentOf(before), contentOf(config)))
+  if (current !== config.name) {
+    const before = present.configs.find((one) => one.name === current)
+    return change('update', before === undefined ? [] : differences(contentOf(before), contentOf(config)))
+  }
+  const drifts = found.status === 'InService' ? driftOf(declared, found, present) : []
+  return drifts.length === 0
+    ? change('keep', [])
+    : change(
+        'update',
+        drifts.flatMap(({ details }) => details),
+        drifts.map(({ variant }) => variant),
+      )
 }
 
 function contentOf({ variants, shadows }: Pick<EndpointConfig, 'variants' | 'shadows'>): object {
   return { variants, shadows }
 }
 
-function scalingChanges({ name, variants }: DeclaredEndpoint, { targets, policies }: Present): readonly PlannedChange[] {
+/** Weights and replicas that somebody has set otherwise. Replicas of a variant that stays scaled are its scaler's. */
+function driftOf(
+  declared: DeclaredEndpoint,
+  found: Endpoint,
+  present: Present,
+): readonly { readonly variant: VariantChange; readonly details: readonly string[] }[] {
+  return declared.variants.flatMap((variant) => {
+    const placed = found.variants.find(({ name, isShadow }) => name === variant.name && !isShadow)
+    if (placed === undefined) return []
+    const { target, policy, isShared } = scalingAt(declared.name, variant.name, present)
+    const isScaled = variant.scaling !== null || (target !== undefined && (policy === undefined || isShared))
+    const isCounted = variant.serverless === null && !isScaled
+    const before = { weight: placed.desiredWeight, ...(isCounted ? { replicas: placed.desiredReplicas } : {}) }
+    const after = { weight: variant.weight, ...(isCounted ? { replicas: variant.replicas } : {}) }
+    const details = differences(before, after, variant.name)
+    return details.length === 0 ? [] : [{ variant: { variant: variant.name, weight: after.weight, replicas: after.replicas ?? null }, details }]
+  })
+}
+
+interface ScalingAt {
+  readonly target: ScalableTarget | undefined
+  /** Of a document. */
+  readonly policy: ScalingPolicy | undefined
+  /** Policies of others are there too. */
+  readonly isShared: boolean
+}
+
+function scalingAt(endpoint: string, variant: string, { targets, policies }: Present): ScalingAt {
+  const isAt = (one: { readonly endpoint: string; readonly variant: string }): boolean => one.endpoint === endpoint && one.variant === variant
+  const here = policies.filter(isAt)
+  return {
+    target: targets.find(isAt),
+    policy: here.find(({ name }) => name === POLICY_NAME),
+    isShared: here.some(({ name }) => name !== POLICY_NAME),
+  }
+}
+
+function scalingChanges(
+  { name: endpoint, variants }: DeclaredEndpoint,
+  config: Omit<EndpointConfig, 'createdMs'>,
+  present: Present,
+): readonly PlannedChange[] {
+  const found = present.endpoints.find(({ name, status }) => name === endpoint && status !== 'Failed' && status !== 'Deleting')
   return variants.flatMap((variant): readonly PlannedChange[] => {
-    const isAt = (one: { readonly endpoint: string; readonly variant: string }): boolean => one.endpoint === name && one.variant === variant.name
-    const target = targets.find(isAt)
-    const policy = policies.find((one) => isAt(one) && one.name === POLICY_NAME)
-    const base = { kind: 'scaling', name: `${name}/${variant.name}`, endpoint: name, variant } as const
-    if (variant.scaling === null) return policy === undefined ? [] : [{ ...base, action: 'delete', details: [] }]
+    const { target, policy, isShared } = scalingAt(endpoint, variant.name, present)
+    const { name, scaling } = variant
+    const base = { kind: 'scaling', name: `${endpoint}/${name}`, endpoint, variant: name, scaling, isShared } as const
+    if (scaling === null) return policy === undefined ? [] : [{ ...base, action: 'delete', details: [] }]
+    const isRollout = found !== undefined && (found.config !== config.name || found.rollout !== null)
+    if (isRollout && found.variants.every((one) => one.name !== name || one.isShadow || one.serverless !== null))
+      return [{ ...base, action: 'later', details: ['when the rollout has ended'] }]
     if (target === undefined || policy === undefined) return [{ ...base, action: 'create', details: [] }]
-    const details = differences(scalingOf(target, policy), { ...variant.scaling })
+    const details = differences(scalingOf(target, policy), { ...scaling })
     return [{ ...base, action: details.length === 0 ? 'keep' : 'update', details }]
   })
+}
+
+/** What documents scaled, of variants that are no more. */
+function leftScaling(endpoints: readonly DeclaredEndpoint[], staying: readonly Endpoint[], present: Present): readonly PlannedChange[] {
+  const isNamed = ({ endpoint, variant }: ScalingPolicy): boolean =>
+    endpoints.some(({ name, variants }) => name === endpoint && variants.some((one) => one.name === variant))
+  return present.policies
+    .filter((policy) => policy.name === POLICY_NAME && !isNamed(policy) && staying.every(({ name }) => name !== policy.endpoint))
+    .map(({ endpoint, variant }) => ({
+      kind: 'scaling',
+      action: 'delete',
+      name: `${endpoint}/${variant}`,
+      details: [],
+      endpoint,
+      variant,
+      scaling: null,
+      isShared: scalingAt(endpoint, variant, present).isShared,
+    }))
 }
 
 /** As a document says it. */
@@ -140,7 +239,6 @@ function scalingOf({ minReplicas, maxReplicas }: ScalableTarget, { rule }: Scali
 interface Kept {
   readonly configs: readonly { readonly name: string }[]
   readonly models: readonly { readonly name: string }[]
-  readonly leaving: readonly Endpoint[]
 }
 
 /** What earlier documents made, no endpoint uses, and this one does not want. An endpoint that goes still uses its own. */

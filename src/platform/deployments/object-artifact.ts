@@ -10,7 +10,7 @@ import type { ObjectEntry, ObjectLocation, ObjectStores } from '#contract/object
 
 /** Objects of one model. */
 const MAX_OBJECTS = 1000
-const FILE_NAME = /^[\w.+@-][\w.+@ -]{0,200}$/
+const FILE_NAME = /^(?!\.+$)[\w.+@-][\w.+@ -]{0,200}$/
 const UNFINISHED = '.part'
 
 export interface ObjectArtifactsParts {

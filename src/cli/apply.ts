@@ -19,7 +19,7 @@ export interface ApplyArguments extends ServerAddress {
 const MAX_FILE_BYTES = 4 * 2 ** 20
 const LOOK_MS = 500
 const DIFFERS = 2
-const SIGNS: Readonly<Record<DeclaredChange['action'], string>> = { create: '+', update: '~', replace: '!', delete: '-', keep: ' ' }
+const SIGNS: Readonly<Record<DeclaredChange['action'], string>> = { create: '+', update: '~', replace: '!', delete: '-', later: ' ', keep: ' ' }
 
 /** Ends the process with 2 when something would change. */
 export async function diff(args: ApplyArguments, signal: AbortSignal): Promise<void> {

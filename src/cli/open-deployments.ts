@@ -53,7 +53,8 @@ export function openDeployments(parts: DeploymentParts): Deployments {
   const alarms = file.alarms.map(({ windowS, ...rule }) => ({ ...rule, windowMs: windowS * 1000 }))
   const fleet = fleetOf(machine, parts)
   const controller = new EndpointController({ rows: new EndpointRows(table), fleet, watch, alarms, clock, log })
-  const desk = new StoredDeployments({ table, fleet, controller, alarmNames: alarms.map(({ name }) => name), clock })
+  const alarmNames = alarms.map(({ name }) => name)
+  const desk = new StoredDeployments({ table, fleet, controller, alarmNames, clock })
   const scaling = new StoredScaling({ table, deployments: desk, clock })
   const scaler = new Autoscaler({
     desk: scaling,
@@ -65,7 +66,7 @@ export function openDeployments(parts: DeploymentParts): Deployments {
     log,
   })
   return {
-    services: { deployments: desk, scaling, declarations: new Declarations({ deployments: desk, scaling, clock }) },
+    services: { deployments: desk, scaling, declarations: new Declarations({ deployments: desk, scaling, alarmNames, clock }) },
     start: async () => {
       await controller.start()
       scaler.start()

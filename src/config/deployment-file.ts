@@ -38,25 +38,26 @@ const scaling = z
   })
   .refine(({ min, max }) => min <= max, 'min must not be above max')
 
+const placed = {
+  name: name.default('main'),
+  model: name.describe('One of `models`.'),
+  weight: z.number().min(0).max(1_000_000).default(1),
+  replicas: count.optional().describe('1 when not given; where the variant is scaled, its least number.'),
+  serverless: z
+    .strictObject({
+      maxConcurrency: z.int().min(1).max(100_000).default(64),
+      provisionedConcurrency: z.int().min(0).max(1000).default(0),
+      idleTimeoutS: z
+        .number()
+        .min(1)
+        .max(30 * MAX_SECONDS)
+        .default(300),
+    })
+    .optional(),
+}
+
 const variant = z
-  .strictObject({
-    name: name.default('main'),
-    model: name.describe('One of `models`.'),
-    weight: z.number().min(0).max(1_000_000).default(1),
-    replicas: count.optional().describe('1 when not given; where the variant is scaled, its least number.'),
-    serverless: z
-      .strictObject({
-        maxConcurrency: z.int().min(1).max(100_000).default(64),
-        provisionedConcurrency: z.int().min(0).max(1000).default(0),
-        idleTimeoutS: z
-          .number()
-          .min(1)
-          .max(30 * MAX_SECONDS)
-          .default(300),
-      })
-      .optional(),
-    scaling: scaling.optional(),
-  })
+  .strictObject({ ...placed, scaling: scaling.optional() })
   .refine(
     ({ serverless, scaling: scaled, replicas }) => serverless === undefined || (scaled === undefined && replicas === undefined),
     'a serverless variant has neither replicas nor scaling',
@@ -67,6 +68,11 @@ const variant = z
     serverless,
     scaling: scaled,
   }))
+
+const shadow = z
+  .strictObject({ ...placed, name: name.default('shadow'), weight: z.number().gt(0).max(100).default(100).describe('Of the calls, in percent.') })
+  .refine(({ serverless, replicas }) => serverless === undefined || replicas === undefined, 'a serverless variant has no replicas')
+  .transform(({ replicas = 1, serverless = null, ...rest }) => ({ ...rest, replicas, serverless, scaling: null }))
 
 const alarm = z
   .strictObject({
@@ -101,8 +107,12 @@ const rollout = z
 
 const endpoint = z.strictObject({
   name,
-  variants: z.array(variant).min(1).max(10),
-  shadows: z.array(variant).max(10).default([]).describe('Get copies of calls; `weight` is the percentage.'),
+  variants: z
+    .array(variant)
+    .min(1)
+    .max(10)
+    .refine((variants) => variants.some(({ weight }) => weight > 0), 'one variant must have a weight above 0'),
+  shadows: z.array(shadow).max(10).default([]).describe('Get copies of calls.'),
   rollout: rollout.prefault({ bakeS: 0 }),
 })
 
@@ -129,13 +139,21 @@ export function parseDeclaration(document: unknown, where: string): Declaration 
 }
 
 function requireNames({ models, endpoints }: Declaration, where: string): void {
+  const refuse = (words: string): never => {
+    throw new InferdError('invalid_parameter', `${where}: ${words}`)
+  }
+  const twiceIn = (named: readonly { readonly name: string }[]): string | undefined =>
+    named.find((one, index) => named.findIndex((other) => other.name === one.name) < index)?.name
+  const model = twiceIn(models)
+  if (model !== undefined) refuse(`two models have the name '${model}'`)
+  const endpoint = twiceIn(endpoints)
+  if (endpoint !== undefined) refuse(`two endpoints have the name '${endpoint}'`)
   const known = new Set(models.map(({ name: one }) => one))
-  if (known.size < models.length) throw new InferdError('invalid_parameter', `${where}: two models have one name`)
-  if (new Set(endpoints.map(({ name: one }) => one)).size < endpoints.length)
-    throw new InferdError('invalid_parameter', `${where}: two endpoints have one name`)
-  for (const { name: one, variants, shadows } of endpoints) {
-    const unknown = [...variants, ...shadows].find((placed) => !known.has(placed.model))
-    if (unknown !== undefined)
-      throw new InferdError('invalid_parameter', `${where}: endpoint '${one}' names the model '${unknown.model}', which models does not have`)
+  for (const [index, { variants, shadows }] of endpoints.entries()) {
+    const all = [...variants, ...shadows]
+    const twice = twiceIn(all)
+    if (twice !== undefined) refuse(`endpoints.${index}: two variants have the name '${twice}'`)
+    const unknown = all.find((one) => !known.has(one.model))
+    if (unknown !== undefined) refuse(`endpoints.${index}: variant '${unknown.name}' names the model '${unknown.model}', which models does not have`)
   }
 }

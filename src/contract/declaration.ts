@@ -40,8 +40,8 @@ export interface Declaration {
 }
 
 export interface DeclaredChange {
-  /** replace: what failed goes first. */
-  readonly action: 'create' | 'update' | 'replace' | 'delete' | 'keep'
+  /** replace: what failed goes first. later: not by this apply, but by the next. */
+  readonly action: 'create' | 'update' | 'replace' | 'delete' | 'later' | 'keep'
   readonly kind: 'model' | 'configuration' | 'endpoint' | 'scaling'
   readonly name: string
   /** What differs, a line each: `variants[0].replicas: 1 -> 2`. */

@@ -98,7 +98,7 @@ test.each([
   ['endpoints: [{ name: e, variants: [] }]', /endpoints\.0\.variants: /],
   ['endpoints: [{ name: e, variants: [{ model: none }] }]', /names the model 'none', which models does not have/],
   ['endpoints: [{ name: "../e", variants: [{ model: a }] }]', /endpoints\.0\.name: /],
-  ['models: [{ name: a, served: b }, { name: a, served: c }]', /two models have one name/],
+  ['models: [{ name: a, served: b }, { name: a, served: c }]', /two models have the name 'a'/],
   [
     'models: [{ name: a, served: b }]\nendpoints: [{ name: e, variants: [{ model: a, serverless: {}, replicas: 2 }] }]',
     /a serverless variant has neither replicas nor scaling/,

@@ -51,6 +51,7 @@ export class Declarations implements DeclarationDesk {
       endpoints: await deployments.listEndpoints(),
       targets: await scaling.listTargets(),
       policies: await scaling.listPolicies(),
+      schedules: await scaling.listSchedules(),
     }
     return planChanges(declaration, present, terms)
   }

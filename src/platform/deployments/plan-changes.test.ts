@@ -1,13 +1,13 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { DeclaredEndpoint, Declaration } from '#contract/declaration'
-import type { Endpoint } from '#contract/deployment'
+import type { Endpoint, EndpointConfig } from '#contract/deployment'
 import type { ScalableTarget, ScalingPolicy } from '#contract/scaling'
 import { planChanges, POLICY_NAME, type PlannedChange, type Present } from './plan-changes.ts'
 
 const TERMS = { team: 't', prune: false }
 const ROLLOUT = { kind: 'all-at-once', stepPercent: 100, waitMs: 0, bakeMs: 0, maxDurationMs: 1000, alarms: [] } as const
-const EMPTY: Present = { models: [], configs: [], endpoints: [], targets: [], policies: [] }
+const EMPTY: Present = { models: [], configs: [], endpoints: [], targets: [], policies: [], schedules: [] }
 const SCALING = { min: 1, max: 3, metric: 'tokens', target: 20, scaleInCooldownS: 60, scaleOutCooldownS: 5 } as const
 
 function endpointOf(name: string, more: Partial<DeclaredEndpoint['variants'][number]> = {}): DeclaredEndpoint {
@@ -23,6 +23,16 @@ function declare(...endpoints: readonly DeclaredEndpoint[]): Declaration {
   return { models: [{ name: 'm', source: { served: 'base' }, kvCacheMib: null }], endpoints }
 }
 
+function placedOf({ variants: changes }: Extract<PlannedChange, { kind: 'endpoint' }>, { variants }: EndpointConfig): Endpoint['variants'] {
+  return variants.map((spec) => {
+    const change = changes.find(({ variant }) => variant === spec.name)
+    const [weight, replicas] = [change?.weight ?? spec.weight, change?.replicas ?? spec.replicas]
+    const { name, model, serverless } = spec
+    const wanted = { desiredWeight: weight, desiredReplicas: replicas, currentWeight: weight, currentReplicas: replicas }
+    return { name, model, unit: '', ...wanted, isShadow: false, serverless }
+  })
+}
+
 /** What there is when the changes are made and all of it is in service. */
 function applied(present: Present, changes: readonly PlannedChange[]): Present {
   const next = {
@@ -31,6 +41,7 @@ function applied(present: Present, changes: readonly PlannedChange[]): Present {
     endpoints: [...present.endpoints],
     targets: [...present.targets],
     policies: [...present.policies],
+    schedules: present.schedules,
   }
   const without = <T extends { readonly name: string }>(list: readonly T[], name: string): T[] => list.filter((one) => one.name !== name)
   for (const change of changes) {
@@ -51,7 +62,10 @@ function applied(present: Present, changes: readonly PlannedChange[]): Present {
           config: change.config,
           status: 'InService',
           problem: null,
-          variants: [],
+          variants: placedOf(
+            change,
+            next.configs.find((config) => config.name === change.config)!,
+          ),
           rollout: null,
           lastPlan: null,
           createdMs: 0,
@@ -60,11 +74,12 @@ function applied(present: Present, changes: readonly PlannedChange[]): Present {
       }
     }
     if (change.kind === 'scaling') {
-      const place = { endpoint: change.endpoint, variant: change.variant.name }
+      if (action === 'later') continue
+      const place = { endpoint: change.endpoint, variant: change.variant }
       const isElsewhere = (one: typeof place): boolean => one.endpoint !== place.endpoint || one.variant !== place.variant
       next.targets = next.targets.filter(isElsewhere)
       next.policies = next.policies.filter(isElsewhere)
-      const { scaling } = change.variant
+      const { scaling } = change
       if (action === 'delete' || scaling === null) continue
       next.targets.push({ ...place, minReplicas: scaling.min, maxReplicas: scaling.max } as ScalableTarget)
       const rule = {
@@ -156,7 +171,68 @@ test('what no document made is never touched, and what one made only with prune'
   ])
 })
 
-test('whatever two documents say, after both nothing is left to do but to tidy up, once', () => {
+test('weights and replicas that somebody has changed are put right in place; the replicas of what is scaled are not', () => {
+  const wanted = declare(endpointOf('e', { replicas: 2 }), endpointOf('f', { scaling: SCALING }))
+  const before = applied(EMPTY, planChanges(wanted, EMPTY, TERMS))
+  const moved = before.endpoints.map((endpoint): Endpoint => ({
+    ...endpoint,
+    variants: endpoint.variants.map((variant) => ({ ...variant, desiredWeight: 5, desiredReplicas: 3 })),
+  }))
+  const [first, second] = planChanges(wanted, { ...before, endpoints: moved }, TERMS).filter(({ action }) => action !== 'keep')
+  expect(first).toMatchObject({ action: 'update', name: 'e', details: ['main.weight: 5 -> 1', 'main.replicas: 3 -> 2'] })
+  expect(first).toMatchObject({ variants: [{ variant: 'main', weight: 1, replicas: 2 }] })
+  expect(second).toMatchObject({ action: 'update', name: 'f', variants: [{ variant: 'main', weight: 1, replicas: null }] })
+  const busy = moved.map((endpoint): Endpoint => ({ ...endpoint, status: 'Updating' }))
+  expect(words(planChanges(wanted, { ...before, endpoints: busy }, TERMS))).toEqual([])
+})
+
+test('another number of replicas is no rollout', () => {
+  const before = applied(EMPTY, planChanges(declare(endpointOf('e')), EMPTY, TERMS))
+  const changes = planChanges(declare(endpointOf('e', { replicas: 4 })), before, TERMS)
+  expect(words(changes)).toEqual(['update endpoint e'])
+  expect(changes.find(({ kind }) => kind === 'endpoint')).toMatchObject({ details: ['main.replicas: 1 -> 4'], config: before.configs[0]?.name })
+})
+
+test('a variant that comes by a rollout is scaled after it; one that is no more takes its scaling along', () => {
+  const before = applied(EMPTY, planChanges(declare(endpointOf('e', { scaling: SCALING })), EMPTY, TERMS))
+  const wanted = declare(endpointOf('e', { name: 'other', scaling: SCALING }))
+  const changes = planChanges(wanted, before, TERMS)
+  expect(words(changes)).toEqual(['create configuration e-*', 'update endpoint e', 'later scaling e/other', 'delete scaling e/main'])
+  expect(words(planChanges(wanted, applied(before, changes), TERMS))).toEqual(['create scaling e/other', 'delete configuration e-*'])
+})
+
+test('policies and schedules of others stay when a document scales no more', () => {
+  const before = applied(EMPTY, planChanges(declare(endpointOf('e', { scaling: SCALING })), EMPTY, TERMS))
+  const theirs = { ...before.policies[0]!, name: 'theirs' }
+  const place = { endpoint: 'e', variant: 'main' }
+  const shared = (present: Present): unknown => planChanges(declare(endpointOf('e')), present, TERMS).find(({ kind }) => kind === 'scaling')
+  expect(shared(before)).toMatchObject({ action: 'delete', isShared: false })
+  expect(shared({ ...before, policies: [...before.policies, theirs] })).toMatchObject({ action: 'delete', isShared: true })
+  expect(shared({ ...before, schedules: [place] })).toMatchObject({ action: 'delete', isShared: true })
+})
+
+test('an endpoint that is being deleted is waited for and made again, and is not deleted twice', () => {
+  const before = applied(EMPTY, planChanges(declare(endpointOf('e')), EMPTY, TERMS))
+  const going = { ...before, endpoints: before.endpoints.map((endpoint): Endpoint => ({ ...endpoint, status: 'Deleting' })) }
+  expect(words(planChanges(declare(endpointOf('e')), going, TERMS))).toEqual(['replace endpoint e'])
+  expect(words(planChanges(declare(), going, { ...TERMS, prune: true }))).toEqual([])
+})
+
+test('a model of the server is the same for every team, one of a bucket is not', () => {
+  const made = applied(EMPTY, planChanges(declare(endpointOf('e')), EMPTY, TERMS))
+  expect(words(planChanges(declare(endpointOf('e')), made, { team: 'u', prune: false }))).toEqual([])
+  const ours: Declaration = { models: [{ name: 'm', source: { object: 's3://inferd-t/m.gguf' }, kvCacheMib: null }], endpoints: [endpointOf('e')] }
+  const before = applied(EMPTY, planChanges(ours, EMPTY, TERMS))
+  expect(words(planChanges(ours, before, { team: 'u', prune: false }))).toContain('create model m-*')
+})
+
+test('a model of another content is told by what differs', () => {
+  const before = applied(EMPTY, planChanges(declare(endpointOf('e')), EMPTY, TERMS))
+  const wanted: Declaration = { models: [{ name: 'm', source: { served: 'base' }, kvCacheMib: 64 }], endpoints: [endpointOf('e')] }
+  expect(planChanges(wanted, before, TERMS)[0]).toMatchObject({ action: 'create', kind: 'model', details: ['kvCacheMib: none -> 64'] })
+})
+
+test('whatever two documents say, after both nothing is left but to tidy up and to scale what came, once, and no call moves for it', () => {
   const variant = fc.record({
     name: fc.constantFrom('a', 'b', 'c'),
     model: fc.constantFrom('m', 'n'),
@@ -177,7 +253,11 @@ test('whatever two documents say, after both nothing is left to do but to tidy u
       let present = applied(EMPTY, planChanges(first, EMPTY, terms))
       present = applied(present, planChanges(second, present, terms))
       const rest = planChanges(second, present, terms).filter(({ action }) => action !== 'keep')
-      expect(rest.every(({ action, kind }) => action === 'delete' && (kind === 'configuration' || kind === 'model'))).toBe(true)
+      for (const change of rest) {
+        if (change.kind === 'scaling') expect(change.action).toBe('create')
+        else if (change.kind === 'endpoint') expect(change.variants).not.toEqual([])
+        else expect(change.action).toBe('delete')
+      }
       expect(words(planChanges(second, applied(present, rest), terms))).toEqual([])
     }),
     { seed: 8, numRuns: 300 },

@@ -13,7 +13,7 @@ import {
   sourceOf,
 } from '#contract/declaration'
 import type { Endpoint, EndpointConfig, ModelDefinition, VariantChange, VariantSpec } from '#contract/deployment'
-import type { ScalableTarget, ScalingPolicy } from '#contract/scaling'
+import type { ScalableTarget, ScalingPolicy, ScheduledAction } from '#contract/scaling'
 
 export interface Present {
   readonly models: readonly ModelDefinition[]
@@ -21,6 +21,7 @@ export interface Present {
   readonly endpoints: readonly Endpoint[]
   readonly targets: readonly ScalableTarget[]
   readonly policies: readonly ScalingPolicy[]
+  readonly schedules: readonly Pick<ScheduledAction, 'endpoint' | 'variant'>[]
 }
 
 /** A change, and what it needs to be made. */
@@ -46,7 +47,7 @@ interface ScalingChange {
   readonly variant: string
   /** null = it goes. */
   readonly scaling: DeclaredVariant['scaling']
-  /** Other policies follow the same target: they stay, and so does it. */
+  /** Policies or schedules of others are of the same target: they stay, and so does it. */
   readonly isShared: boolean
 }
 
@@ -71,7 +72,15 @@ export function planChanges(
     ...endpoints.map((endpoint, index) => endpointChange(endpoint, wantedConfigs[index]!, present)),
     ...endpoints.flatMap((endpoint, index) => scalingChanges(endpoint, wantedConfigs[index]!, present)),
     ...leftScaling(endpoints, staying, present),
-    ...leaving.map(({ name }): PlannedChange => ({ action: 'delete', kind: 'endpoint', name, details: [], config: '', declared: null, variants: [] })),
+    ...leaving.map(({ name }): PlannedChange => ({
+      action: 'delete',
+      kind: 'endpoint',
+      name,
+      details: [],
+      config: '',
+      declared: null,
+      variants: [],
+    })),
     ...unused(present, { configs: wantedConfigs, models: wantedModels }),
   ]
 }
@@ -84,7 +93,7 @@ function modelOf(model: DeclaredModel, name: string, team: string): Omit<ModelDe
   return { name, source: sourceOf(model, team), kvCacheMib: model.kvCacheMib, request: { [MARK]: model } }
 }
 
-/** Without how it is rolled out and scaled: these make no other configuration. */
+/** How it is rolled out and scaled and its number of replicas make no other configuration: these change in place. */
 function configOf({ name, variants, shadows }: DeclaredEndpoint, models: ReadonlyMap<string, string>): Omit<EndpointConfig, 'createdMs'> {
   const specOf = ({ scaling: _scaling, serverless, ...rest }: DeclaredVariant): VariantSpec => ({
     ...rest,
@@ -92,8 +101,7 @@ function configOf({ name, variants, shadows }: DeclaredEndpoint, models: Readonl
     serverless: serverless === null ? null : { ...serverlessOf(serverless) },
   })
   const content = { variants: variants.map(specOf), shadows: shadows.map(specOf) }
-  const isScaled = (index: number): boolean => variants[index]?.scaling !== null
-  const fixed = { ...content, variants: content.variants.map((spec, index) => ({ ...spec, replicas: isScaled(index) ? null : spec.replicas })) }
+  const fixed = { ...content, variants: content.variants.map(({ replicas: _replicas, ...spec }) => spec) }
   return { name: digestName(name, fixed), ...content, request: { [MARK]: content } }
 }
 
@@ -147,7 +155,7 @@ function contentOf({ variants, shadows }: Pick<EndpointConfig, 'variants' | 'sha
   return { variants, shadows }
 }
 
-/** Weights and replicas that somebody has set otherwise. Replicas of a variant that stays scaled are its scaler's. */
+/** Replicas that are to be others, weights that somebody has set otherwise. Replicas of a variant that stays scaled are its scaler's. */
 function driftOf(
   declared: DeclaredEndpoint,
   found: Endpoint,
@@ -170,17 +178,17 @@ interface ScalingAt {
   readonly target: ScalableTarget | undefined
   /** Of a document. */
   readonly policy: ScalingPolicy | undefined
-  /** Policies of others are there too. */
+  /** Policies or schedules of others are there too. */
   readonly isShared: boolean
 }
 
-function scalingAt(endpoint: string, variant: string, { targets, policies }: Present): ScalingAt {
+function scalingAt(endpoint: string, variant: string, { targets, policies, schedules }: Present): ScalingAt {
   const isAt = (one: { readonly endpoint: string; readonly variant: string }): boolean => one.endpoint === endpoint && one.variant === variant
   const here = policies.filter(isAt)
   return {
     target: targets.find(isAt),
     policy: here.find(({ name }) => name === POLICY_NAME),
-    isShared: here.some(({ name }) => name !== POLICY_NAME),
+    isShared: schedules.some(isAt) || here.some(({ name }) => name !== POLICY_NAME),
   }
 }
 

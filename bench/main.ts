@@ -24,6 +24,7 @@ const SUITES: Readonly<Record<string, { readonly script: string; readonly doc: s
     doc: 'MODEL [STREAMS PROMPT OUTPUT THREADS ROUNDS]: throughput with a JSON schema on every stream, and without',
   },
   start: { script: 'server/start.ts', doc: '[MODEL]: from spawn to ready and to the first streamed token' },
+  restart: { script: 'server/restart.ts', doc: '[LIVES]: from spawn to ready after kill -9, idle and under load of every kind' },
   'cold-start': {
     script: 'endpoints/cold-start.ts',
     doc: '[MODEL ROUNDS SPARE]: a sleeping model to the first token of its first caller, by phase',

@@ -1,8 +1,9 @@
 /**
- * A process with desk and runner on the store of a folder, for the test that kills it: `job-process.ts FOLDER fill|finish`. It says what
- * was acknowledged, one line each, after it was; what has ended, when it starts; and, when it only finishes, everything at the end.
+ * A process with desk and runner on the store of a folder, for the test that kills it: `job-process.ts FOLDER fill|look|finish`. It says what
+ * was acknowledged, one line each, after it was; what has ended, when it starts and looks; and, when it only finishes, everything at the end.
  */
 import { closeSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import { flushCompileCache } from 'node:module'
 import path from 'node:path'
 import { systemClock } from '#base/clock'
 import { randomId, randomSeed, SeededRandom } from '#base/random'
@@ -16,7 +17,7 @@ import { openJobs } from '../../src/cli/open-jobs.ts'
 
 const [folder = '', mode = 'finish'] = process.argv.slice(2)
 const results = path.join(folder, 'results')
-const CALLERS = 24
+const CALLERS = 12
 const KEYS = 400
 const RECORDS = 3
 const random = new SeededRandom(randomSeed())
@@ -53,11 +54,13 @@ const jobs = openJobs({
 const runCall = (): never => {
   throw new Error('nothing is called here')
 }
-for (const job of await all()) if (job.endedMs !== null) say(`end ${job.id} ${job.state} ${JSON.stringify(job.result)}`)
+if (mode !== 'fill') for (const job of await all()) if (job.endedMs !== null) say(`end ${job.id} ${job.state} ${JSON.stringify(job.result)}`)
 say('open')
+// Who is killed writes it never.
+if (mode === 'look') flushCompileCache()
 jobs.start(runCall)
-if (mode === 'fill') await Promise.all(Array.from({ length: CALLERS }, submitForEver))
-while ((await all()).some(({ endedMs }) => endedMs === null)) await systemClock.sleep(50)
+if (mode !== 'finish') await Promise.all(Array.from({ length: CALLERS }, submitForEver))
+while ((await all()).some(({ endedMs }) => endedMs === null)) await systemClock.sleep(250)
 await jobs.drain({ graceMs: 1000 })
 for (const job of await all()) say(`end ${job.id} ${job.state} ${JSON.stringify(job.result)}`)
 await store.close()

@@ -1,12 +1,10 @@
 /** A batch transform whose server is killed in the middle, again and again: every record is in the output, once, in order. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { json } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { EchoUpstream } from '../kills/echo-upstream.ts'
 import { InferdProcess } from './inferd-process.ts'
 import { runInferd } from './run-inferd.ts'
 
@@ -17,42 +15,17 @@ const TIMEOUT_MS = 180_000
 const ANSWER_MS = 15
 
 const folder = mkdtempSync(path.join(tmpdir(), 'inferd-transform-kill-'))
-/** What the model was asked, in order; it outlives every server. */
-const journal: string[] = []
-const upstream = createServer((request, response) => void answer(request, response))
+let upstream: EchoUpstream
 
 beforeAll(async () => {
-  await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve))
-  const { port } = upstream.address() as AddressInfo
-  const yaml = `
-egress:
-  hosts: [{ host: 127.0.0.1, allowPrivate: true }]
-upstreams:
-  - dialect: openai
-    baseUrl: http://127.0.0.1:${port}/v1
-    models: [{ name: outside-model, remoteModel: echo, contextLength: 4096 }]
-`
-  writeFileSync(path.join(folder, 'inferd.yaml'), yaml)
+  upstream = await EchoUpstream.start({ name: /record-\d+/, answerMs: ANSWER_MS })
+  writeFileSync(path.join(folder, 'inferd.yaml'), upstream.yaml)
 })
 
 afterAll(() => {
-  upstream.closeAllConnections()
-  upstream.close()
+  upstream[Symbol.dispose]()
   rmSync(folder, { recursive: true, force: true })
 })
-
-/** A chat model that repeats the last message. */
-async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { messages } = (await json(request)) as { readonly messages: readonly { readonly content: unknown }[] }
-  const content = JSON.stringify(messages.at(-1)?.content)
-  const name = /record-\d+/.exec(content)?.[0] ?? content
-  journal.push(name)
-  await sleep(ANSWER_MS)
-  const choices = [{ index: 0, message: { role: 'assistant', content: name }, finish_reason: 'stop' }]
-  const usage = { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 }
-  response.setHeader('content-type', 'application/json')
-  response.end(JSON.stringify({ id: 'x', object: 'chat.completion', created: 1, model: 'echo', choices, usage }))
-}
 
 function start(): Promise<InferdProcess> {
   return InferdProcess.start('--config', path.join(folder, 'inferd.yaml'), '--data-dir', path.join(folder, 'data'), '--drain-s', '0')
@@ -75,7 +48,7 @@ test(
     writeFileSync(path.join(bucket, 'in/a.jsonl'), records.map(body).join('\n'))
     const made = await control(server, 'CreateTransformJob', {
       TransformJobName: 'killed',
-      ModelName: 'outside-model',
+      ModelName: 'far',
       MaxConcurrentTransforms: CONCURRENT,
       TransformInput: { DataSource: { S3DataSource: { S3DataType: 'S3Prefix', S3Uri: 's3://inferd-local/in/' } }, SplitType: 'Line' },
       TransformOutput: { S3OutputPath: 's3://inferd-local/out/', AssembleWith: 'Line' },
@@ -83,7 +56,7 @@ test(
     })
     expect(made).toHaveProperty('TransformJobArn')
     for (let kills = 1; kills <= KILLS; kills++) {
-      while (journal.length < (kills * RECORDS) / (KILLS + 1)) await sleep(2)
+      while (upstream.numCalls < (kills * RECORDS) / (KILLS + 1)) await sleep(2)
       await server[Symbol.asyncDispose]()
       server = await start()
     }
@@ -93,9 +66,9 @@ test(
     expect([job['TransformJobStatus'], job['FailureReason']]).toEqual(['Completed', undefined])
     const lines = readFileSync(path.join(bucket, 'out/a.jsonl.out'), 'utf8').trimEnd().split('\n')
     expect(lines.map((line) => (JSON.parse(line) as { choices: { message: { content: string } }[] }).choices[0]?.message.content)).toEqual(records)
-    expect(new Set(journal).size).toBe(RECORDS)
+    expect(upstream.asked.size).toBe(RECORDS)
     // Only what was in flight, or answered and not yet kept, when the server died was asked again.
-    expect(journal.length).toBeLessThanOrEqual(RECORDS + KILLS * 2 * CONCURRENT)
+    expect(upstream.numCalls).toBeLessThanOrEqual(RECORDS + KILLS * 2 * CONCURRENT)
     const data = ['--data-dir', path.join(folder, 'data')]
     const watched = await runInferd(['jobs', 'watch', 'killed', ...data])
     expect([watched.exitCode, watched.stdout]).toEqual([0, expect.stringContaining(`succeeded  ${RECORDS} of ${RECORDS} records, 0 failed`)])

@@ -38,8 +38,13 @@ function readBody(bytes: Uint8Array): JsonObject {
 
 function parse(text: string): unknown {
   try {
-    return text === '' ? {} : JSON.parse(text)
+    return text === '' ? {} : JSON.parse(text, withoutNull)
   } catch (cause) {
     throw new InferdError('malformed_body', 'the body is not valid JSON', { cause })
   }
+}
+
+/** A member that is null was not given; an item that is null stays one. Text that is nested too deep for it is a RangeError of the parser. */
+function withoutNull(this: unknown, _name: string, value: unknown): unknown {
+  return value === null && !Array.isArray(this) ? undefined : value
 }

@@ -55,6 +55,9 @@ function readConfig(body: JsonObject): Omit<EndpointConfig, 'createdMs'> {
   const variants = body['ProductionVariants'] as readonly JsonObject[]
   if (variants.length === 0) throw invalid('ProductionVariants', 'ProductionVariants must have at least one variant')
   const shadows = (body['ShadowProductionVariants'] ?? []) as readonly JsonObject[]
+  const names = [...variants, ...shadows].map((variant) => String(variant['VariantName']))
+  const taken = names.find((name, index) => names.indexOf(name) !== index)
+  if (taken !== undefined) throw invalid('VariantName', `two variants have the name '${taken}'`)
   return { name: fields.requiredText(MEMBER), variants: variants.map(readVariant), shadows: shadows.map(readVariant), request: body }
 }
 

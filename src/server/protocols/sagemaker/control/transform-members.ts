@@ -8,7 +8,6 @@ const MEDIA_TYPE: MemberRule = { kind: 'text', maxLength: 256, pattern: '[\\x20-
 const JSON_PATH: MemberRule = { kind: 'text', maxLength: 63 }
 const JOB_NAME: MemberRule = { kind: 'text', minLength: 1, maxLength: 63, pattern: '[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}', isRequired: true }
 const EXPERIMENT_NAME: MemberRule = { kind: 'text', minLength: 1, maxLength: 120, pattern: '[a-zA-Z0-9](-*[a-zA-Z0-9]){0,119}' }
-const TIME: MemberRule = { kind: 'time' }
 
 export const CREATE_MEMBERS: MemberRules = {
   TransformJobName: JOB_NAME,
@@ -95,16 +94,3 @@ export const CREATE_MEMBERS: MemberRules = {
 export const NAME_MEMBERS: MemberRules = { TransformJobName: JOB_NAME }
 
 export const STATUSES = ['InProgress', 'Completed', 'Failed', 'Stopping', 'Stopped'] as const
-
-export const LIST_MEMBERS: MemberRules = {
-  CreationTimeAfter: TIME,
-  CreationTimeBefore: TIME,
-  LastModifiedTimeAfter: TIME,
-  LastModifiedTimeBefore: TIME,
-  NameContains: { kind: 'text', maxLength: 63, pattern: '[a-zA-Z0-9\\-]+' },
-  StatusEquals: { kind: 'text', words: STATUSES },
-  SortBy: { kind: 'text', words: ['Name', 'CreationTime', 'Status'] },
-  SortOrder: { kind: 'text', words: ['Ascending', 'Descending'] },
-  NextToken: { kind: 'text', maxLength: 8192 },
-  MaxResults: { kind: 'integer', min: 1, max: 100 },
-}

@@ -6,14 +6,18 @@ import { invalid } from '#server/fields'
 import type { JsonObject, ServiceContext } from '#server/operation'
 import { modelOfTarget } from '../endpoint-model.ts'
 import type { AwsJsonOperation } from '#server/aws-json/answer-operation'
-import { pageOf, readListQuery } from './list-query.ts'
+import { listMembers, type NamedThing, pageOfNamed } from './named-page.ts'
 import { checkMembers } from '#server/aws-json/member-rules'
-import { LIST_MEMBERS, NAME_MEMBERS } from './transform-members.ts'
+import { NAME_MEMBERS, STATUSES } from './transform-members.ts'
 import { readTransformRequest } from './transform-request.ts'
-import { arnOf, encodeSummary, encodeTransform, statusOf } from './transform-view.ts'
+import { arnOf, encodeSummary, encodeTransform, lastModifiedMs, statusOf } from './transform-view.ts'
 
 /** As SageMaker bounds a job. */
 const TTL_MS = 5 * 86_400_000
+const LIST_MEMBERS = listMembers(STATUSES)
+const JOBS_PER_PAGE = 200
+/** The newest of a team's; a list looks no further back. */
+const MAX_JOBS = 10_000
 
 export const TRANSFORM_OPERATIONS: Readonly<Record<string, AwsJsonOperation>> = {
   CreateTransformJob: async (body, context) => {
@@ -26,10 +30,8 @@ export const TRANSFORM_OPERATIONS: Readonly<Record<string, AwsJsonOperation>> = 
   },
   DescribeTransformJob: async (body, context) => encodeTransform(await needTransform(body, context)),
   ListTransformJobs: async (body, context) => {
-    checkMembers(body, LIST_MEMBERS)
-    const { team } = context.principal
-    const { jobs, nextToken } = await pageOf(readListQuery(body), (page) => needJobs(context).list({ team, kind: 'transform', labels: {}, ...page }))
-    return { TransformJobSummaries: jobs.map(encodeSummary), ...(nextToken === null ? {} : { NextToken: nextToken }) }
+    const { page, next } = pageOfNamed((await newestTransforms(context)).map(namedOf), body, LIST_MEMBERS)
+    return { TransformJobSummaries: page.map(({ job }) => encodeSummary(job)), ...next }
   },
   StopTransformJob: async (body, context) => {
     const job = await needTransform(body, context)
@@ -38,6 +40,23 @@ export const TRANSFORM_OPERATIONS: Readonly<Record<string, AwsJsonOperation>> = 
     await needJobs(context).cancel(job.team, job.id)
     return null
   },
+}
+
+async function newestTransforms(context: ServiceContext): Promise<readonly Job[]> {
+  const found: Job[] = []
+  for (let afterId: string | null = null; found.length < MAX_JOBS;) {
+    const query = { team: context.principal.team, kind: 'transform', labels: {}, afterId, limit: JOBS_PER_PAGE } as const
+    const page = await needJobs(context).list(query)
+    found.push(...page)
+    const last = page.at(-1)
+    if (last === undefined || page.length < JOBS_PER_PAGE) break
+    afterId = last.id
+  }
+  return found
+}
+
+function namedOf(job: Job): NamedThing & { readonly job: Job } {
+  return { name: transformOf(job).name, createdMs: job.createdMs, modifiedMs: lastModifiedMs(job), status: statusOf(job), job }
 }
 
 /** A name is taken for as long as its job is known. */

@@ -16,6 +16,8 @@ export const ENDPOINT_OPERATIONS: Readonly<Record<string, AwsJsonOperation>> = {
   CreateEndpoint: async (body, context) => {
     const { desk, name, config } = await readOrder(body, CREATE_ENDPOINT, context)
     requireNew(await desk.findEndpoint(name), 'endpoint', name)
+    // Of the updates to come, each of which brings its own: what could not be one is refused now.
+    readPlan(body)
     await validated(desk.createEndpoint(name, config))
     return { EndpointArn: arnOf('endpoint', name) }
   },

@@ -2,12 +2,12 @@
  * Jobs put together: the desk is there when the server opens, handlers run when the server can be called without a connection. Started
  * last, drained first.
  */
-import { hostname } from 'node:os'
 import type { Clock } from '#base/clock'
 import { randomId, type Random } from '#base/random'
 import type { JobsConfig } from '#config/platform-file/jobs'
 import type { JobDesk, RunWireCall } from '#contract/job'
 import { StoredJobs } from '#platform/jobs/job-desk'
+import { holderName, isGone, thisPlace } from '#platform/jobs/holder-place'
 import type { JobHandler } from '#platform/jobs/job-handler'
 import { JobNews } from '#platform/jobs/job-news'
 import { JobRunner } from '#platform/jobs/job-runner'
@@ -50,7 +50,18 @@ export function openJobs({ store, config, makers, clock, random, log }: JobParts
   const start = (runCall: RunWireCall): void => {
     const handlers = makers.map((make) => make(runCall, desk))
     const options = { ...DEFAULT_JOB_RUNNER_OPTIONS, maxFaults: maxAttempts }
-    runner = new JobRunner({ store: jobs, news, handlers, newHolderId, isGone, clock, random, log, options })
+    const here = thisPlace()
+    runner = new JobRunner({
+      store: jobs,
+      news,
+      handlers,
+      newHolderId: () => holderName(here, randomId('holder')),
+      isGone: (holder) => isGone(holder, { here, isShared: store.isShared, isAlive }),
+      clock,
+      random,
+      log,
+      options,
+    })
     runner.start()
     const onFailure = (err: unknown): void => log.error({ err }, 'jobs could not be swept')
     void sweepJobs({ store: jobs, clock, retentionMs: retentionDays * DAY_MS, onFailure }, closing.signal)
@@ -60,18 +71,6 @@ export function openJobs({ store, config, makers, clock, random, log }: JobParts
     await runner?.drain(graceMs)
   }
   return { desk, start, drain }
-}
-
-/** Machine, process, and a part that no other process has. */
-function newHolderId(): string {
-  return `${hostname()} ${process.pid} ${randomId('holder')}`
-}
-
-/** A process of this machine that is not there any more; the process of today may have the number of the one before. */
-function isGone(holder: string): boolean {
-  const [host, pid] = holder.split(' ')
-  if (host !== hostname()) return false
-  return Number(pid) === process.pid || !isAlive(Number(pid))
 }
 
 function isAlive(pid: number): boolean {

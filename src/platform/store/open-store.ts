@@ -13,6 +13,8 @@ const BUSY_TIMEOUT_MS = 5000
 
 export interface Store {
   readonly db: Kysely<Schema>
+  /** Servers of other machines may use it, too. */
+  readonly isShared: boolean
   /** What was asked before is still answered. */
   close(): Promise<void>
 }
@@ -26,7 +28,9 @@ export type StoreOptions = { readonly file: string | null } | { readonly postgre
  */
 export async function openStore(options: StoreOptions, onBroken: (cause: unknown) => void = () => {}): Promise<Store> {
   try {
-    return await openMigrated('postgres' in options ? await openPostgres(options.postgres) : openEmbedded(options.file, onBroken))
+    const isShared = 'postgres' in options
+    const db = await openMigrated(isShared ? await openPostgres(options.postgres) : openEmbedded(options.file, onBroken))
+    return { db, isShared, close: () => db.destroy() }
   } catch (error) {
     if (!(error instanceof InferdError) || error.code === 'invalid_parameter') throw error
     throw new InferdError('store_failed', `the store ${placeOf(options)} cannot be opened: ${reasonOf(error)}`, { cause: error })
@@ -54,7 +58,7 @@ function reasonOf({ cause, message }: InferdError): string {
   return typeof reason === 'string' && reason !== '' ? reason : message
 }
 
-async function openMigrated(dialect: Dialect): Promise<Store> {
+async function openMigrated(dialect: Dialect): Promise<Kysely<Schema>> {
   const db = new Kysely<Schema>({ dialect })
   try {
     await migrate(db, systemClock.wallMs())
@@ -62,5 +66,5 @@ async function openMigrated(dialect: Dialect): Promise<Store> {
     await db.destroy()
     throw error
   }
-  return { db, close: () => db.destroy() }
+  return db
 }

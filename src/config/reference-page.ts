@@ -1,5 +1,5 @@
 /** Writes docs/reference/configuration.md from the schema; the tidy test holds the file against it. */
-import { DATA_SETTINGS, ENGINE_SETTINGS, SERVER_SETTINGS, environmentName, flagName, type SettingTable } from './schema.ts'
+import { CLIENT_SETTINGS, DATA_SETTINGS, ENGINE_SETTINGS, SERVER_SETTINGS, environmentName, flagName, type SettingTable } from './schema.ts'
 
 function table(settings: SettingTable): string {
   const rows = Object.entries(settings).map(
@@ -25,5 +25,9 @@ ${table(SERVER_SETTINGS)}
 ## Data (\`inferd serve\`, \`inferd keys\`, \`inferd teams\`, \`inferd audit\`, \`inferd usage\`, \`inferd backup\`, \`inferd restore\`)
 
 ${table(DATA_SETTINGS)}
+
+## A running server (\`inferd apply\`, \`inferd diff\`, \`inferd status\`, \`inferd delete\`)
+
+${table(CLIENT_SETTINGS)}
 `
 }

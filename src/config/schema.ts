@@ -94,11 +94,22 @@ export const SERVER_SETTINGS = {
   }),
 } as const
 
+/** A running server, for commands that talk to one. */
+export const CLIENT_SETTINGS = {
+  url: text({ default: 'http://127.0.0.1:8484', placeholder: 'URL', doc: 'The server.' }),
+  key: text({
+    default: '',
+    placeholder: 'KEY',
+    doc: 'A key of the server, with the scope `operate`; `read` is enough to look. None by default. In the environment others do not see it.',
+  }),
+} as const
+
 type Values<S extends Readonly<Record<string, Setting<unknown>>>> = { readonly [K in keyof S]: S[K] extends Setting<infer T> ? T : never }
 
 export type EngineConfig = Values<typeof ENGINE_SETTINGS>
 export type DataConfig = Values<typeof DATA_SETTINGS>
 export type ServerConfig = Values<typeof SERVER_SETTINGS>
+export type ClientConfig = Values<typeof CLIENT_SETTINGS>
 export type SettingTable = Readonly<Record<string, Setting<unknown>>>
 
 /** `kvCacheMib` -> `--kv-cache-mib`. */

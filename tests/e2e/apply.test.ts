@@ -53,12 +53,19 @@ test('a document is applied, waited for and shown; again there is nothing to cha
   const before = await inferd('diff', '-f', file)
   expect(before.code).toBe(2)
   expect(before.output).toMatch(/^\+ create {2}model chat-[0-9a-f]{8}\n\+ create {2}configuration support-[0-9a-f]{8}\n/)
-  const made = await inferd('apply', '-f', file)
-  expect(made.output).toMatch(/support +InService +main +chat-[0-9a-f]{8} +1 +1\/1 +1-2/)
-  expect(made.output).toMatch(/nightly +InService +main +chat-[0-9a-f]{8} +1 +asleep/)
+  expect((await inferd('apply', '-f', file)).output).toContain('6 changes to make: give --yes, there is no terminal to ask at')
+  const dry = await inferd('apply', '--dry-run', '-f', file)
+  expect(dry).toEqual({ code: 0, output: before.output })
+  expect((await inferd('status')).output).toMatch(/^no endpoints\n/)
+  const made = await inferd('apply', '-y', '-f', file)
+  expect(made.output).toContain('support: InService; main 1/1 replicas\n')
   expect(made.code).toBe(0)
+  const status = await inferd('status')
+  expect(status.output).toMatch(/support +InService +main +chat-[0-9a-f]{8} +1 +1\/1 +1-2\n/)
+  expect(status.output).toMatch(/nightly +InService +main +chat-[0-9a-f]{8} +1 +asleep\n/)
+  expect(status.output).toMatch(/\nmodels: .*1 ready.*; memory: [\d.]+ MiB; waiting: 0 calls, 0 asynchronous\n$/)
   expect(await inferd('diff', '-f', file)).toEqual({ code: 0, output: 'nothing to change\n' })
-  expect(await inferd('apply', '-f', file)).toEqual({ code: 0, output: 'nothing to change\n' })
+  expect(await inferd('apply', '-y', '-f', file)).toEqual({ code: 0, output: 'nothing to change\n' })
   for (const model of ['support', 'nightly']) {
     const answer = await server.post('/v1/chat/completions', { model, max_tokens: 4, messages: [{ role: 'user', content: 'Hi' }] })
     expect(answer.status).toBe(200)
@@ -71,11 +78,12 @@ test('a change is a rollout; one that is rolled back ends with the reason and an
   const changed = FIRST.replace('{ model: chat, scaling', '{ model: chat, weight: 2, scaling')
   const file = write(changed)
   expect((await inferd('diff', '-f', file)).output).toContain('~ update  endpoint support\n            variants[0].weight: 1 -> 2\n')
-  expect((await inferd('apply', '-f', file)).code).toBe(0)
+  expect((await inferd('apply', '-y', '-f', file)).code).toBe(0)
+  expect(await inferd('diff', '-f', file)).toEqual({ code: 0, output: 'nothing to change\n' })
   const broken = changed.replace('weight: 2', 'weight: 3').replace('served: inferd-chat, kvCacheMib: 16', 'object: "s3://inferd-local/none.gguf"')
-  const ended = await inferd('apply', '-f', write(broken))
+  const ended = await inferd('apply', '-y', '-f', write(broken))
   expect(ended.code).toBe(1)
-  expect(ended.output).toContain("endpoint 'support' is InService: there is no model at s3://inferd-local/none.gguf")
+  expect(ended.output).toContain("endpoint 'support' was rolled back: there is no model at s3://inferd-local/none.gguf")
   expect((await inferd('status')).output).toMatch(/support +InService +main +chat-[0-9a-f]{8} +2 /)
 })
 
@@ -84,37 +92,49 @@ test('a server that starts again has it all, and prune takes away what the docum
   server = await start()
   const file = write(FIRST.replace('{ model: chat, scaling', '{ model: chat, weight: 2, scaling').replace(/ {2}- name: nightly\n.*\n/, ''))
   expect((await inferd('status')).output).toContain('nightly')
-  expect((await inferd('apply', '-f', file)).code).toBe(0)
+  expect((await inferd('apply', '-y', '-f', file)).code).toBe(0)
   expect((await inferd('status')).output).toContain('nightly')
-  expect((await inferd('apply', '-f', file, '--prune')).code).toBe(0)
-  for (let tries = 0; tries < 100 && (await inferd('status')).output.includes('nightly'); tries++);
+  expect((await inferd('apply', '-y', '-f', file, '--prune')).code).toBe(0)
   expect((await inferd('status')).output).not.toContain('nightly')
 })
 
-test.each([
-  ['models: [{ name: a }]', /models\.0: give either served or object/],
-  ['models: [{ name: a, served: b, object: "s3://x/y" }]', /give either served or object/],
-  ['models: [{ name: a, path: /etc/passwd }]', /Unrecognized key: "path"/],
-  ['endpoints: [{ name: e, variants: [] }]', /endpoints\.0\.variants: /],
-  ['endpoints: [{ name: e, variants: [{ model: none }] }]', /names the model 'none', which models does not have/],
-  ['endpoints: [{ name: "../e", variants: [{ model: a }] }]', /endpoints\.0\.name: /],
-  ['models: [{ name: a, served: b }, { name: a, served: c }]', /two models have the name 'a'/],
-  [
-    'models: [{ name: a, served: b }]\nendpoints: [{ name: e, variants: [{ model: a, serverless: {}, replicas: 2 }] }]',
-    /a serverless variant has neither replicas nor scaling/,
-  ],
-  [
-    'models: [{ name: a, served: b }]\nendpoints: [{ name: e, variants: [{ model: a, scaling: { min: 3, max: 2, metric: tokens, target: 1 } }] }]',
-    /min must not be above max/,
-  ],
-  ['models: [{ name: a, served: b }]\nendpoints: [{ name: e, variants: [{ model: a }], rollout: { kind: slow } }]', /endpoints\.0\.rollout\.kind: /],
-  ['models: [{ name: a, served: b, }', /Flow|flow|expected/],
-  ['a: 1\na: 2', /Map keys must be unique/],
-  ['- 1', /expected object/],
-])('%j is refused by its place', async (document, words) => {
-  const ended = await inferd('apply', '-f', write(document))
-  expect(ended.output).toMatch(words)
-  expect(ended.code).toBe(1)
+test('a scaled variant comes by a rollout, another number of replicas without one, and nothing is left to do', async () => {
+  const other = FIRST.replace(
+    / {4}variants: \[.*scaling.*\n/,
+    '    variants: [{ model: chat, replicas: 1 }, { name: b, model: chat, scaling: { max: 2, metric: tokens, target: 5 } }]\n',
+  )
+  const made = await inferd('apply', '-y', '-f', write(other))
+  expect(made.output).toContain('. later   scaling support/b\n            when the rollout has ended\n')
+  expect(made.output).toMatch(/\nsupport: Updating, [^]*\nsupport: InService; main 1\/1, b 1\/1 replicas\n[^]*\+ create {2}scaling support\/b\n/)
+  const file = write(other.replace('replicas: 1', 'replicas: 2'))
+  expect((await inferd('diff', '-f', file)).output).toBe('~ update  endpoint support\n            main.replicas: 1 -> 2\n')
+  expect((await inferd('apply', '-y', '-f', file)).code).toBe(0)
+  expect(await inferd('diff', '-f', file)).toEqual({ code: 0, output: 'nothing to change\n' })
+})
+
+test('an endpoint is deleted by its name', async () => {
+  expect(await inferd('delete', 'endpoint', 'support')).toEqual({ code: 0, output: 'endpoint support deleted\n' })
+  expect(await inferd('delete', 'endpoint', 'support')).toEqual({ code: 1, output: "inferd: there is no endpoint 'support'\n" })
+  expect((await inferd('status')).output).not.toContain('support')
+})
+
+test('what is no document is refused by its place before the server is asked', async () => {
+  const unknown = await inferd('apply', '-y', '-f', write('models: [{ name: a, path: /etc/passwd }]'))
+  expect(unknown.output).toMatch(/inferd\.yaml: models\.0: Unrecognized key: "path"/)
+  const broken = await inferd('diff', '-f', write('models: [{ name: a, served: b, }\nendpoints: []\n'))
+  expect(broken.output).toMatch(/inferd\.yaml: .* at line \d, column \d+/)
+  expect([unknown.code, broken.code]).toEqual([1, 1])
+})
+
+test('once there is a key, one is needed, and its scope decides', async () => {
+  const key = (await runInferd(['keys', 'create', '--scope', 'read', '--data-dir', data])).stdout.trim()
+  let without = await inferd('status')
+  for (let tries = 0; tries < 20 && without.code === 0; tries++) without = await inferd('status')
+  expect(without.output).toMatch(/needs a key.*; give one by --key or INFERD_KEY\n/)
+  expect((await inferd('status', '--key', key)).code).toBe(0)
+  const refused = await inferd('apply', '-y', '-f', write(FIRST), '--key', key)
+  expect(refused.output).toContain('operate')
+  expect(refused.code).toBe(1)
 })
 
 test('no file and no server are said so', async () => {

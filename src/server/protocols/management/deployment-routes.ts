@@ -33,6 +33,19 @@ export const DEPLOYMENT_ROUTES: readonly ProtocolRoute[] = [
       return jsonReply({ object: 'deployment_plan', applied: !isDryRun, changes })
     },
   },
+  {
+    kind: 'service',
+    method: 'DELETE',
+    path: `${PATH}/endpoints/:name`,
+    scope: 'operate',
+    bodyKind: 'none',
+    handle: async ({ params }, { services: { deployments } }) => {
+      if (deployments === null) throw new InferdError('route_not_found', 'this server keeps no deployments')
+      const name = params['name'] ?? ''
+      await deployments.deleteEndpoint(name)
+      return jsonReply({ object: 'endpoint', name, status: 'Deleting' })
+    },
+  },
 ]
 
 function flagOf(query: URLSearchParams, name: string): boolean {

@@ -158,6 +158,8 @@ export interface GenerateRequest {
   readonly echo: boolean
   /** Lower runs earlier; equal runs in order of arrival. */
   readonly priority: number
+  /** Runs on what the others leave. The platform's to say, by the tier of the call; false when not given. */
+  readonly isBackground?: boolean
   /** Prefix-cache namespace: equal tokens under different salts never share blocks. */
   readonly cacheSalt: string
 }
@@ -184,7 +186,7 @@ export const MAX_PRIORITY = 100
 
 /** What is at fault in a request, as the engine names it in the `param` of its errors; each protocol has its own words for it. */
 export type RequestPlace =
-  | Exclude<keyof GenerateRequest, 'requestId' | 'sampling' | 'output'>
+  | Exclude<keyof GenerateRequest, 'requestId' | 'isBackground' | 'sampling' | 'output'>
   | `sampling.${keyof SamplingOptions}`
   | `output.${keyof OutputOptions}`
   | 'input.templateVariables'
@@ -245,6 +247,8 @@ export interface EmbedRequest {
   readonly requestId: string
   readonly inputs: readonly PromptInput[]
   readonly priority: number
+  /** As in GenerateRequest. */
+  readonly isBackground?: boolean
   readonly cacheSalt: string
 }
 

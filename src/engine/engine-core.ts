@@ -9,6 +9,7 @@ import { checkEngineCoreOptions } from '#engine/engine-core-options'
 import { deliverEvent } from '#engine/deliver-event'
 import { ModelRunner } from '#engine/model-runner'
 import { LogprobsView } from '#engine/sampling/logprobs'
+import { BackgroundShare } from '#engine/scheduler/background-share'
 import { Scheduler } from '#engine/scheduler/scheduler'
 import { StepEvents } from '#engine/scheduler/step-events'
 import type { Clock } from '#base/clock'
@@ -21,7 +22,7 @@ export interface EngineCoreParts {
   /** Owned: closed by close(). Bound with stepLimits(options) and the same numBlocks and blockSize. */
   readonly executor: Executor
   readonly options: EngineCoreOptions
-  /** Only step-time metrics read it. */
+  /** Read for figures of steps, and for how long those of the background may be. */
   readonly clock: Clock
   /** Called at the end of each turn, after its callbacks: flush one message per step here. Must not throw. */
   readonly onTurnEnd?: () => void
@@ -52,6 +53,7 @@ export class EngineCore {
   private readonly logprobs = new LogprobsView()
   /** Requests without a terminal callback. */
   private readonly live = new Set<ActiveRequest>()
+  private readonly backgroundShare: BackgroundShare
   private wishes: Wish[] = []
   private probes: Probe[] = []
   private wake: (() => void) | null = null
@@ -67,7 +69,8 @@ export class EngineCore {
   constructor(parts: EngineCoreParts) {
     checkEngineCoreOptions(parts.options)
     this.parts = parts
-    this.scheduler = new Scheduler(parts.options, (error) => parts.onGuideFailure?.(error))
+    this.backgroundShare = new BackgroundShare(parts.options.maxTokensPerStep)
+    this.scheduler = new Scheduler(parts.options, { onGuideFailure: (error) => parts.onGuideFailure?.(error), backgroundShare: this.backgroundShare })
     this.runner = new ModelRunner(parts.executor, parts.options, parts.clock)
     this.loopEnd = this.loop()
   }
@@ -80,6 +83,7 @@ export class EngineCore {
     this.requireOpen()
     const active = this.scheduler.submit(request, sink)
     this.live.add(active)
+    if (!active.isBackground) this.backgroundShare.noteArrival(active, this.parts.clock.nowMs())
     this.wakeLoop()
     return {
       abort: () => this.wish({ kind: 'abort', request: active }),
@@ -162,6 +166,7 @@ export class EngineCore {
     if (plan !== null) {
       const step = this.runner.prepare(plan)
       const executorStartMs = clock.nowMs()
+      const { numBackgroundTokens } = plan
       const output = await this.runner.run(step)
       this.executorMsSum += clock.nowMs() - executorStartMs
       this.grantWishes()
@@ -170,6 +175,7 @@ export class EngineCore {
       this.takeUpWishes()
       const stepMs = clock.nowMs() - startMs
       this.stepMsSum += stepMs
+      this.backgroundShare.noteStep(stepMs, numBackgroundTokens)
       this.stepMsMax = Math.max(this.stepMsMax, stepMs)
     }
     const { probes } = this
@@ -212,6 +218,7 @@ export class EngineCore {
       const request = event.request
       assert(request !== null, 'an event without a request')
       if (event.kind === 'end' || event.kind === 'error') this.live.delete(request)
+      if (event.kind !== 'start') this.backgroundShare.noteAnswer(request, event.kind === 'token' ? this.parts.clock.nowMs() : null)
       if (request.isMuted) continue
       try {
         deliverEvent(event, { request, output, logprobs: this.logprobs })

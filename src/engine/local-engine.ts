@@ -95,6 +95,7 @@ export class LocalEngine implements Engine {
       encodedLength += promptLength(input)
     }
     const { priority, cacheSalt } = request
+    const isBackground = request.isBackground ?? false
     const embeddings: Embedding[] = []
     const handles = new Set<RequestHandle>()
     let isStopped = false
@@ -106,7 +107,7 @@ export class LocalEngine implements Engine {
     const work = async (): Promise<void> => {
       for (const [index, promptTokenIds] of queue) {
         if (isStopped) return
-        embeddings[index] = await this.embedOne({ kind: 'embed', promptTokenIds, priority, cacheSalt }, index, handles)
+        embeddings[index] = await this.embedOne({ kind: 'embed', promptTokenIds, priority, isBackground, cacheSalt }, index, handles)
       }
     }
     signal.addEventListener('abort', stop, { once: true })
@@ -183,6 +184,7 @@ function toTokensRequest(request: GenerateRequest, promptTokenIds: readonly numb
     ignoreEos,
     numTopLogprobs,
     priority,
+    isBackground: request.isBackground ?? false,
     cacheSalt,
     guides,
   }

@@ -97,6 +97,7 @@ export function generateRequest(promptTokenIds: readonly number[], different: Pa
     ignoreEos: false,
     numTopLogprobs: null,
     priority: 0,
+    isBackground: false,
     cacheSalt: '',
     guides: null,
     ...different,

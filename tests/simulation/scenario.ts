@@ -18,6 +18,8 @@ export interface Scenario {
   readonly abortChance: number
   readonly finishChance: number
   readonly maxLiveRequests: number
+  /** What a step costs: how much of it the background gets depends on that. */
+  readonly msPerToken: number
   readonly prefixes: readonly (readonly number[])[]
   readonly ending: 'drain' | 'close' | 'executor-failure'
 }
@@ -53,6 +55,7 @@ export function drawScenario(random: Random): Scenario {
     abortChance: pick(random, [0, 0.01, 0.05]),
     finishChance: pick(random, [0, 0.01, 0.05]),
     maxLiveRequests: 1 + random.nextInt(40),
+    msPerToken: pick(random, [0, 0.1, 2, 50]),
     prefixes: Array.from({ length: 3 }, () => drawTokens(random, contextLength)),
     ending: pick(random, ['drain', 'drain', 'drain', 'close', 'executor-failure']),
   }
@@ -63,7 +66,12 @@ export function drawRequest(random: Random, { options, prefixes }: Scenario): To
   const numShared = random.nextInt(Math.floor(options.contextLength * 0.8))
   const promptTokenIds = [...prefix.slice(0, numShared), ...drawTokens(random, 1 + random.nextInt(6))]
   const kind = random.nextInt(8) === 0 ? 'embed' : 'generate'
-  const base = { promptTokenIds, priority: random.nextInt(5) - 2, cacheSalt: pick(random, ['', 'tenant-a', 'tenant-b']) }
+  const base = {
+    promptTokenIds,
+    priority: random.nextInt(5) - 2,
+    isBackground: random.nextInt(3) === 0,
+    cacheSalt: pick(random, ['', 'tenant-a', 'tenant-b']),
+  }
   return kind === 'embed' ? ({ ...base, kind } satisfies EmbedTokensRequest) : drawGenerate(random, base, options)
 }
 

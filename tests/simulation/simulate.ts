@@ -4,7 +4,7 @@
  * exactly. Everything that reliability.md section 1.5 demands is checked while it runs.
  */
 import { assert } from '#base/assert'
-import { systemClock } from '#base/clock'
+import { FakeClock } from '#base/fake-clock'
 import { SeededRandom } from '#base/random'
 import { InferdError } from '#contract/errors'
 import { EngineCore } from '#engine/engine-core'
@@ -102,6 +102,7 @@ class Simulation implements RequestObserver {
   private readonly live = new Set<SimulatedRequest>()
   /** By salt: hashes of all content that may be cached. */
   private readonly contents = new Map<string, Set<number>>()
+  private readonly clock = new FakeClock()
   private core: EngineCore | null = null
   private epoch = 0
   private turn = 0
@@ -127,7 +128,7 @@ class Simulation implements RequestObserver {
     const core = new EngineCore({
       executor: this.interfere(inner),
       options,
-      clock: systemClock,
+      clock: this.clock,
       onTurnEnd: () => this.guard(() => this.onTurnEnd()),
       onBroken: (error) => this.guard(() => this.onBroken(error)),
     })
@@ -149,7 +150,10 @@ class Simulation implements RequestObserver {
     this.numStarts++
     for (const waiting of this.live) {
       if (waiting.hasStarted || waiting.arrivalEpoch >= this.epoch) continue
-      const behind = started.order.orderKey - waiting.order.orderKey || started.order.arrivalIndex - waiting.order.arrivalIndex
+      const behind =
+        Number(started.request.isBackground) - Number(waiting.request.isBackground) ||
+        started.order.orderKey - waiting.order.orderKey ||
+        started.order.arrivalIndex - waiting.order.arrivalIndex
       assert(behind < 0, 'a request was passed by one behind it')
     }
     const waitSteps = this.stepsOf(started)
@@ -198,6 +202,7 @@ class Simulation implements RequestObserver {
         this.epoch++
         if (this.isDraining && this.scenario.ending === 'executor-failure') throw new Error('the device is gone')
         const output = await inner.runStep(batch, sampling)
+        await this.clock.advance(1 + batch.numTokens * this.scenario.msPerToken)
         this.guard(() => this.act())
         return output
       },

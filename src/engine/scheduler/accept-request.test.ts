@@ -15,6 +15,7 @@ const REQUEST: GenerateTokensRequest = {
   ignoreEos: false,
   numTopLogprobs: null,
   priority: 0,
+  isBackground: false,
   cacheSalt: '',
   guides: null,
 }

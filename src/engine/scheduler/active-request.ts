@@ -37,6 +37,8 @@ export class ActiveRequest {
    * as newcomers arrive at ever later steps, only so many of them can pass a waiting request: ageing without re-sorting.
    */
   readonly orderKey: number
+  /** Behind all that are not, whatever their order keys. */
+  readonly isBackground: boolean
   readonly arrivalIndex: number
   readonly rootHash: BlockHash
   readonly hasher: BlockHasher
@@ -69,6 +71,7 @@ export class ActiveRequest {
     this.sink = sink
     this.promptTokenIds = Int32Array.from(request.promptTokenIds)
     this.orderKey = accepted.arrivalStep + request.priority * accepted.priorityAgingSteps
+    this.isBackground = request.isBackground
     this.arrivalIndex = accepted.arrivalIndex
     this.rootHash = rootHash(accepted.modelIdentity, request.cacheSalt)
     this.hasher = accepted.hasher

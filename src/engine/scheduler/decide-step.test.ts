@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { decideStep } from './decide-step.ts'
-import type { CandidateView, DecisionLimits, RunningView, StepDecision, StepView } from './decide-step.ts'
+import type { StepDecision } from './decide-step.ts'
+import type { CandidateView, DecisionLimits, RunningView, StepView } from './step-view.ts'
 
 const LIMITS: DecisionLimits = {
   maxTokensPerStep: 32,
@@ -10,16 +11,24 @@ const LIMITS: DecisionLimits = {
   admissionWatermarkBlocks: 2,
 }
 
-const DECODE: RunningView = { numPendingTokens: 1, numNewestTokens: 1, numMissingBlocks: 0, numSlots: 1, numLogitRows: 1, isEmbed: false }
+const DECODE: RunningView = {
+  numPendingTokens: 1,
+  numNewestTokens: 1,
+  numMissingBlocks: 0,
+  numSlots: 1,
+  numLogitRows: 1,
+  isEmbed: false,
+  isBackground: false,
+}
 const prefill = (numPendingTokens: number, different: Partial<RunningView> = {}): RunningView => ({ ...DECODE, numPendingTokens, ...different })
 const embed = (numPendingTokens: number): RunningView => prefill(numPendingTokens, { isEmbed: true, numLogitRows: 0 })
 /** A decoding sequence with so many tokens that had to follow its sampled one. */
 const follow = (numFollowing: number): RunningView => ({ ...DECODE, numPendingTokens: 1 + numFollowing, numNewestTokens: 1 + numFollowing })
-const candidate = (numBlocks: number, numSlots = 1): CandidateView => ({ numSlots, countBlocks: () => numBlocks })
+const candidate = (numBlocks: number, numSlots = 1): CandidateView => ({ numSlots, isBackground: false, countBlocks: () => numBlocks })
 
 function decide(view: Partial<StepView>, limits: Partial<DecisionLimits> = {}): { readonly action: string; readonly numTokens: readonly number[] } {
   const out: StepDecision = { action: 'run', numTokens: new Int32Array(4).fill(-1) }
-  const complete = { running: [], candidate: null, numFreeBlocks: 100, hasPreempted: false, ...view }
+  const complete = { running: [], candidate: null, numFreeBlocks: 100, maxBackgroundTokens: 32, hasPreempted: false, hasDisplaced: false, ...view }
   decideStep(complete, { ...LIMITS, ...limits }, out)
   return { action: out.action, numTokens: out.action === 'run' ? [...out.numTokens.subarray(0, complete.running.length)] : [] }
 }

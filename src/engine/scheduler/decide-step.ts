@@ -2,96 +2,100 @@
  * The scheduling policy, as a pure function from a view to one decision. There is no prefill phase and no decode phase: every
  * sequence has pending tokens (known, not computed), and a step is a division of one token budget among them.
  *
- * One call gives one of three answers; after 'preempt' and 'admit' the scheduler applies it and asks again on the state that
- * came out, so the policy never has to predict what freeing shared blocks will yield:
+ * One call gives one of four answers; but for 'run' the scheduler applies it and asks again on the state that came out, so the
+ * policy never has to predict what freeing shared blocks will yield:
  *   preempt   what runs needs more blocks than are free: the last sequence in order gives its blocks back
+ *   displace  the first that waits goes before the background, which holds its place or its blocks: the last one gives them back
  *   admit     the first waiting sequence gets blocks for all its known tokens
  *   run       out.numTokens[i] pending tokens of running[i] are computed
  *
  * Running sequences whose pending tokens their last step brought (they decode) come first, so that a long prompt never stops a
  * stream: each computes one token, and those that were made to follow share at most half of what is left. The rest goes to the
  * others, the larger part to the first in order. A waiting sequence is never passed by a later one,
- * whatever its size: nothing starves.
+ * whatever its size: nothing starves. The background is behind all others, and gets what they leave (background-step.ts).
  */
 import { assert } from '#base/assert'
-
-/** What the policy sees of a running sequence. */
-export interface RunningView {
-  readonly numPendingTokens: number
-  /** Tokens that its last step brought: one sampled, and those that had to follow it. While no others are pending, it decodes. */
-  readonly numNewestTokens: number
-  /** Blocks to take before its pending tokens can be computed. Those that it had when it was admitted have theirs. */
-  readonly numMissingBlocks: number
-  /** Running places that it occupies. */
-  readonly numSlots: number
-  /** Logit rows of the step that computes its last pending token. */
-  readonly numLogitRows: number
-  /** Each of its tokens is an output row. */
-  readonly isEmbed: boolean
-}
-
-/** What the policy sees of the first waiting sequence. */
-export interface CandidateView {
-  readonly numSlots: number
-  /** Free blocks that its known tokens would take, prefix hits on free blocks included. Walks its hashes, so it is asked last. */
-  countBlocks(): number
-}
-
-export interface StepView {
-  /** Sorted, first in order first. */
-  readonly running: readonly RunningView[]
-  readonly candidate: CandidateView | null
-  readonly numFreeBlocks: number
-  /** Something was preempted for this step: admitting now would undo it. */
-  readonly hasPreempted: boolean
-}
-
-export interface DecisionLimits {
-  readonly maxTokensPerStep: number
-  readonly maxPrefillTokensWithDecodes: number
-  readonly maxSequences: number
-  readonly maxOutputsPerStep: number
-  readonly admissionWatermarkBlocks: number
-}
+import { divideBackground, fitsBeside, hasBackgroundRoom } from './background-step.ts'
+import {
+  type CandidateView,
+  chunkTokens,
+  countForeground,
+  type DecisionLimits,
+  isDecoding,
+  outputRows,
+  type RunningView,
+  type StepView,
+} from './step-view.ts'
 
 /** Reused from call to call. */
 export interface StepDecision {
-  action: 'preempt' | 'admit' | 'run'
+  action: 'preempt' | 'displace' | 'admit' | 'run'
   /** i32 (maxSequences): after 'run', tokens to compute of running[i]; 0 = not in this step. */
   readonly numTokens: Int32Array
 }
 
-/** Pure but for `out`, which is overwritten. Allocates nothing. */
+/** Pure but for `out`, which is overwritten. */
 export function decideStep(view: StepView, limits: DecisionLimits, out: StepDecision): void {
-  const numMissingBlocks = countMissingBlocks(view.running)
+  const { running } = view
+  const numForeground = countForeground(running)
+  // A prompt of the foreground is on its way: the background holds still.
+  const isHeld = hasPrefill(running, numForeground)
+  const numMissingBlocks = countMissingBlocks(running, isHeld ? numForeground : running.length)
   if (numMissingBlocks > view.numFreeBlocks) {
-    assert(view.running.length > 1, 'one sequence alone outgrows the KV cache')
+    assert(running.length > 1, 'one sequence alone outgrows the KV cache')
     out.action = 'preempt'
-  } else if (mayAdmit(view, limits, numMissingBlocks)) {
-    out.action = 'admit'
-  } else {
-    out.action = 'run'
-    divideBudget(view.running, limits, out.numTokens)
+    return
   }
+  out.action = admission(view, limits, { numForeground, isHeld, numMissingBlocks })
+  if (out.action === 'run') divideStep(view, limits, { numForeground, isHeld }, out.numTokens)
 }
 
-function countMissingBlocks(running: readonly RunningView[]): number {
+interface StepFacts {
+  readonly numForeground: number
+  readonly isHeld: boolean
+  readonly numMissingBlocks: number
+}
+
+function hasPrefill(running: readonly RunningView[], count: number): boolean {
+  for (let index = 0; index < count; index++) if (!isDecoding(running[index]!)) return true
+  return false
+}
+
+function countMissingBlocks(running: readonly RunningView[], count: number): number {
   let numBlocks = 0
-  for (let index = 0; index < running.length; index++) numBlocks += running[index]!.numMissingBlocks
+  for (let index = 0; index < count; index++) numBlocks += running[index]!.numMissingBlocks
   return numBlocks
 }
 
-function mayAdmit(view: StepView, limits: DecisionLimits, numMissingBlocks: number): boolean {
+/** 'run' = nobody is admitted now. */
+function admission(view: StepView, limits: DecisionLimits, facts: StepFacts): 'admit' | 'displace' | 'run' {
   const { candidate, running } = view
-  if (candidate === null || view.hasPreempted) return false
+  const { numForeground, numMissingBlocks } = facts
+  if (candidate === null || view.hasPreempted) return 'run'
   if (running.length === 0) {
     assert(candidate.countBlocks() <= view.numFreeBlocks, 'a request that can never fit was queued')
-    return true
+    return 'admit'
   }
+  const fits = (): boolean => fitsBeside(view, limits, { ...candidate, numMissingBlocks })
+  if (candidate.isBackground) {
+    const mayEnter = !facts.isHeld && !view.hasDisplaced && hasBackgroundRoom(view, limits, numForeground)
+    return mayEnter && fits() ? 'admit' : 'run'
+  }
+  if (!hasForegroundRoom(running, limits, { candidate, numForeground })) return 'run'
+  if (fits()) return 'admit'
+  return numForeground < running.length ? 'displace' : 'run'
+}
+
+/** Whether the foreground has a place for it, and leaves it a part of the step. */
+function hasForegroundRoom(
+  running: readonly RunningView[],
+  limits: DecisionLimits,
+  { candidate, numForeground }: { readonly candidate: CandidateView; readonly numForeground: number },
+): boolean {
   let numSlots = candidate.numSlots
   let numDecodes = 0
   let numFollowing = 0
-  for (let index = 0; index < running.length; index++) {
+  for (let index = 0; index < numForeground; index++) {
     const sequence = running[index]!
     numSlots += sequence.numSlots
     if (!isDecoding(sequence)) continue
@@ -100,28 +104,43 @@ function mayAdmit(view: StepView, limits: DecisionLimits, numMissingBlocks: numb
   }
   if (numSlots > limits.maxSequences) return false
   const budget = prefillBudget(limits, numDecodes)
-  if (!hasPrefillRoom(running, budget - Math.min(numFollowing, followShare(budget, true)))) return false
-  // Each further choice will copy the prompt's last block when it writes its first token.
-  const numReservedBlocks = limits.admissionWatermarkBlocks + candidate.numSlots - 1
-  return numMissingBlocks + numReservedBlocks + candidate.countBlocks() <= view.numFreeBlocks
+  return hasPrefillRoom(running, numForeground, budget - Math.min(numFollowing, followShare(budget, true)))
 }
 
 /** Whether the shares of those that prefill leave something of the budget. What is admitted earlier would only hold blocks. */
-function hasPrefillRoom(running: readonly RunningView[], budget: number): boolean {
+function hasPrefillRoom(running: readonly RunningView[], count: number, budget: number): boolean {
   let tokensLeft = budget
   let rank = 0
-  for (let index = 0; index < running.length && tokensLeft > 0; index++) {
+  for (let index = 0; index < count && tokensLeft > 0; index++) {
     if (isDecoding(running[index]!)) continue
     tokensLeft -= Math.min(running[index]!.numPendingTokens, prefillShare(rank++, budget))
   }
   return tokensLeft > 0
 }
 
-function divideBudget(running: readonly RunningView[], limits: DecisionLimits, numTokens: Int32Array): void {
+function divideStep(
+  view: StepView,
+  limits: DecisionLimits,
+  { numForeground, isHeld }: Omit<StepFacts, 'numMissingBlocks'>,
+  numTokens: Int32Array,
+): void {
+  const { running } = view
+  const rest = divideForeground(running, limits, numForeground, numTokens)
+  if (isHeld) numTokens.fill(0, numForeground, running.length)
+  else divideBackground(view, limits, { ...rest, numForeground }, numTokens)
+}
+
+/** What it leaves of the step; while it prefills that is nobody's. */
+function divideForeground(
+  running: readonly RunningView[],
+  limits: DecisionLimits,
+  count: number,
+  numTokens: Int32Array,
+): { readonly tokensLeft: number; readonly outputsLeft: number } {
   let outputsLeft = limits.maxOutputsPerStep
   let numDecodes = 0
   let numFollowing = 0
-  for (let index = 0; index < running.length; index++) {
+  for (let index = 0; index < count; index++) {
     const sequence = running[index]!
     const decodes = isDecoding(sequence)
     numTokens[index] = decodes ? 1 : 0
@@ -132,16 +151,17 @@ function divideBudget(running: readonly RunningView[], limits: DecisionLimits, n
   }
   assert(numDecodes <= limits.maxTokensPerStep && outputsLeft >= 0, 'more sequences decode than a step has room for')
   const budget = prefillBudget(limits, numDecodes)
-  const hasPrefill = numDecodes < running.length
-  const numGiven = Math.min(numFollowing, followShare(budget, hasPrefill))
-  if (numGiven > 0) divideFollowing(running, numGiven, numTokens)
-  if (hasPrefill) dividePrefill({ running, budget: budget - numGiven, outputsLeft }, numTokens)
+  const prefills = numDecodes < count
+  const numGiven = Math.min(numFollowing, followShare(budget, prefills))
+  if (numGiven > 0) divideFollowing(running, count, numGiven, numTokens)
+  if (prefills) dividePrefill({ running, count, budget: budget - numGiven, outputsLeft }, numTokens)
+  return { tokensLeft: limits.maxTokensPerStep - numDecodes - numGiven, outputsLeft }
 }
 
 /** Gives those that decode numGiven tokens beyond their first, in order. */
-function divideFollowing(running: readonly RunningView[], numGiven: number, numTokens: Int32Array): void {
+function divideFollowing(running: readonly RunningView[], count: number, numGiven: number, numTokens: Int32Array): void {
   let tokensLeft = numGiven
-  for (let index = 0; index < running.length && tokensLeft > 0; index++) {
+  for (let index = 0; index < count && tokensLeft > 0; index++) {
     const sequence = running[index]!
     if (!isDecoding(sequence)) continue
     const chunk = Math.min(sequence.numPendingTokens - 1, tokensLeft)
@@ -153,15 +173,15 @@ function divideFollowing(running: readonly RunningView[], numGiven: number, numT
 
 /** First everyone its share, in order, so that a short prompt gets past a long one; then what is left, in order. */
 function dividePrefill(
-  step: { readonly running: readonly RunningView[]; readonly budget: number; readonly outputsLeft: number },
+  step: { readonly running: readonly RunningView[]; readonly count: number; readonly budget: number; readonly outputsLeft: number },
   numTokens: Int32Array,
 ): void {
-  const { running, budget } = step
+  const { running, count, budget } = step
   let { outputsLeft } = step
   let tokensLeft = budget
   for (let pass = 0; pass < 2; pass++) {
     let rank = 0
-    for (let index = 0; index < running.length && tokensLeft > 0; index++) {
+    for (let index = 0; index < count && tokensLeft > 0; index++) {
       const sequence = running[index]!
       if (isDecoding(sequence)) continue
       const given = numTokens[index]!
@@ -189,20 +209,4 @@ function followShare(budget: number, hasPrefill: boolean): number {
 function prefillBudget(limits: DecisionLimits, numDecodes: number): number {
   if (numDecodes === 0) return limits.maxTokensPerStep
   return Math.min(limits.maxTokensPerStep - numDecodes, limits.maxPrefillTokensWithDecodes)
-}
-
-function isDecoding(sequence: RunningView): boolean {
-  return sequence.numPendingTokens <= sequence.numNewestTokens && !sequence.isEmbed
-}
-
-/** Tokens that a sequence takes of what is left; one less than all when the rows that it would then sample do not fit. */
-function chunkTokens(sequence: RunningView, tokensLeft: number, outputsLeft: number): number {
-  const chunk = Math.min(sequence.numPendingTokens, tokensLeft)
-  if (sequence.isEmbed) return Math.min(chunk, outputsLeft)
-  return outputRows(sequence, chunk) <= outputsLeft ? chunk : chunk - 1
-}
-
-function outputRows(sequence: RunningView, chunk: number): number {
-  if (sequence.isEmbed) return chunk
-  return chunk === sequence.numPendingTokens ? sequence.numLogitRows : 0
 }

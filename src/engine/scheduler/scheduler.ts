@@ -10,6 +10,7 @@ import { assert } from '#base/assert'
 import { BlockHasher } from '#engine/kv-cache/block-hash'
 import { checkRequest } from './accept-request.ts'
 import { ActiveRequest } from './active-request.ts'
+import type { BackgroundShare } from './background-share.ts'
 import { commitStep } from './commit-step.ts'
 import { decideStep } from './decide-step.ts'
 import { chooseVictim, forgetComputed } from './preemption.ts'
@@ -23,6 +24,7 @@ import type { StepDecision } from './decide-step.ts'
 import type { SchedulerOptions } from './scheduler-options.ts'
 import type { Sequence } from './sequence.ts'
 import type { StepEvents } from './step-events.ts'
+import type { CandidateView } from './step-view.ts'
 import type { TokenRequest, TokenSink } from './token-request.ts'
 
 const NOTHING_CONTINUES = 'no token of the vocabulary continues the output under its grammar and bias'
@@ -37,6 +39,12 @@ interface SchedulerCounters {
   completionTokens: number
   numForcedTokens: number
   computedTokens: number
+}
+
+interface SchedulerParts {
+  /** Told what a guide threw, unless it is an InferdError. Must not throw. */
+  readonly onGuideFailure: (error: unknown) => void
+  readonly backgroundShare: Pick<BackgroundShare, 'maxTokens'>
 }
 
 export class Scheduler implements CommitTarget {
@@ -59,13 +67,14 @@ export class Scheduler implements CommitTarget {
   private readonly running: Sequence[] = []
   private readonly stepPlan: StepPlan
   private readonly decision: StepDecision
+  private readonly backgroundShare: Pick<BackgroundShare, 'maxTokens'>
   private numArrivals = 0
   private readonly onGuideFailure: (error: unknown) => void
 
-  /** onGuideFailure: told what a guide threw, unless it is an InferdError. Must not throw. */
-  constructor(options: SchedulerOptions, onGuideFailure: (error: unknown) => void) {
+  constructor(options: SchedulerOptions, { onGuideFailure, backgroundShare }: SchedulerParts) {
     this.options = options
     this.onGuideFailure = onGuideFailure
+    this.backgroundShare = backgroundShare
     this.maxSequenceTokens = Math.min(options.contextLength, options.numBlocks * options.blockSize)
     this.blocks = new SequenceBlocks({ ...options, maxSequenceTokens: this.maxSequenceTokens })
     this.hasher = new BlockHasher(options.blockSize)
@@ -210,20 +219,29 @@ export class Scheduler implements CommitTarget {
 
   private decide(events: StepEvents): void {
     let hasPreempted = false
+    let hasDisplaced = false
+    const maxBackgroundTokens = this.backgroundShare.maxTokens
     for (;;) {
       for (const sequence of this.running) sequence.numMissingBlocks = this.blocks.countMissing(sequence)
       const first = this.queue.first
-      const candidate = first === null ? null : { numSlots: first.numSlots, countBlocks: () => this.blocks.countAdmissionBlocks(first) }
-      decideStep({ running: this.running, candidate, numFreeBlocks: this.blocks.pool.numFreeBlocks, hasPreempted }, this.options, this.decision)
+      const candidate = first === null ? null : this.candidateOf(first)
+      const numFreeBlocks = this.blocks.pool.numFreeBlocks
+      decideStep({ running: this.running, candidate, numFreeBlocks, maxBackgroundTokens, hasPreempted, hasDisplaced }, this.options, this.decision)
       if (this.decision.action === 'run') return
-      if (this.decision.action === 'preempt') {
-        hasPreempted = true
+      if (this.decision.action === 'preempt' || this.decision.action === 'displace') {
+        if (this.decision.action === 'preempt') hasPreempted = true
+        else hasDisplaced = true
         this.preempt(chooseVictim(this.running))
       } else {
         assert(first !== null, 'admitting from an empty queue')
         this.admit(first, events)
       }
     }
+  }
+
+  private candidateOf(sequence: Sequence): CandidateView {
+    const { numSlots, isBackground } = sequence
+    return { numSlots, isBackground, countBlocks: () => this.blocks.countAdmissionBlocks(sequence) }
   }
 
   private admit(sequence: Sequence, events: StepEvents): void {

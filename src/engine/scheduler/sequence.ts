@@ -70,6 +70,10 @@ export class Sequence implements SamplingRow {
     return this.numKnownTokens - this.numComputedTokens
   }
 
+  get isBackground(): boolean {
+    return this.request.isBackground
+  }
+
   get isEmbed(): boolean {
     return this.request.kind === 'embed'
   }
@@ -146,6 +150,7 @@ export class Sequence implements SamplingRow {
 
 /** Order of all sequences, running and waiting; negative = a goes first. A total order: the result is never 0 for two sequences. */
 export function compareSequences(a: Sequence, b: Sequence): number {
+  if (a.isBackground !== b.isBackground) return a.isBackground ? 1 : -1
   if (a.request.orderKey !== b.request.orderKey) return a.request.orderKey - b.request.orderKey
   if (a.request.arrivalIndex !== b.request.arrivalIndex) return a.request.arrivalIndex - b.request.arrivalIndex
   return a.choice - b.choice

@@ -12,6 +12,8 @@ export class StepPlan {
   /** i32 (maxSequences): logit rows of each; 0 = it does not catch up in this step. */
   readonly numLogitRows: Int32Array
   numTokensTotal = 0
+  /** Of numTokensTotal. */
+  numBackgroundTokens = 0
   numLogitRowsTotal = 0
   numHiddenRowsTotal = 0
   /** Block pairs (from, to) to copy before the step runs. */
@@ -29,6 +31,7 @@ export class StepPlan {
     // Ended sequences must not stay reachable from here.
     this.sequences.length = 0
     this.numTokensTotal = 0
+    this.numBackgroundTokens = 0
     this.numLogitRowsTotal = 0
     this.numHiddenRowsTotal = 0
     this.numCopyPairs = 0
@@ -42,6 +45,7 @@ export class StepPlan {
     this.numTokens[index] = numTokens
     this.numLogitRows[index] = catchesUp ? sequence.numLogitRows : 0
     this.numTokensTotal += numTokens
+    if (sequence.isBackground) this.numBackgroundTokens += numTokens
     this.numLogitRowsTotal += this.numLogitRows[index]!
     if (sequence.isEmbed) this.numHiddenRowsTotal += numTokens
   }

@@ -29,6 +29,8 @@ export interface GenerateTokensRequest {
   readonly numTopLogprobs: number | null
   /** Integer in [-100, 100]. Lower runs earlier; equal runs in order of arrival; a long wait outweighs a level (priorityAgingSteps). */
   readonly priority: number
+  /** Runs on what the others leave, whatever its priority; displaced by them where places or blocks are short. */
+  readonly isBackground: boolean
   /** Prefix-cache namespace: equal tokens under different salts never share blocks. */
   readonly cacheSalt: string
   /** One per choice, called by the core alone until the request ends; null = unguided. */
@@ -40,6 +42,7 @@ export interface EmbedTokensRequest {
   readonly kind: 'embed'
   readonly promptTokenIds: ArrayLike<number>
   readonly priority: number
+  readonly isBackground: boolean
   readonly cacheSalt: string
 }
 

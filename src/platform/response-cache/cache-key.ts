@@ -10,7 +10,7 @@ export interface CachedModel {
   readonly factsDigest: string
 }
 
-/** Of the whole request but its id, priority and cache salt, which change no token. */
+/** Of the whole request but its id, priority, tier and cache salt, which change no token. */
 export function exactKey(call: OnlineCall, model: CachedModel): string {
   return digest([scopeOf(call, model), requestOf(call.request)])
 }
@@ -41,7 +41,7 @@ function scopeOf({ principal, model: name, operation, options }: OnlineCall, mod
   return [principal.team, name, model.targets, model.factsDigest, operation, options.truncation, options.guardrail]
 }
 
-function requestOf({ requestId: _id, priority: _priority, cacheSalt: _salt, ...request }: GenerateRequest): unknown {
+function requestOf({ requestId: _id, priority: _priority, isBackground: _tier, cacheSalt: _salt, ...request }: GenerateRequest): unknown {
   return request
 }
 

@@ -69,7 +69,7 @@ export class EngineCore {
   constructor(parts: EngineCoreParts) {
     checkEngineCoreOptions(parts.options)
     this.parts = parts
-    this.backgroundShare = new BackgroundShare(parts.options.maxTokensPerStep)
+    this.backgroundShare = new BackgroundShare(parts.options.maxTokensPerStep, parts.clock)
     this.scheduler = new Scheduler(parts.options, { onGuideFailure: (error) => parts.onGuideFailure?.(error), backgroundShare: this.backgroundShare })
     this.runner = new ModelRunner(parts.executor, parts.options, parts.clock)
     this.loopEnd = this.loop()
@@ -83,7 +83,7 @@ export class EngineCore {
     this.requireOpen()
     const active = this.scheduler.submit(request, sink)
     this.live.add(active)
-    if (!active.isBackground) this.backgroundShare.noteArrival(active, this.parts.clock.nowMs())
+    if (!active.isBackground) this.backgroundShare.noteArrival(active)
     this.wakeLoop()
     return {
       abort: () => this.wish({ kind: 'abort', request: active }),
@@ -166,16 +166,15 @@ export class EngineCore {
     if (plan !== null) {
       const step = this.runner.prepare(plan)
       const executorStartMs = clock.nowMs()
-      const { numBackgroundTokens } = plan
       const output = await this.runner.run(step)
       this.executorMsSum += clock.nowMs() - executorStartMs
+      this.backgroundShare.noteStep(clock.nowMs() - startMs, plan.numBackgroundTokens)
       this.grantWishes()
       this.scheduler.commit(plan, output, this.events)
       this.deliver(output)
       this.takeUpWishes()
       const stepMs = clock.nowMs() - startMs
       this.stepMsSum += stepMs
-      this.backgroundShare.noteStep(stepMs, numBackgroundTokens)
       this.stepMsMax = Math.max(this.stepMsMax, stepMs)
     }
     const { probes } = this
@@ -218,7 +217,7 @@ export class EngineCore {
       const request = event.request
       assert(request !== null, 'an event without a request')
       if (event.kind === 'end' || event.kind === 'error') this.live.delete(request)
-      if (event.kind !== 'start') this.backgroundShare.noteAnswer(request, event.kind === 'token' ? this.parts.clock.nowMs() : null)
+      if (event.kind !== 'start') this.backgroundShare.noteAnswer(request, event.kind === 'token')
       if (request.isMuted) continue
       try {
         deliverEvent(event, { request, output, logprobs: this.logprobs })

@@ -10,15 +10,18 @@ function settle(share: BackgroundShare, { baseMs, msPerToken }: { readonly baseM
   return baseMs + share.maxTokens * msPerToken
 }
 
+const clock = { ms: 0, nowMs: (): number => clock.ms }
+
 function answer(share: BackgroundShare, afterMs: number): void {
-  const request = {}
-  share.noteArrival(request, 1000)
-  share.noteAnswer(request, 1000 + afterMs)
+  const [request, cancelled] = [{}, {}]
+  share.noteArrival(request)
+  share.noteArrival(cancelled)
+  clock.ms += afterMs
+  share.noteAnswer(request, true)
   // Later tokens, and what never came, say nothing.
-  share.noteAnswer(request, 1e9)
-  const cancelled = {}
-  share.noteArrival(cancelled, 0)
-  share.noteAnswer(cancelled, null)
+  clock.ms += 1e6
+  share.noteAnswer(request, true)
+  share.noteAnswer(cancelled, false)
 }
 
 test.each([
@@ -26,7 +29,7 @@ test.each([
   [{ baseMs: 5, msPerToken: 0.5 }, 300],
   [{ baseMs: 20, msPerToken: 4 }, 900],
 ])('a step of %o takes a tenth of the %i ms to a first token', (cost, firstTokenMs) => {
-  const share = new BackgroundShare(MAX_TOKENS)
+  const share = new BackgroundShare(MAX_TOKENS, clock)
   for (let count = 0; count < 50; count++) answer(share, firstTokenMs)
   const stepMs = settle(share, cost)
   expect(stepMs).toBeLessThanOrEqual(firstTokenMs * 0.1 * 1.25)
@@ -34,17 +37,17 @@ test.each([
 })
 
 test('a step that is too long with one token has one token', () => {
-  const share = new BackgroundShare(MAX_TOKENS)
+  const share = new BackgroundShare(MAX_TOKENS, clock)
   answer(share, 50)
   settle(share, { baseMs: 200, msPerToken: 1 })
   expect(share.maxTokens).toBe(1)
 })
 
 test('a fast machine gives the background the whole step, and a step that had little to do says nothing', () => {
-  const share = new BackgroundShare(MAX_TOKENS)
+  const share = new BackgroundShare(MAX_TOKENS, clock)
   settle(share, { baseMs: 0.1, msPerToken: 0.001 })
   expect(share.maxTokens).toBe(MAX_TOKENS)
-  const slow = new BackgroundShare(MAX_TOKENS)
+  const slow = new BackgroundShare(MAX_TOKENS, clock)
   slow.noteStep(100, 100)
   const before = slow.maxTokens
   for (let step = 0; step < 100; step++) slow.noteStep(1, 2)
@@ -53,7 +56,7 @@ test('a fast machine gives the background the whole step, and a step that had li
 })
 
 test('one slow step takes back half at most', () => {
-  const share = new BackgroundShare(MAX_TOKENS)
+  const share = new BackgroundShare(MAX_TOKENS, clock)
   settle(share, { baseMs: 1, msPerToken: 0.5 })
   const before = share.maxTokens
   share.noteStep(10_000, before)

@@ -1,8 +1,9 @@
 /**
  * How many tokens of the background one step may have. A call of the foreground that comes meanwhile waits for the step to end: that shall be
  * a small part of what it waits anyway for its first token. Steps of which the background makes too long become shorter at once, and
- * longer step by step. Knows no clock: it is told how long things took.
+ * longer step by step.
  */
+import type { Clock } from '#base/clock'
 
 /** Of the usual time to the first token of the foreground. */
 const STEP_SHARE = 0.1
@@ -16,6 +17,7 @@ const MAX_CUT = 0.5
 const GROWTH = 0.125
 
 export class BackgroundShare {
+  private readonly clock: Pick<Clock, 'nowMs'>
   private readonly maxTokensPerStep: number
   private tokens: number
   /** Moving average; null = none was seen. */
@@ -23,7 +25,8 @@ export class BackgroundShare {
   /** When those of the foreground came that wait for their first token. */
   private readonly unanswered = new Map<object, number>()
 
-  constructor(maxTokensPerStep: number) {
+  constructor(maxTokensPerStep: number, clock: Pick<Clock, 'nowMs'>) {
+    this.clock = clock
     this.maxTokensPerStep = maxTokensPerStep
     this.tokens = maxTokensPerStep
   }
@@ -38,18 +41,19 @@ export class BackgroundShare {
     return Math.min(MAX_STEP_MS, Math.max(MIN_STEP_MS, this.firstTokenMs * STEP_SHARE))
   }
 
-  noteArrival(request: object, atMs: number): void {
-    this.unanswered.set(request, atMs)
+  /** Of a request of the foreground. */
+  noteArrival(request: object): void {
+    this.unanswered.set(request, this.clock.nowMs())
   }
 
-  /** Hot: per token. `atMs` null = it ended without a token. Only the first answer of a request counts. */
-  noteAnswer(request: object, atMs: number | null): void {
+  /** Hot: per token. Only the first answer of a request counts; one without a token is its end. */
+  noteAnswer(request: object, isToken: boolean): void {
     if (this.unanswered.size === 0) return
     const arrivedMs = this.unanswered.get(request)
     if (arrivedMs === undefined) return
     this.unanswered.delete(request)
-    if (atMs === null) return
-    const afterMs = atMs - arrivedMs
+    if (!isToken) return
+    const afterMs = this.clock.nowMs() - arrivedMs
     this.firstTokenMs = this.firstTokenMs === null ? afterMs : this.firstTokenMs + (afterMs - this.firstTokenMs) * AVERAGE_WEIGHT
   }
 

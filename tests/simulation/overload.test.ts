@@ -15,6 +15,7 @@ const PATIENCE_MS = 20_000
 
 const OPTIONS: GateOptions = {
   maxRunning: () => 10,
+  flexShare: 1,
   maxRunningTokens: null,
   maxWaiting: 512,
   maxWaitingTokens: 100_000,

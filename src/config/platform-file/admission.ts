@@ -27,6 +27,14 @@ export const admissionSection = z
       .default(2_000_000)
       .describe('Tokens (prompt and expected output) that may wait for one model.'),
     maxWaitS: z.number().min(0.01).max(3600).default(30).describe('Longest wait; a call that would wait longer is refused at once.'),
+    flexShare: z
+      .number()
+      .min(0.01)
+      .max(1)
+      .default(0.75)
+      .describe(
+        'Part of a model’s places that the tier flex may take; the others find the rest free. Models of our own engine give way to all others besides.',
+      ),
     flexMaxWaitS: z.number().min(0.01).max(86_400).default(300).describe('Longest wait of the tier flex.'),
     ageingS: z.number().min(0.01).max(3600).default(20).describe('A call that has waited so long runs as if its tier were one higher.'),
     reservationS: z.int().min(1).max(86_400).default(900).describe('How long money that a crashed server had reserved stays reserved.'),

@@ -230,6 +230,9 @@ export class Admission implements Settlement {
       options: {
         maxRunning: () => capacity.maxRunning ?? Math.ceil((terms.maxSequences(queue) ?? UNKNOWN_SEQUENCES) * FEED),
         maxRunningTokens: capacity.maxRunningTokens ?? null,
+        flexShare: config.flexShare,
+        // A bound that somebody has set is one for all tiers together; our own engines displace flex.
+        yieldsFlex: () => capacity.maxRunning === undefined && terms.maxSequences(queue) !== null,
         maxWaiting: config.maxWaiting,
         maxWaitingTokens: config.maxWaitingTokens,
         maxWaitMs: { priority: maxWaitMs, default: maxWaitMs, flex: config.flexMaxWaitS * 1000 },

@@ -67,12 +67,12 @@ export class FairQueue<Item extends Waiting> {
   }
 
   /** Who is next; it stays. */
-  peek(nowMs: number): Item | null {
+  peek(nowMs: number, { isFlexLeftOut }: { readonly isFlexLeftOut: boolean } = { isFlexLeftOut: false }): Item | null {
     let best: { readonly item: Item; readonly rank: number; readonly served: number } | null = null
     for (const { lines, served, numWaiting } of this.tenants.values()) {
       if (numWaiting === 0) continue
       for (const [item] of lines) {
-        if (item === undefined) continue
+        if (item === undefined || (isFlexLeftOut && item.tier === 'flex')) continue
         const rank = this.rankOf(item, nowMs)
         const isBetter =
           best === null ||

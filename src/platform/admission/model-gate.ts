@@ -11,9 +11,12 @@ import { DrainRate } from './drain-rate.ts'
 import { FairQueue, type FairQueueOptions } from './fair-queue.ts'
 
 export interface GateOptions extends FairQueueOptions {
-  /** Choices that run at a time. */
-  /** Asked each time: replicas come and go. */
+  /** Choices that run at a time. Asked each time: replicas come and go. */
   readonly maxRunning: () => number
+  /** Of maxRunning, what the tier flex may take. */
+  readonly flexShare: number
+  /** True: the model itself puts flex behind all others, which therefore do not count what flex runs. False when not given. */
+  readonly yieldsFlex?: () => boolean
   /** null = no bound. One call alone may be larger. */
   readonly maxRunningTokens: number | null
   readonly maxWaitMs: Readonly<Record<ServiceTier, number>>
@@ -65,6 +68,8 @@ export class ModelGate {
   private readonly queue: FairQueue<Ticket>
   private readonly rate: DrainRate
   private numRunning = 0
+  /** Of numRunning. */
+  private numFlexRunning = 0
   private runningTokens = 0
   /** Of a usual call, milliseconds; 0 = not known. */
   private serviceMs = 0
@@ -127,6 +132,7 @@ export class ModelGate {
     assert(ticket.startedMs !== null, 'only a call that runs can leave')
     const nowMs = this.tick()
     this.numRunning -= ticket.numChoices
+    if (ticket.tier === 'flex') this.numFlexRunning -= ticket.numChoices
     this.runningTokens -= ticket.tokens
     this.queue.charge(ticket.tenant, (usedTokens ?? 0) - ticket.tokens)
     if (usedTokens !== null) {
@@ -139,14 +145,14 @@ export class ModelGate {
 
   checkInvariants(): void {
     this.queue.checkInvariants()
-    assert(this.numRunning >= 0 && this.runningTokens >= 0, 'what runs is counted')
-    const head = this.queue.peek(this.clock.nowMs())
-    assert(head === null || !this.fits(head), 'nobody waits beside a free place')
+    assert(this.numRunning >= this.numFlexRunning && this.numFlexRunning >= 0 && this.runningTokens >= 0, 'what runs is counted')
+    assert(this.next(this.clock.nowMs()) === null, 'nobody waits beside a free place')
   }
 
   private start(ticket: Ticket, nowMs: number): Ticket {
     ticket.startedMs = nowMs
     this.numRunning += ticket.numChoices
+    if (ticket.tier === 'flex') this.numFlexRunning += ticket.numChoices
     this.runningTokens += ticket.tokens
     this.queue.charge(ticket.tenant, ticket.tokens)
     return ticket
@@ -155,13 +161,18 @@ export class ModelGate {
   private pump(): void {
     const nowMs = this.tick()
     for (const { tokens, wake } of this.queue.takeExpired(nowMs)) wake?.(this.refusal(tokens))
-    for (;;) {
-      const head = this.queue.peek(nowMs)
-      if (head === null || !this.fits(head)) return
-      this.queue.remove(head)
-      this.start(head, nowMs)
-      head.wake?.(null)
+    for (let next = this.next(nowMs); next !== null; next = this.next(nowMs)) {
+      this.queue.remove(next)
+      this.start(next, nowMs)
+      next.wake?.(null)
     }
+  }
+
+  /** Who may begin. A flex call that has no place, however long it has waited, holds up nobody of another tier. */
+  private next(nowMs: number): Ticket | null {
+    let head = this.queue.peek(nowMs)
+    if (head?.tier === 'flex' && !this.fits(head)) head = this.queue.peek(nowMs, { isFlexLeftOut: true })
+    return head !== null && this.fits(head) ? head : null
   }
 
   private async sweep(): Promise<void> {
@@ -173,10 +184,13 @@ export class ModelGate {
     this.isSweeping = false
   }
 
-  private fits({ numChoices, tokens }: GateCall): boolean {
+  private fits({ tier, numChoices, tokens }: GateCall): boolean {
     if (this.numRunning === 0) return true
-    const { maxRunning, maxRunningTokens } = this.options
-    return this.numRunning + numChoices <= maxRunning() && (maxRunningTokens === null || this.runningTokens + tokens <= maxRunningTokens)
+    const { maxRunning, maxRunningTokens, flexShare, yieldsFlex } = this.options
+    if (maxRunningTokens !== null && this.runningTokens + tokens > maxRunningTokens) return false
+    const numAfter = this.numRunning + numChoices
+    if (tier === 'flex') return numAfter <= Math.max(1, Math.floor(maxRunning() * flexShare))
+    return numAfter - (yieldsFlex?.() === true ? this.numFlexRunning : 0) <= maxRunning()
   }
 
   private tick(): number {

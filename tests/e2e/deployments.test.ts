@@ -275,7 +275,7 @@ test.each([
       ],
     },
     'ValidationException',
-    /two variants have one name/,
+    /two variants have the name 'v'/,
   ],
   [
     'weights of nothing',

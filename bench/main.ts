@@ -33,6 +33,10 @@ const SUITES: Readonly<Record<string, { readonly script: string; readonly doc: s
     script: 'endpoints/multi-model.ts',
     doc: '[MODELS REQUESTS CLIENTS BUDGET_MIB SPARE EXPONENT]: small models by Zipf under one memory: hit ratio, latencies, evictions',
   },
+  'batch-soak': {
+    script: 'batch/soak.ts',
+    doc: '[MODEL ROUNDS SECONDS LOAD PROMPT OUTPUT]: a batch beside interactive calls: their first token, and what the batch gets of the rest',
+  },
   stream: { script: 'server/stream-overhead.ts', doc: 'cost of the streaming path with a fake model' },
   gateway: {
     script: 'gateway/latency.ts',

@@ -19,21 +19,34 @@ function answer(share: BackgroundShare, afterMs: number): void {
   clock.ms += afterMs
   share.noteAnswer(request, true)
   // Later tokens, and what never came, say nothing.
-  clock.ms += 1e6
-  share.noteAnswer(request, true)
   share.noteAnswer(cancelled, false)
+  clock.ms += 100
+  share.noteAnswer(request, true)
 }
 
 test.each([
   [{ baseMs: 1, msPerToken: 0.05 }, 60],
   [{ baseMs: 5, msPerToken: 0.5 }, 300],
   [{ baseMs: 20, msPerToken: 4 }, 900],
-])('a step of %o takes a tenth of the %i ms to a first token', (cost, firstTokenMs) => {
+])('a step of %o takes about a fifth of the %i ms to a first token', (cost, firstTokenMs) => {
   const share = new BackgroundShare(MAX_TOKENS, clock)
   for (let count = 0; count < 50; count++) answer(share, firstTokenMs)
   const stepMs = settle(share, cost)
-  expect(stepMs).toBeLessThanOrEqual(firstTokenMs * 0.1 * 1.25)
-  expect(stepMs).toBeGreaterThan(firstTokenMs * 0.1 * 0.5)
+  expect(stepMs).toBeLessThanOrEqual(firstTokenMs * 0.3)
+  expect(stepMs).toBeGreaterThan(firstTokenMs * 0.1)
+})
+
+test('where nobody of the foreground has come, or for a while, steps are long; the next one who comes ends that', () => {
+  const share = new BackgroundShare(MAX_TOKENS, clock)
+  const cost = { baseMs: 5, msPerToken: 1 }
+  const longMs = settle(share, cost)
+  expect(longMs).toBeGreaterThan(100)
+  for (let count = 0; count < 50; count++) answer(share, 100)
+  expect(settle(share, cost)).toBeLessThan(30)
+  clock.ms += 60_000
+  expect(settle(share, cost)).toBeGreaterThan(longMs * 0.8)
+  share.noteArrival({})
+  expect(settle(share, cost)).toBeLessThan(30)
 })
 
 test('a step that is too long with one token has one token', () => {

@@ -5,12 +5,12 @@
  */
 import type { Clock } from '#base/clock'
 
-/** Of the usual time to the first token of the foreground. */
-const STEP_SHARE = 0.1
-const MIN_STEP_MS = 3
-const MAX_STEP_MS = 100
-/** Of a core that has seen no foreground yet. */
-const FIRST_STEP_MS = 25
+/** Of the usual time to the first token of the foreground: on average who comes waits for half a step. */
+const STEP_SHARE = 0.22
+const MIN_STEP_MS = 2
+/** Also where nobody of the foreground has come for a while, or ever: who is the first to come again waits so long. */
+const MAX_STEP_MS = 200
+const QUIET_MS = 5000
 const AVERAGE_WEIGHT = 0.1
 /** One slow step may be the machine's fault: it takes back no more than that. */
 const MAX_CUT = 0.5
@@ -22,6 +22,7 @@ export class BackgroundShare {
   private tokens: number
   /** Moving average; null = none was seen. */
   private firstTokenMs: number | null = null
+  private lastArrivalMs = Number.NEGATIVE_INFINITY
   /** When those of the foreground came that wait for their first token. */
   private readonly unanswered = new Map<object, number>()
 
@@ -37,13 +38,14 @@ export class BackgroundShare {
   }
 
   get targetMs(): number {
-    if (this.firstTokenMs === null) return FIRST_STEP_MS
+    if (this.firstTokenMs === null || this.clock.nowMs() - this.lastArrivalMs > QUIET_MS) return MAX_STEP_MS
     return Math.min(MAX_STEP_MS, Math.max(MIN_STEP_MS, this.firstTokenMs * STEP_SHARE))
   }
 
   /** Of a request of the foreground. */
   noteArrival(request: object): void {
-    this.unanswered.set(request, this.clock.nowMs())
+    this.lastArrivalMs = this.clock.nowMs()
+    this.unanswered.set(request, this.lastArrivalMs)
   }
 
   /** Hot: per token. Only the first answer of a request counts; one without a token is its end. */

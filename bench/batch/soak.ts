@@ -20,7 +20,8 @@ import { askAll, type CallShape, type Timing } from './interactive-calls.ts'
 
 const [model = madeModel(), rounds = '5', seconds = '30', load = '0.3', promptWords = '16', outputTokens = '16'] = process.argv.slice(2)
 const RECORD_FILE = path.join(tmpdir(), 'inferd-batch-soak.jsonl')
-const SETTLE_MS = 3000
+/** Longer than the engine takes to see that nobody else is there. */
+const SETTLE_MS = 6000
 const windowMs = Number(seconds) * 1000
 const shape: CallShape = { model: 'bench', numPromptWords: Number(promptWords), numOutputTokens: Number(outputTokens) }
 

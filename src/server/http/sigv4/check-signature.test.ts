@@ -1,39 +1,20 @@
-/** The verifier against AWS's published vectors, against smithy's signer on random requests, and against every part being spoilt. */
-import { Sha256 } from '@aws-crypto/sha256-js'
-import { SignatureV4 } from '@smithy/signature-v4'
-import fc from 'fast-check'
+/** The verifier against AWS's published vectors, and the terms of a signature. */
 import { describe, expect, test } from 'vitest'
+import {
+  type Case,
+  check,
+  latin1,
+  NOW_MS,
+  type RandomRequest,
+  SECRET,
+  signatureOf,
+  signed,
+  verdict,
+} from '../../../../tests/sigv4/signed-requests.ts'
 import { canonicalRequest, sha256Hex } from './canonical-request.ts'
-import { checkSignature, checkTerms, MAX_SKEW_MS } from './check-signature.ts'
-import { readHeaderSignature, readPresigned, type SignedRequest } from './read-signature.ts'
+import { checkSignature, MAX_SKEW_MS } from './check-signature.ts'
 
-const SECRET = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY'
-const NOW_MS = Date.UTC(2015, 7, 30, 12, 36)
 const DATE = '20150830T123600Z'
-
-interface Case extends SignedRequest {
-  readonly body: string
-}
-
-function signatureOf(request: SignedRequest): ReturnType<typeof readHeaderSignature> {
-  const index = request.rawHeaders.findIndex((name) => name.toLowerCase() === 'authorization')
-  return index < 0 ? readPresigned(request) : readHeaderSignature(request, request.rawHeaders[index + 1]!)
-}
-
-async function check(request: Case, { nowMs = NOW_MS, secret = SECRET, region = null as string | null, services = ['service', 'bedrock'] } = {}) {
-  const signature = signatureOf(request)
-  checkTerms(signature, request, { nowMs, region, services })
-  await checkSignature(signature, request, { secret, readBody: async () => Buffer.from(request.body) })
-}
-
-async function verdict(request: Case, terms: Parameters<typeof check>[1] = {}): Promise<string> {
-  return check(request, terms).then(
-    () => 'good',
-    (error: { code: string }) => error.code,
-  )
-}
-
-const latin1 = (text: string): string => Buffer.from(text).toString('latin1')
 
 /** From the public aws4_testsuite: name, method, target, further headers, body, signed headers, signature. */
 const VECTORS: readonly (readonly [string, string, string, readonly string[], string, string, string])[] = [
@@ -119,103 +100,6 @@ describe('the public SigV4 vectors', () => {
       await check({ method, url: latin1(target), rawHeaders, body })
     })
   }
-})
-
-interface RandomRequest {
-  readonly path: string
-  readonly query: Record<string, string | string[]>
-  readonly headers: Record<string, string>
-  readonly body: string
-  readonly claimsHash: boolean
-}
-
-const word = fc.string({ unit: 'grapheme', maxLength: 8 }).filter((text) => text.isWellFormed())
-const segment = fc.oneof(word, fc.constantFrom('', 'a%b', 'x y', '~', "it's(1)*!", 'arn:aws:bedrock:us-east-1::model/m', '..a'))
-const headerValue = fc.stringMatching(/^[!-~]( {0,3}[!-~]){0,12}$/)
-const requests: fc.Arbitrary<RandomRequest> = fc.record({
-  path: fc.array(segment, { maxLength: 5 }).map((parts) => `/${parts.map(encodeURIComponent).join('/')}`),
-  query: fc.dictionary(word, fc.oneof(word, fc.array(word, { minLength: 1, maxLength: 3 })), { maxKeys: 4, noNullPrototype: true }),
-  headers: fc.dictionary(
-    fc.stringMatching(/^x-[a-z]{1,8}$/).filter((name) => name !== 'x-amz'),
-    headerValue,
-    { maxKeys: 3, noNullPrototype: true },
-  ),
-  body: fc.string({ unit: 'grapheme', maxLength: 40 }),
-  claimsHash: fc.boolean(),
-})
-
-function signer(applyChecksum = false): SignatureV4 {
-  return new SignatureV4({
-    credentials: { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: SECRET },
-    region: 'us-east-1',
-    service: 'bedrock',
-    sha256: Sha256,
-    applyChecksum,
-  })
-}
-
-function escape(text: string): string {
-  return encodeURIComponent(text).replace(/[!'()*]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`)
-}
-
-/** As a client puts a query on the wire, in no particular order. */
-function queryText(query: Record<string, string | string[] | null>): string {
-  return Object.entries(query)
-    .reverse()
-    .flatMap(([name, value]) => [value].flat().map((one) => `${escape(name)}=${escape(one ?? '')}`))
-    .join('&')
-}
-
-function unsigned({ path, query, headers, body }: RandomRequest) {
-  return {
-    method: 'POST',
-    protocol: 'https:',
-    hostname: 'localhost',
-    path,
-    query,
-    headers: { host: 'localhost:8484', 'content-type': 'application/json', ...headers },
-    body,
-  }
-}
-
-async function signed(request: RandomRequest): Promise<Case> {
-  const { method, path, query, headers, body } = (await signer(request.claimsHash).sign(unsigned(request), {
-    signingDate: new Date(NOW_MS),
-  })) as ReturnType<typeof unsigned>
-  const text = queryText(query)
-  return { method, url: text === '' ? path : `${path}?${text}`, rawHeaders: Object.entries(headers).flat(), body }
-}
-
-describe("smithy's signer", () => {
-  test('signs what is good here, on 3,000 random requests, and no spoilt part of them is', async () => {
-    const property = fc.asyncProperty(requests, fc.nat(4), async (request, part) => {
-      const good = await signed(request)
-      expect(await verdict(good)).toBe('good')
-      const spoilt: readonly Case[] = [
-        { ...good, body: `${good.body}x` },
-        { ...good, method: 'PUT' },
-        { ...good, url: good.url.includes('?') ? `${good.url}&a=1` : `${good.url}?a=1` },
-        { ...good, url: `/model${good.url}` },
-        { ...good, rawHeaders: good.rawHeaders.map((value) => (value === 'application/json' ? 'text/plain' : value)) },
-      ]
-      expect(await verdict(spoilt[part]!)).toBe('signature_mismatch')
-      expect(await verdict(good, { secret: `${SECRET}x` })).toBe('signature_mismatch')
-    })
-    await fc.assert(property, { numRuns: 3000, seed: 4 })
-  })
-
-  test('presigns URLs that are good until they expire, and not with another query', async () => {
-    const property = fc.asyncProperty(requests, async (request) => {
-      const presigned = await signer().presign(unsigned({ ...request, claimsHash: false }), { signingDate: new Date(NOW_MS), expiresIn: 600 })
-      const url = `${presigned.path}?${queryText(presigned.query as Record<string, string>)}`
-      const good: Case = { method: 'POST', url, rawHeaders: Object.entries(presigned.headers).flat(), body: request.body }
-      expect(await verdict(good, { nowMs: NOW_MS + 600_000 })).toBe('good')
-      expect(await verdict(good, { nowMs: NOW_MS + 600_001 })).toBe('signature_expired')
-      expect(await verdict({ ...good, url: `${url}&a=1` })).toBe('signature_mismatch')
-      expect(await verdict({ ...good, body: `${good.body}x` })).toBe('signature_mismatch')
-    })
-    await fc.assert(property, { numRuns: 300, seed: 5 })
-  })
 })
 
 describe('the terms of a signature', () => {

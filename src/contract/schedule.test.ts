@@ -48,6 +48,13 @@ test('a cron of six fields is due at its minutes, once each', () => {
   expect(isDue(one, atMs + 1000, atMs + 2000)).toBe(false)
 })
 
+test('a cron whose minute passed between two looks is due at the later one', () => {
+  const one = action('cron(30 12 * * ? *)')
+  const atMs = Date.parse('2027-01-01T12:30Z')
+  expect(isDue(one, atMs - 1000, atMs + 150_000)).toBe(true)
+  expect(isDue(one, atMs + 60_000, atMs + 150_000)).toBe(false)
+})
+
 test('a cron follows the clocks of its zone, over their change', () => {
   const one = action('cron(0 3 * * ? *)', { timezone: 'Europe/Zurich' })
   expect(dueMinutes(one, '2026-10-24T00:00Z', 2 * 1440)).toEqual(['2026-10-24T01:00', '2026-10-25T02:00'])

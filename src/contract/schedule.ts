@@ -3,6 +3,8 @@ import type { Schedule, ScheduledAction } from '#contract/scaling'
 import { InferdError } from '#contract/errors'
 
 const MINUTE_MS = 60_000
+/** A look that was so late still does what was due. */
+const MAX_MISSED_MINUTES = 60
 const UNITS_MS: Readonly<Record<string, number>> = { minute: MINUTE_MS, hour: 3_600_000, day: 86_400_000 }
 const MONTHS = ['JAN', 'FEB', 'MAR', 'APR', 'MAY', 'JUN', 'JUL', 'AUG', 'SEP', 'OCT', 'NOV', 'DEC']
 const DAYS = ['SUN', 'MON', 'TUE', 'WED', 'THU', 'FRI', 'SAT']
@@ -44,8 +46,10 @@ export function isDue({ schedule, timezone, createdMs, startMs, endMs }: Schedul
     case 'rate':
       return Math.floor((untilMs - createdMs) / schedule.everyMs) > Math.max(0, Math.floor((afterMs - createdMs) / schedule.everyMs))
     case 'cron': {
-      const minute = Math.floor(untilMs / MINUTE_MS)
-      return minute > Math.floor(afterMs / MINUTE_MS) && cronMatches(schedule.expression, partsIn(untilMs, timezone))
+      const last = Math.floor(untilMs / MINUTE_MS)
+      const first = Math.max(Math.floor(afterMs / MINUTE_MS) + 1, last - MAX_MISSED_MINUTES)
+      for (let minute = first; minute <= last; minute++) if (cronMatches(schedule.expression, partsIn(minute * MINUTE_MS, timezone))) return true
+      return false
     }
   }
 }

@@ -220,3 +220,16 @@ test('fewer only if every policy agrees; more if one asks', () => {
   expect(decideCapacity(TARGET, [near], history, 4, 199_000), 'five percent past it').toBeNull()
   expect(decideCapacity({ ...TARGET, minReplicas: 7 }, [], history, 5, 199_000)?.replicas).toBe(7)
 })
+
+test('a policy that only adds keeps nobody from having fewer', () => {
+  const values = { concurrency: 1, invocations: 1, 'queue-wait': 0, 'kv-usage': 0, tokens: 0, backlog: 0 }
+  const samples = Array.from({ length: 200 }, (_, second) => ({ atMs: second * 1000, replicas: 5, values }))
+  const history = { samples, lastOutMs: -Infinity, lastInMs: -Infinity }
+  const step = { kind: 'step', metric: 'concurrency', threshold: 3, adjustmentType: 'change', minAdjustment: 1, cooldownMs: 0 } as const
+  const less = policyOf({ ...step, when: 'below', steps: [{ lower: null, upper: 0, adjustment: -1 }] })
+  const more = policyOf({ ...step, when: 'above', steps: [{ lower: 0, upper: null, adjustment: 1 }] })
+  const onlyOut = policyOf({ ...TRACKING, isScaleInDisabled: true })
+  for (const policies of [[less], [less, more], [less, onlyOut], [more, less, onlyOut]])
+    expect(decideCapacity(TARGET, policies, history, 5, 199_000)?.replicas).toBe(4)
+  expect(decideCapacity(TARGET, [more, onlyOut], history, 5, 199_000)).toBeNull()
+})

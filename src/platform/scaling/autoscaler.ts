@@ -65,35 +65,48 @@ export class Autoscaler {
     }
   }
 
+  /** What goes wrong with one action or one target holds no other up. */
   private async look(): Promise<void> {
     const { desk, clock } = this.parts
     const [beforeMs, nowMs] = [this.lookedMs, clock.wallMs()]
     this.lookedMs = nowMs
-    for (const action of await desk.listSchedules()) if (isDue(action, beforeMs, nowMs)) await this.runAction(action)
+    for (const action of await desk.listSchedules()) if (isDue(action, beforeMs, nowMs)) await this.apart(action, () => this.runAction(action))
     const targets = await desk.listTargets()
     const names = new Set(targets.map(nameOf))
     for (const name of this.watched.keys()) if (!names.has(name)) this.watched.delete(name)
     if (targets.length === 0) return
     const policies = await desk.listPolicies()
     const backlogs = await this.parts.backlogs()
-    for (const target of targets)
-      await this.scale(
-        target,
-        policies.filter((policy) => nameOf(policy) === nameOf(target)),
-        backlogs,
-      )
+    const scale = (target: ScalableTarget): Promise<void> => {
+      const ofTarget = policies.filter((policy) => nameOf(policy) === nameOf(target))
+      return this.apart(target, () => this.scale(target, ofTarget, backlogs))
+    }
+    await Promise.all(targets.map(scale))
   }
 
-  /** Sets the target's bounds; one that is due once is over then. */
+  private async apart({ endpoint, variant }: Pick<ScalableTarget, 'endpoint' | 'variant'>, work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (err) {
+      this.parts.log.error({ endpoint, variant, err }, 'target could not be scaled; the next try follows')
+    }
+  }
+
+  /** Sets the target's bounds; one that is due once is over then, whatever came of it. */
   private async runAction(action: ScheduledAction): Promise<void> {
     const { desk } = this.parts
+    const { endpoint, variant, name } = action
     const target = (await desk.listTargets()).find((one) => nameOf(one) === nameOf(action))
     if (target === undefined || target.isScheduleSuspended) return
-    const minReplicas = action.minReplicas ?? target.minReplicas
-    const maxReplicas = action.maxReplicas ?? target.maxReplicas
     const { createdMs: _created, ...kept } = target
-    await desk.putTarget({ ...kept, minReplicas: Math.min(minReplicas, maxReplicas), maxReplicas: Math.max(minReplicas, maxReplicas) })
-    if (action.schedule.kind === 'at') await desk.deleteSchedule(action.endpoint, action.variant, action.name)
+    try {
+      await desk.putTarget({ ...kept, ...boundsOf(action, target) })
+    } catch (error) {
+      const { message } = toErrorRecord(error)
+      desk.tell({ endpoint, variant, from: target.minReplicas, to: target.minReplicas, cause: `scheduled action ${name}; not done: ${message}` })
+    } finally {
+      if (action.schedule.kind === 'at') await desk.deleteSchedule(endpoint, variant, name)
+    }
   }
 
   private async scale(target: ScalableTarget, policies: readonly ScalingPolicy[], backlogs: ReadonlyMap<string, number>): Promise<void> {
@@ -158,6 +171,12 @@ export class Autoscaler {
     if (watched === undefined) this.watched.set(name, (watched = { samples: [], lastOutMs: -Infinity, lastInMs: -Infinity, restUntilMs: -Infinity }))
     return watched
   }
+}
+
+/** A bound that is set alone takes the other one with it where they would cross. */
+function boundsOf({ minReplicas, maxReplicas }: ScheduledAction, target: ScalableTarget): Pick<ScalableTarget, 'minReplicas' | 'maxReplicas'> {
+  const min = minReplicas ?? Math.min(target.minReplicas, maxReplicas ?? target.minReplicas)
+  return { minReplicas: min, maxReplicas: Math.max(min, maxReplicas ?? target.maxReplicas) }
 }
 
 function nameOf({ endpoint, variant }: Pick<ScalableTarget, 'endpoint' | 'variant'>): string {

@@ -53,14 +53,21 @@ export function decideCapacity(
   })
   const wishes = policies.flatMap(({ name, rule }) => {
     const wish = wishOf(rule, history, current, nowMs)
-    return wish === null ? [] : [clamp({ replicas: wish.replicas, cause: `policy ${name}: ${wish.cause}` })]
+    // Who can ask only for more and does not keeps nobody from having fewer.
+    const isSilent = wish === null || (wish.replicas <= current && !mayScaleIn(rule))
+    return isSilent ? [] : [clamp({ replicas: wish.replicas, cause: `policy ${name}: ${wish.cause}` })]
   })
   const most = wishes.toSorted((a, b) => b.replicas - a.replicas)[0]
   if (most === undefined || most.replicas === current) return null
   if (most.replicas > current) return target.isScaleOutSuspended ? null : most
-  // Fewer only if all that may say so agree.
-  const isAgreed = wishes.length === policies.length && !target.isScaleInSuspended
+  // Fewer only if all that may say so agree: also one of which nothing is known.
+  const isAgreed = wishes.length === policies.filter(({ rule }) => mayScaleIn(rule)).length && !target.isScaleInSuspended
   return isAgreed ? most : null
+}
+
+/** A step may that takes away; one that adds has no word in it. */
+function mayScaleIn(rule: ScalingPolicy['rule']): boolean {
+  return rule.kind === 'step' ? rule.when === 'below' : !rule.isScaleInDisabled
 }
 
 /** null = nothing can be said. */

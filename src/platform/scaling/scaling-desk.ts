@@ -1,4 +1,4 @@
-/** Targets, policies and schedules as rows, and what is in them in memory: the scaler looks every second. */
+/** Targets, policies and schedules as rows; activities in memory. */
 import type { Clock } from '#base/clock'
 import type { DeploymentDesk } from '#contract/deployment'
 import { InferdError } from '#contract/errors'
@@ -73,6 +73,11 @@ export class StoredScaling implements ScalingDesk {
 
   async putSchedule(action: Omit<ScheduledAction, 'createdMs'>): Promise<ScheduledAction> {
     await this.requireTarget(action)
+    const bounds = [action.minReplicas, action.maxReplicas].filter((bound) => bound !== null)
+    if (bounds.some((bound) => bound < 1 || bound > MAX_REPLICAS) || bounds.toSorted((a, b) => a - b)[0] !== bounds[0])
+      throw new InferdError('invalid_parameter', `a variant has 1 to ${MAX_REPLICAS} replicas, and no more at least than at most`, {
+        param: 'ScalableTargetAction',
+      })
     return this.put('scheduled-action', `${targetName(action)}/${action.name}`, action)
   }
 

@@ -1,34 +1,12 @@
 /** Models of one machine, their callers and their processes, moved by chance on a clock that stands still or jumps. */
 import { assert } from '#base/assert'
-import type { Clock } from '#base/clock'
-import { FakeClock, settle } from '#base/fake-clock'
+import { settle } from '#base/fake-clock'
 import { SeededRandom } from '#base/random'
 import { InferdError } from '#contract/errors'
 import type { StopReason } from '#platform/endpoints/decide-lifecycle'
 import { Lifecycle, type LifecycleOptions } from '#platform/endpoints/lifecycle'
 import { isIdle, isKept, type ModelRow } from '#platform/endpoints/model-row'
-
-/** Time that may pass without anybody being woken, as on a machine that was suspended. */
-class JumpingClock implements Clock {
-  readonly inner = new FakeClock()
-  private jumpedMs = 0
-
-  nowMs(): number {
-    return this.inner.nowMs() + this.jumpedMs
-  }
-
-  wallMs(): number {
-    return this.inner.wallMs() + this.jumpedMs
-  }
-
-  sleep(durationMs: number, signal?: AbortSignal): Promise<void> {
-    return this.inner.sleep(durationMs, signal)
-  }
-
-  jump(durationMs: number): void {
-    this.jumpedMs += durationMs
-  }
-}
+import { JumpingClock } from './jumping-clock.ts'
 
 interface SimulatedCall {
   readonly row: ModelRow

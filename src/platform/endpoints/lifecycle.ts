@@ -76,6 +76,12 @@ export class Lifecycle {
     return this.options.budgetBytes - kept.reduce((sum, row) => sum + (row.needBytes ?? 0), 0)
   }
 
+  /** Of what is to stay and is not up yet: the machine has not given it so far. */
+  get promisedBytes(): number {
+    const promised = [...this.active].filter((row) => isKept(row) && row.readySinceMs === null)
+    return promised.reduce((sum, row) => sum + (row.needBytes ?? 0), 0)
+  }
+
   /** The name must be free. */
   register(terms: RowTerms): ModelRow {
     assert(!this.rows.has(terms.name), 'two models with one name')

@@ -67,13 +67,25 @@ export class ModelPool {
     return this.lifecycle.unkeptBytes
   }
 
+  /** Of models that are to stay and are not up yet. */
+  get promisedBytes(): number {
+    return this.lifecycle.promisedBytes
+  }
+
   /** From now on it is kept up; its files are known. */
   wake(model: PooledModel): void {
+    assert(model.row.wanted !== 'gone', 'what is let go of stays away')
     this.lifecycle.want(model.row, 'awake')
+  }
+
+  /** It is no longer kept up: it lasts while it is called, and others may have its memory. */
+  letSleep(model: PooledModel): void {
+    this.lifecycle.want(model.row, 'on-demand')
   }
 
   /** Takes no new calls; resolves when those that run have ended and its processes are gone. Its name is free then. */
   remove({ row }: PooledModel): Promise<void> {
+    if (this.closing.signal.aborted) return Promise.resolve()
     const gone = Promise.withResolvers<void>()
     this.leaving.set(row, gone.resolve)
     this.lifecycle.want(row, 'gone')
@@ -107,6 +119,12 @@ export class ModelPool {
     const members = [...this.models.values()].flatMap(({ local }) => local?.members ?? [])
     await Promise.all(members.map(({ replica }) => replica.stop()))
     for (const tell of this.leaving.values()) tell()
+  }
+
+  checkInvariants(): void {
+    this.lifecycle.checkInvariants()
+    for (const [row, { local }] of this.models) assert(row.phase !== 'cold' || local === null, `${row.name}: what is cold has no workers`)
+    for (const row of this.leaving.keys()) assert(this.models.has(row) && row.wanted === 'gone', `${row.name}: who is waited for is still there`)
   }
 
   private startWorkers(row: ModelRow): void {

@@ -151,10 +151,21 @@ export class PooledModel implements ServedModel {
     if (unreadable !== null && this.parts.clock.nowMs() < unreadable.untilMs) throw fromErrorRecord(unreadable.error)
     const asked = this.parts.surveys.plan(this.name, this.terms.engine, { isUrgent })
     this.surveying ??= asked.then(
-      (plan) => this.learn(plan),
+      (plan) => this.adopt(plan),
       (error: unknown) => this.giveUp(error),
     )
     return unlessAborted(this.surveying, signal)
+  }
+
+  /** What is known already of the same files: of another replica's. From then on it can be started. */
+  adopt(plan: EnginePlan): EnginePlan {
+    const { weightsBytes, kvCacheBytes, activationBytes } = plan.memory
+    this.known = plan
+    this.unreadable = null
+    this.surveying = null
+    const processBytes = PROCESS_BYTES + plan.facts.vocabSize * VOCABULARY_BYTES_PER_TOKEN
+    this.parts.lifecycle.setNeed(this.row, this.terms.numReplicas * (processBytes + weightsBytes + kvCacheBytes + activationBytes))
+    return plan
   }
 
   private async within<T>(signal: AbortSignal, use: (served: ServedModel) => Promise<T>): Promise<T> {
@@ -183,16 +194,6 @@ export class PooledModel implements ServedModel {
     const problem = this.unreadable?.error ?? null
     if (!this.terms.isSurveyedAtStart) return { kind: 'asleep', facts: null, waking: null, problem }
     return problem === null ? { kind: 'loading', loadedBytes: 0, totalBytes: 0 } : { kind: 'failed', error: problem }
-  }
-
-  private learn(plan: EnginePlan): EnginePlan {
-    const { weightsBytes, kvCacheBytes, activationBytes } = plan.memory
-    this.known = plan
-    this.unreadable = null
-    this.surveying = null
-    const processBytes = PROCESS_BYTES + plan.facts.vocabSize * VOCABULARY_BYTES_PER_TOKEN
-    this.parts.lifecycle.setNeed(this.row, this.terms.numReplicas * (processBytes + weightsBytes + kvCacheBytes + activationBytes))
-    return plan
   }
 
   private giveUp(error: unknown): never {

@@ -37,19 +37,23 @@ class PlayedMachine {
   readonly units: PooledUnits
   readonly pool: ModelPool
   plan: EnginePlan | InferdError = PLAN
+  surveyMs = 0
+  /** New workers get ready when they are told to. */
+  isSlow = false
 
-  constructor(budgetMib = 1000) {
+  constructor(budgetMib = 1000, availableMib = 0) {
     const silent = (): void => {}
     this.pool = new ModelPool({
       options: { ...DEFAULT_LIFECYCLE_OPTIONS, budgetBytes: budgetMib * MIB },
       clock: this.clock,
       askPlan: async () => {
+        if (this.surveyMs > 0) await this.clock.sleep(this.surveyMs)
         if (this.plan instanceof InferdError) throw this.plan
         return this.plan
       },
       observer: { onCall: silent, onStop: silent, onProblem: silent, onColdStart: silent },
     })
-    this.units = new PooledUnits({ pool: this.pool, registry: this.registry, availableBytes: () => 0, clock: this.clock })
+    this.units = new PooledUnits({ pool: this.pool, registry: this.registry, availableBytes: () => availableMib * MIB, clock: this.clock })
   }
 
   async add(unit: string, replicas: number): Promise<PooledUnit> {
@@ -78,7 +82,7 @@ class PlayedMachine {
       listeners.onExit(why)
     }
     const send = (message: ToWorker): void => {
-      if (message.type === 'load') queueMicrotask(() => listeners.onMessage({ type: 'ready', facts: FACTS }))
+      if (message.type === 'load' && !this.isSlow) queueMicrotask(() => listeners.onMessage({ type: 'ready', facts: FACTS }))
       if (message.type === 'generate') worker.calls.push(message.call)
       if (message.type === 'close') end('exit code 0')
     }
@@ -199,4 +203,70 @@ test('what is asked of it is counted over all replicas', async () => {
   expect(await measure()).toMatchObject({ concurrency: 0, invocations: 4, tokens: 3.2 })
   await machine.clock.advance(61_000)
   expect(await measure()).toMatchObject({ concurrency: 0, invocations: 0, tokens: 0 })
+})
+
+test('a replica that is wanted and not wanted again at once never starts', async () => {
+  const machine = new PlayedMachine()
+  const unit = await machine.add('e/v@1', 1)
+  machine.surveyMs = 200
+  unit.scaleTo(4)
+  unit.scaleTo(1)
+  await machine.clock.advance(1000)
+  expect([unit.wantedReplicas, unit.readyReplicas, machine.alive.length, machine.pool.figures.usedBytes]).toEqual([1, 1, 1, REPLICA_MIB * MIB])
+})
+
+test('a call that is held when its unit is let go of is answered, and only then the unit is gone', async () => {
+  const machine = new PlayedMachine()
+  machine.isSlow = true
+  const unit = await machine.add('e/v@1', 3)
+  const answer = call(unit)
+  await settle()
+  let isGone = false
+  const retired = machine.units.retire('e/v@1').then(() => (isGone = true))
+  await machine.clock.advance(500)
+  expect([isGone, machine.alive.length, machine.pool.figures.usedBytes]).toEqual([false, 1, REPLICA_MIB * MIB])
+  machine.alive[0]!.listeners.onMessage({ type: 'ready', facts: FACTS })
+  await settle()
+  machine.answer()
+  expect(await answer).toBe('response-end')
+  await retired
+  expect([machine.alive.length, machine.pool.figures.usedBytes]).toEqual([0, 0])
+})
+
+test('a unit that is let go of does not grow any more', async () => {
+  const machine = new PlayedMachine()
+  const unit = await machine.add('e/v@1', 1)
+  const answer = call(unit)
+  await settle()
+  const retired = machine.units.retire('e/v@1')
+  unit.scaleTo(3)
+  await settle()
+  expect(machine.workers.length).toBe(1)
+  machine.answer()
+  await Promise.all([answer, retired])
+})
+
+test('the replica that goes first is one that is not up', async () => {
+  const machine = new PlayedMachine()
+  machine.isSlow = true
+  const unit = await machine.add('e/v@1', 2)
+  const [older, younger] = machine.workers
+  younger!.listeners.onMessage({ type: 'ready', facts: FACTS })
+  await settle()
+  unit.scaleTo(1)
+  await machine.clock.advance(500)
+  expect([older!.isGone, younger!.isGone, unit.readyReplicas]).toEqual([true, false, 1])
+})
+
+test('without a budget there is as much room as the machine has left beside what it was promised already', async () => {
+  const machine = new PlayedMachine(Infinity, 5 * REPLICA_MIB)
+  machine.isSlow = true
+  await machine.add('e/v@1', 3)
+  await expect(machine.add('e/w@1', 3)).rejects.toThrow(`need ${3 * REPLICA_MIB * MIB} bytes; there are ${2 * REPLICA_MIB * MIB}`)
+  await machine.add('e/w@2', 2)
+  for (const { listeners } of machine.alive) listeners.onMessage({ type: 'ready', facts: FACTS })
+  await settle()
+  // They have their memory now: what the machine has left is told without them.
+  const more = await machine.add('e/x@1', 5)
+  expect(more.wantedReplicas).toBe(5)
 })

@@ -6,7 +6,7 @@ import type { Clock } from '#base/clock'
 import { assert } from '#base/assert'
 import { type ErrorRecord, InferdError } from '#contract/errors'
 import type { ServedModel } from '#contract/served-model'
-import type { EngineOptions } from '#engine/engine'
+import type { EngineOptions, EnginePlan } from '#engine/engine'
 import type { FleetUnit, UnitLoad, UnitTerms } from '#platform/deployments/fleet'
 import { ReplicaSet } from '#platform/registry/replica-set'
 import type { ReplicaOptions } from '#platform/replicas/replica'
@@ -39,12 +39,16 @@ export class PooledUnit implements FleetUnit {
   private readonly parts: PooledUnitParts
   private readonly set: ReplicaSet
   private readonly meter: UnitMeter
+  /** Of the files, as they were read once: all replicas are of one size. */
+  private readonly plan: EnginePlan
   private members: readonly PooledModel[]
   private numMade = 1
+  private isRetired = false
   private readonly leaving = new Set<Promise<void>>()
 
-  private constructor(parts: PooledUnitParts, first: PooledModel) {
+  private constructor(parts: PooledUnitParts, first: PooledModel, plan: EnginePlan) {
     this.parts = parts
+    this.plan = plan
     this.unit = parts.terms.unit
     this.members = [first]
     this.set = new ReplicaSet(this.unit, [first])
@@ -57,8 +61,8 @@ export class PooledUnit implements FleetUnit {
     const { pool, terms } = parts
     const first = pool.add(memberTerms(parts, 0))
     try {
-      await first.survey(signal, { isUrgent: true })
-      const unit = new PooledUnit(parts, first)
+      const plan = await first.survey(signal, { isUrgent: true })
+      const unit = new PooledUnit(parts, first, plan)
       if (terms.serverless !== null && terms.serverless.provisionedConcurrency === 0) {
         unit.requireRoom(1, { isKept: false })
         return unit
@@ -93,15 +97,31 @@ export class PooledUnit implements FleetUnit {
 
   scaleTo(numReplicas: number): void {
     assert(numReplicas >= 1, 'a unit has a replica')
+    if (this.isRetired) return
     const numMore = numReplicas - this.members.length
     if (numMore > 0) this.requireRoom(numMore, { isKept: true })
     for (let count = 0; count < numMore; count++) this.grow()
     for (let count = 0; count < -numMore; count++) this.shrink()
   }
 
+  /** For good: what runs or is held has one replica left, as long as it lasts. Resolves when all processes are gone. */
   async retire(): Promise<void> {
-    for (const member of this.members) this.letGo(member)
+    this.isRetired = true
+    const { pool } = this.parts
+    while (this.members.length > 1) this.shrink()
+    const last = this.members[0]!
+    if (this.meter.concurrency > 0) {
+      // One that is not up yet keeps the place in the memory that was promised to it.
+      if (last.state.kind === 'ready') pool.letSleep(last)
+      await this.meter.whenIdle()
+    }
+    this.letGo(last)
     await Promise.all(this.leaving)
+  }
+
+  checkInvariants(): void {
+    assert(this.set.stats.outstandingTokens.length === this.members.length, `${this.unit}: calls go to its own replicas, and to no other`)
+    assert(this.isRetired || this.members.every(({ row }) => row.wanted !== 'gone'), `${this.unit}: what it has was not let go of`)
   }
 
   async measure(signal: AbortSignal): Promise<UnitLoad> {
@@ -111,22 +131,19 @@ export class PooledUnit implements FleetUnit {
     return { concurrency, invocations: numCalls, 'kv-usage': kvUsage, tokens: tokensPerSecond }
   }
 
-  /** The files are known, so it starts as soon as it may. */
   private grow(): void {
     const { pool } = this.parts
     const member = pool.add(memberTerms(this.parts, this.numMade++))
+    member.adopt(this.plan)
     this.members = [...this.members, member]
     this.set.add(member)
-    member.survey(new AbortController().signal, { isUrgent: true }).then(
-      () => pool.wake(member),
-      () => {},
-    )
+    pool.wake(member)
   }
 
-  /** The youngest one: the others have the prompts that they know. */
+  /** One that is not up, else the youngest: the others have the prompts that they know. */
   private shrink(): void {
-    const member = this.members.at(-1)!
-    this.members = this.members.slice(0, -1)
+    const member = this.members.findLast(({ state }) => state.kind !== 'ready') ?? this.members.at(-1)!
+    this.members = this.members.filter((other) => other !== member)
     this.set.remove(member)
     this.letGo(member)
   }
@@ -140,7 +157,7 @@ export class PooledUnit implements FleetUnit {
   private requireRoom(numReplicas: number, { isKept }: { readonly isKept: boolean }): void {
     const { pool, availableBytes } = this.parts
     const budget = pool.figures.budgetBytes
-    const have = budget === Infinity ? availableBytes() : isKept ? pool.unkeptBytes : budget
+    const have = budget === Infinity ? availableBytes() - pool.promisedBytes : isKept ? pool.unkeptBytes : budget
     const need = numReplicas * (this.members[0]?.row.needBytes ?? 0)
     if (need <= have) return
     const words = `${numReplicas} more replica${numReplicas === 1 ? '' : 's'} of '${this.unit}' need ${need} bytes; there are ${Math.max(0, have)}`

@@ -21,6 +21,7 @@ export class UnitMeter implements ServedModel {
   private readonly clock: Clock
   private readonly buckets: Bucket[] = Array.from({ length: NUM_BUCKETS }, () => ({ second: -1, numCalls: 0, numTokens: 0 }))
   private numRunning = 0
+  private readonly idleWaiters = new Set<() => void>()
 
   constructor(served: ServedModel, clock: Clock) {
     this.served = served
@@ -38,6 +39,11 @@ export class UnitMeter implements ServedModel {
     return this.numRunning
   }
 
+  /** Resolves when nobody is here. */
+  whenIdle(): Promise<void> {
+    return this.numRunning === 0 ? Promise.resolve() : new Promise((resolve) => this.idleWaiters.add(resolve))
+  }
+
   /** In the last minute. */
   get numCalls(): number {
     return this.sumOf(NUM_BUCKETS, ({ numCalls }) => numCalls)
@@ -53,7 +59,7 @@ export class UnitMeter implements ServedModel {
       [Symbol.asyncIterator]: () => {
         this.enter()
         const events = this.served.generate(request, signal, delivery)[Symbol.asyncIterator]()
-        return new CountedEvents(this.told(events), () => this.numRunning--)
+        return new CountedEvents(this.told(events), () => this.leave())
       },
     }
   }
@@ -67,7 +73,7 @@ export class UnitMeter implements ServedModel {
     try {
       return await this.served.embed(request, signal)
     } finally {
-      this.numRunning--
+      this.leave()
     }
   }
 
@@ -86,6 +92,13 @@ export class UnitMeter implements ServedModel {
   private enter(): void {
     this.numRunning++
     this.bucket().numCalls++
+  }
+
+  private leave(): void {
+    this.numRunning--
+    if (this.numRunning > 0) return
+    for (const tell of this.idleWaiters) tell()
+    this.idleWaiters.clear()
   }
 
   private told(events: AsyncIterator<GenerateEvent>): AsyncIterator<GenerateEvent> {

@@ -11,10 +11,10 @@ export interface LocalModel {
 
 /**
  * A worker for each of the options; one alone stands for itself, without a set around it. None runs yet. `isMember`: a set outside of it sends
- * calls elsewhere when its worker is lost.
+ * calls elsewhere when its worker is lost, at once.
  */
 export function makeLocalModel(name: string, options: readonly ReplicaOptions[], { isMember = false } = {}): LocalModel {
-  const members = options.map((one) => new ReplicaModel(name, one, { forgives: options.length === 1 && !isMember }))
+  const members = options.map((one) => new ReplicaModel(name, one, { forgives: options.length === 1 && !isMember, waits: !isMember }))
   const [only] = members
   return { served: members.length === 1 && only !== undefined ? only : new ReplicaSet(name, members), members }
 }

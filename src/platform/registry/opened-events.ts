@@ -1,14 +1,14 @@
 /**
- * The events of a generation whose beginning may take time and may be lost: until the first event an opening that fails may be tried once
- * more, from there on the source's events are passed on untouched.
+ * The events of a generation whose beginning may take time and may be lost: until the first event an opening that fails may be tried
+ * again, from there on the source's events are passed on untouched.
  */
 import type { GenerateEvent } from '#contract/generate'
 
 export interface EventOpening {
-  /** Called when the first event is asked for; called again at most once. */
+  /** Called when the first event is asked for, and again after each failure that is forgiven. */
   readonly open: () => Promise<AsyncIterator<GenerateEvent>>
-  /** Whether a failure before the first event is worth the second opening. */
-  readonly isForgiven: (error: unknown) => boolean
+  /** Whether a failure before the first event, the `numFailures`th, is worth another opening. Must come to an end. */
+  readonly isForgiven: (error: unknown, numFailures: number) => boolean
 }
 
 export class OpenedEvents implements AsyncIterableIterator<GenerateEvent> {
@@ -38,11 +38,12 @@ export class OpenedEvents implements AsyncIterableIterator<GenerateEvent> {
 
   private async first(): Promise<IteratorResult<GenerateEvent>> {
     const { isForgiven } = this.opening
-    try {
-      return await this.firstOf()
-    } catch (error) {
-      if (this.hasLeft || !isForgiven(error)) throw error
-      return this.firstOf()
+    for (let numFailures = 1; ; numFailures++) {
+      try {
+        return await this.firstOf()
+      } catch (error) {
+        if (this.hasLeft || !isForgiven(error, numFailures)) throw error
+      }
     }
   }
 

@@ -17,12 +17,21 @@ export class ReplicaModel implements ServedModel {
   readonly replica: Replica
   private readonly clock: Clock
   private readonly forgives: boolean
+  private readonly waits: boolean
   private numHeld = 0
 
-  /** `forgives`: whether a lost worker is waited for; a member of a set leaves that to the set. */
-  constructor(name: string, options: ReplicaOptions, { forgives = true }: { readonly forgives?: boolean } = {}) {
+  /**
+   * `forgives`: whether a lost worker is waited for; a member of a set leaves that to the set. `waits`: whether a call waits for a worker that
+   * starts; not where that was done before, and somebody else can answer what comes too late.
+   */
+  constructor(
+    name: string,
+    options: ReplicaOptions,
+    { forgives = true, waits = true }: { readonly forgives?: boolean; readonly waits?: boolean } = {},
+  ) {
     this.name = name
     this.forgives = forgives
+    this.waits = waits
     this.clock = options.clock
     this.createdSeconds = Math.floor(options.clock.wallMs() / 1000)
     this.replica = new Replica(options)
@@ -53,7 +62,7 @@ export class ReplicaModel implements ServedModel {
         if (this.state.kind !== 'ready') await this.whenReady(signal)
         return this.replica.generate(request, signal)
       },
-      isForgiven: (error) => this.forgives && isReplicaLost(error),
+      isForgiven: (error, numFailures) => this.forgives && numFailures === 1 && isReplicaLost(error),
     })
   }
 
@@ -103,6 +112,7 @@ export class ReplicaModel implements ServedModel {
 
   /** Throws InferdError: the model is still loading, failed, or stops. */
   private async whenReady(signal: AbortSignal): Promise<void> {
+    if (!this.waits) return
     await this.whileLoading(signal)
     const { state } = this
     switch (state.kind) {

@@ -133,3 +133,36 @@ test('a replica that dies before the first event is replaced by another, and not
   await expect(set.embed({ inputs: [] } as never, NEVER)).rejects.toMatchObject({ code: 'replica_lost' })
   expect((await set.probe(NEVER)).numBlocks).toBe(4)
 })
+
+test('with nobody ready a prompt waits with the replica that loads and not with one that has failed', async () => {
+  const [failed, loading] = [new Member(), new Member()]
+  failed.state = { kind: 'failed', error: { code: 'invalid_model_file', message: 'no', param: null, retryAfterMs: null } }
+  loading.state = { kind: 'loading', loadedBytes: 0, totalBytes: 0 }
+  const set = new ReplicaSet('m', [failed, loading])
+  const answer = drain(set.generate(requestOf('hi'), NEVER))
+  await settle()
+  expect([failed.numCalls, loading.numCalls]).toEqual([0, 1])
+  loading.finish()
+  expect(await answer).toEqual(['response-end'])
+})
+
+test('a prompt whose replica leaves the set goes on to another as often as that happens, and a process is lost once', async () => {
+  const members = Array.from({ length: 4 }, () => new Member())
+  const set = new ReplicaSet('m', members)
+  for (const member of members.slice(1)) {
+    member.state = { kind: 'loading', loadedBytes: 0, totalBytes: 0 }
+    member.generate = async function* () {
+      set.remove(member)
+      throw new InferdError('model_not_found', 'is being removed')
+    }
+  }
+  members[0]!.state = { kind: 'asleep', facts: null, waking: null, problem: null }
+  const answer = drain(set.generate(requestOf('hi'), NEVER))
+  await settle()
+  members[0]!.finish()
+  expect(await answer).toEqual(['response-end'])
+  expect(set.stats.outstandingTokens).toEqual([0])
+  members[0]!.isLost = true
+  await expect(drain(set.generate(requestOf('hi'), NEVER))).rejects.toThrow('lost')
+  expect(members[0]!.numCalls).toBe(3)
+})

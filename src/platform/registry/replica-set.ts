@@ -10,6 +10,8 @@ import type { ModelLoad, ServedModel, ServedModelState } from './served-model.ts
 /** Beginnings whose owner is remembered; the one that was not used for longest goes first. */
 const MAX_BEGINNINGS = 65_536
 const CHARACTERS_PER_TOKEN = 4
+/** Who is asked when nobody is ready, in this order. */
+const WAITED_FOR = ['loading', 'asleep', 'failed'] as const
 
 /** Invariant: `outstanding` is the sum over the calls that it has now; 0 when it has none. */
 interface Member {
@@ -18,6 +20,13 @@ interface Member {
   /** The set never starts or stops it. */
   readonly served: ServedModel
   outstanding: number
+}
+
+/** What one call has had. */
+interface Tries {
+  /** That was asked last. */
+  member: Member | null
+  numLost: number
 }
 
 export interface ReplicaSetStats {
@@ -68,29 +77,33 @@ export class ReplicaSet implements ServedModel {
     return { outstandingTokens: this.members.map(({ outstanding }) => outstanding), numSticky: sticky, numRendezvous: rendezvous, numSpills: spill }
   }
 
-  /** A member that is lost before the first event is forgiven once: another one answers. */
+  /** A member that is lost before the first event is forgiven once, one that has left the set always: another one answers. */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent> {
-    return new OpenedEvents({ open: () => this.open(request, signal), isForgiven: isMemberLost })
+    const tries: Tries = { member: null, numLost: 0 }
+    return new OpenedEvents({ open: () => this.open(request, signal, tries), isForgiven: (error) => this.forgives(error, tries) })
   }
 
   adjust(request: GenerateRequest, change: SamplingChange): boolean {
     return this.members.some(({ served }) => served.adjust?.(request, change) ?? false)
   }
 
-  /** Forgiven once, as generate. */
+  /** Forgiven as generate. */
   async embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult> {
-    try {
-      return await this.embedOnce(request, signal)
-    } catch (error) {
-      if (!isMemberLost(error)) throw error
-      return this.embedOnce(request, signal)
+    const tries: Tries = { member: null, numLost: 0 }
+    for (;;) {
+      try {
+        return await this.embedOnce(request, signal, tries)
+      } catch (error) {
+        if (!this.forgives(error, tries)) throw error
+      }
     }
   }
 
-  private async embedOnce(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult> {
+  private async embedOnce(request: EmbedRequest, signal: AbortSignal, tries: Tries): Promise<EmbedResult> {
     await this.whileLoading(signal)
     const tokens = request.inputs.reduce((sum, input) => sum + estimateTokens(input), 0)
     const member = this.choose([], tokens)
+    tries.member = member
     try {
       return await member.served.embed(request, signal)
     } finally {
@@ -119,34 +132,48 @@ export class ReplicaSet implements ServedModel {
   /** Until one member is ready, or none starts any more. */
   async whileLoading(signal: AbortSignal): Promise<void> {
     if (this.state.kind !== 'loading') return
+    const over = new AbortController()
+    const either = AbortSignal.any([signal, over.signal])
     const loading = this.members.filter(({ served }) => served.state.kind === 'loading')
-    await Promise.race(loading.map(({ served }) => served.whileLoading(signal)))
+    try {
+      await Promise.race(loading.map(({ served }) => served.whileLoading(either)))
+    } finally {
+      over.abort()
+    }
   }
 
-  private async open(request: GenerateRequest, signal: AbortSignal): Promise<AsyncIterator<GenerateEvent>> {
+  private async open(request: GenerateRequest, signal: AbortSignal, tries: Tries): Promise<AsyncIterator<GenerateEvent>> {
     await this.whileLoading(signal)
     const tokens = estimateTokens(request.input)
     const member = this.choose(prefixChain(request.input, request.cacheSalt), tokens)
+    tries.member = member
     return new CountedEvents(member.served.generate(request, signal)[Symbol.asyncIterator](), () => release(member, tokens))
   }
 
-  /** A member that the tokens are now counted for. With none ready the first that is not on its way out wakes, or says why it cannot. */
+  /** A member that the tokens are now counted for. */
   private choose(chain: readonly string[], tokens: number): Member {
     const owners = chain.map((key) => this.indexOf(this.owners.get(key)))
     const loads = this.members.map(({ id, served, outstanding }) => ({ id, isReady: served.state.kind === 'ready', outstandingTokens: outstanding }))
     const policy = chain.length === 0 ? { spillTokens: 0 } : this.policy
     const choice = chooseReplica(loads, { chain, owners, policy })
-    const index =
-      choice?.index ??
-      Math.max(
-        0,
-        this.members.findIndex(({ served }) => served.state.kind !== 'stopping'),
-      )
-    const member = this.members[index]!
+    const member = choice === null ? this.likeliest() : this.members[choice.index]!
     if (choice !== null) this.numChoices[choice.reason]++
     if (choice !== null) for (const key of chain) this.remember(key, member.id)
     member.outstanding += tokens
     return member
+  }
+
+  /** With none ready: one that may get ready and holds its calls until then, else one that says why it cannot. */
+  private likeliest(): Member {
+    const hopes = WAITED_FOR.map((kind) => this.members.find(({ served }) => served.state.kind === kind))
+    return hopes.find((member) => member !== undefined) ?? this.members[0]!
+  }
+
+  /** Comes to an end: a process is lost once, and a member leaves once. */
+  private forgives(error: unknown, tries: Tries): boolean {
+    if (!(error instanceof InferdError) || tries.member === null) return false
+    if (!this.members.includes(tries.member)) return error.code === 'replica_lost' || error.code === 'model_not_found'
+    return error.code === 'replica_lost' && tries.numLost++ === 0
   }
 
   private indexOf(id: number | undefined): number | null {
@@ -174,9 +201,4 @@ function estimateTokens(input: PromptInput): number {
   if (input.kind === 'tokens') return input.tokenIds.length + 1
   const characters = input.kind === 'text' ? input.text.length : input.messages.reduce((sum, { content }) => sum + content.length, 0)
   return Math.ceil(characters / CHARACTERS_PER_TOKEN) + 1
-}
-
-/** Its process died, or it was told to go just now. */
-function isMemberLost(error: unknown): boolean {
-  return error instanceof InferdError && (error.code === 'replica_lost' || error.code === 'model_not_found')
 }

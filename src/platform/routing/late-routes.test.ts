@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import { FakeClock, settle } from '#base/fake-clock'
 import { SeededRandom } from '#base/random'
+import { InferdError } from '#contract/errors'
 import { LOCAL_PRINCIPAL } from '#contract/principal'
 import { directoryOf, FakeModel, type Script } from '../../../tests/conformance/fake-model.ts'
 import { callOf, fails, handlerOf, NEVER, route, say, textOf } from '../../../tests/simulation/routed-call.ts'
@@ -99,4 +100,27 @@ test('a share of the calls is copied', async () => {
   await settle()
   expect(results.length).toBeGreaterThan(70)
   expect(results.length).toBeLessThan(130)
+})
+
+test('a call that outlives its model and its name brings back nothing of what was forgotten', async () => {
+  const start = Promise.withResolvers<void>()
+  const slow: Script = async function* () {
+    await start.promise
+    yield { type: 'response-start', promptTokens: 1, cachedTokens: 0 }
+    throw new InferdError('internal', 'broken')
+  }
+  const known = new Map([new FakeModel({ name: 'a', script: slow }), new FakeModel({ name: 'b', script: say('b') })].map((one) => [one.name, one]))
+  const models = { find: (name: string) => known.get(name) ?? null, list: () => [...known.values()] }
+  const handler = routingHandler({ models, routes: [], clock: new FakeClock(), random: new SeededRandom(1) })
+  handler.putRoute(route('e', 'a', { fallbacks: [{ model: 'b', on: ['failed'] }] }))
+  const answer = textOf(handler.generate(callOf('e'), NEVER)).catch((error: InferdError) => error.code)
+  await settle()
+  handler.removeRoute('e')
+  for (const name of ['a', 'b']) {
+    known.delete(name)
+    handler.forget(name)
+  }
+  start.resolve()
+  expect(await answer).toBe('model_not_found')
+  expect(handler.stats()).toEqual({ routes: [], targets: [] })
 })

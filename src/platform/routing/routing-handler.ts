@@ -222,14 +222,19 @@ class Routing implements RoutingHandler {
   }
 
   private healthOf(model: string): TargetHealth {
-    let health = this.health.get(model)
-    if (health === undefined) this.health.set(model, (health = new TargetHealth(model, this.options.breaker ?? DEFAULT_BREAKER_POLICY)))
+    const known = this.health.get(model)
+    if (known !== undefined) return known
+    const health = new TargetHealth(model, this.options.breaker ?? DEFAULT_BREAKER_POLICY)
+    // A call may outlive its model, and is not to bring back what was forgotten.
+    if (this.options.models.find(model) !== null) this.health.set(model, health)
     return health
   }
 
   private countsOf({ name }: RouteDefinition): RouteCounts {
-    let counts = this.counts.get(name)
-    if (counts === undefined) this.counts.set(name, (counts = new RouteCounts(name)))
+    const known = this.counts.get(name)
+    if (known !== undefined) return known
+    const counts = new RouteCounts(name)
+    if (this.table.find(name) !== null) this.counts.set(name, counts)
     return counts
   }
 

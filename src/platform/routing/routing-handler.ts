@@ -222,11 +222,8 @@ class Routing implements RoutingHandler {
   }
 
   private healthOf(model: string): TargetHealth {
-    const known = this.health.get(model)
-    if (known !== undefined) return known
-    const health = new TargetHealth(model, this.options.breaker ?? DEFAULT_BREAKER_POLICY)
-    // A call may outlive its model, and is not to bring back what was forgotten.
-    if (this.options.models.find(model) !== null) this.health.set(model, health)
+    let health = this.health.get(model)
+    if (health === undefined) this.health.set(model, (health = new TargetHealth(model, this.options.breaker ?? DEFAULT_BREAKER_POLICY)))
     return health
   }
 
@@ -234,6 +231,7 @@ class Routing implements RoutingHandler {
     const known = this.counts.get(name)
     if (known !== undefined) return known
     const counts = new RouteCounts(name)
+    // A call may outlive its route, and is not to bring back what was forgotten.
     if (this.table.find(name) !== null) this.counts.set(name, counts)
     return counts
   }

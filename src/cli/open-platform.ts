@@ -31,7 +31,7 @@ import { qualityPolicyOf } from '#platform/quality/quality-policy'
 import type { PriceOf } from '#platform/routing/route-stats'
 import { routeDefinitions } from '#platform/routing/route-table'
 import { routingHandler, type RoutingHandler } from '#platform/routing/routing-handler'
-import { DEFAULT_SHADOW_OPTIONS, ShadowCalls } from '#platform/routing/shadow-calls'
+import type { ShadowCalls } from '#platform/routing/shadow-calls'
 import type { Store } from '#platform/store/open-store'
 import { forgetReservations, insertEntries, insertReservations, sumOfCosts, takeOpenReservations } from '#platform/store/usage-table'
 import type { ServerServices } from '#server/services'
@@ -45,6 +45,7 @@ import { type Deployments, type Machine, openDeployments } from './open-deployme
 import { openInvocations } from './open-invocations.ts'
 import { openJobs, type Jobs, type MakeHandler } from './open-jobs.ts'
 import { openSafety } from './open-safety.ts'
+import { openShadows } from './open-shadows.ts'
 import { transformMaker } from './open-transforms.ts'
 
 const LEDGER_CLOSE_MS = 5000
@@ -94,14 +95,14 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
   const tracing = await openTracing(parts)
   const upstreams = await openRemote(parts)
   for (const model of upstreams.flatMap(({ models }) => models)) parts.models.addServed(model)
-  const shadows = new ShadowCalls({ ...DEFAULT_SHADOW_OPTIONS, clock, onResult: (result) => log.debug({ ...result }, 'shadow answered') })
-  const routing = openRouting(parts, { prices, marks: tracing?.marks ?? null, shadows })
-  const admission = await openAdmission(parts, { prices, routing, ledger })
-  const metrics = new Metrics({
+  const metrics: Metrics = new Metrics({
     version: parts.version,
     maxLabelValues: file.telemetry.maxLabelValues,
     figures: () => ({ queues: admission.figures, ledger }),
   })
+  const shadows = openShadows({ metrics, ledger, maxLabelValues: file.telemetry.maxLabelValues, clock })
+  const routing = openRouting(parts, { prices, marks: tracing?.marks ?? null, shadows })
+  const admission = await openAdmission(parts, { prices, routing, ledger })
   const watch = new AlarmWatch(clock)
   const observers: CallObserver[] = [metrics, watch, ...(tracing === null ? [] : [tracing.tracer])]
   const metering = new Metering({ prices, ledger, settlement: admission, observers, clock })

@@ -5,6 +5,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   CreateEndpointCommand,
+  CreateEndpointConfigCommand,
   CreateModelCommand,
   DeleteEndpointCommand,
   DeleteEndpointConfigCommand,
@@ -208,6 +209,30 @@ test('a model that lies in a bucket is copied and served; what is no model fails
   expect((await describe('absent')).FailureReason).toBe('there is no model at s3://inferd-local/models/absent.gguf')
   expect((await describe('broken')).FailureReason).toMatch(/GGUF|file|bytes/i)
   for (const name of ['draft', 'broken', 'absent']) await gone(name)
+})
+
+test('a shadow gets copies of the calls: callers get and pay for the answers of the others, and its own are told to the operator', async () => {
+  await makeModel(aws, 'shaded')
+  const variant = (VariantName: string, InitialVariantWeight: number): object => ({
+    VariantName,
+    ModelName: 'shaded',
+    InstanceType: 'ml.m5.large',
+    InitialInstanceCount: 1,
+    InitialVariantWeight,
+  })
+  const variants = { ProductionVariants: [variant('main', 1)], ShadowProductionVariants: [variant('dark', 100)] }
+  await aws.control.send(new CreateEndpointConfigCommand({ EndpointConfigName: 'shaded-c', ...(variants as object) } as never))
+  await makeEndpoint(aws, 'shaded', 'shaded-c')
+  const answers = await Promise.all(Array.from({ length: 5 }, () => ask(aws, 'shaded')))
+  expect(new Set(answers.map(({ variant: answered }) => answered))).toEqual(new Set(['main']))
+  const figures = async (): Promise<string> => (await fetch(`${server.baseUrl}/metrics`)).text()
+  await waitFor(async () => (await figures()).includes('inferd_shadow_calls_total{model="shaded/dark@1",outcome="answered"} 5'))
+  const { data } = (await (await fetch(`${server.baseUrl}/inferd/v1/usage?group_by=team,model`)).json()) as { data: Record<string, unknown>[] }
+  const rows = data.filter(({ model }) => String(model).startsWith('shaded/'))
+  expect(rows).toHaveLength(2)
+  expect(rows.find(({ team }) => team === 'inferd-shadow')).toMatchObject({ model: 'shaded/dark@1', requests: 5, errors: 0, cost_usd: '0' })
+  expect(rows.find(({ team }) => team !== 'inferd-shadow')).toMatchObject({ model: 'shaded/main@1', requests: 5 })
+  await gone('shaded')
 })
 
 test('what was created is shown as it was sent, listed in pages, and deleted only when nothing uses it', async () => {

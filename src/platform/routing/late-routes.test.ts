@@ -48,16 +48,24 @@ interface Shadowed {
   readonly handler: RoutingHandler
   readonly shadows: ShadowCalls
   readonly results: ShadowResult[]
+  readonly dropped: string[]
   readonly clock: FakeClock
 }
 
 function shadowed(script: Script, { percent = 100, maxRunning = 2 } = {}): Shadowed {
   const clock = new FakeClock()
   const results: ShadowResult[] = []
-  const shadows = new ShadowCalls({ maxRunning, timeoutMs: 1000, clock, onResult: (result) => results.push(result) })
+  const dropped: string[] = []
+  const shadows = new ShadowCalls({
+    maxRunning,
+    timeoutMs: 1000,
+    clock,
+    onResult: (result) => results.push(result),
+    onDropped: (model) => dropped.push(model),
+  })
   const models = directoryOf(new FakeModel({ name: 'm', script: say('hi') }), new FakeModel({ name: 'dark', script }))
   const routes = [route('e', 'm', { shadows: [{ model: 'dark', percent }] })]
-  return { handler: routingHandler({ models, routes, clock, random: new SeededRandom(3), shadows }), shadows, results, clock }
+  return { handler: routingHandler({ models, routes, clock, random: new SeededRandom(3), shadows }), shadows, results, dropped, clock }
 }
 
 const hangs: Script = async function* (_request, signal) {
@@ -85,13 +93,13 @@ test('a shadow that fails or hangs is nobody’s trouble, and ends by its own ti
 })
 
 test('no more copies run at a time than may, the others are counted, and closing ends those that run', async () => {
-  const { handler, shadows, results } = shadowed(hangs)
+  const { handler, shadows, results, dropped } = shadowed(hangs)
   for (let call = 0; call < 5; call++) await textOf(handler.generate(callOf('e'), NEVER))
-  expect(shadows.stats).toEqual({ numRunning: 2, numDropped: 3 })
+  expect([shadows.numRunning, dropped]).toEqual([2, ['dark', 'dark', 'dark']])
   await shadows.close()
-  expect([shadows.stats.numRunning, results]).toEqual([0, []])
+  expect([shadows.numRunning, results]).toEqual([0, []])
   await textOf(handler.generate(callOf('e'), NEVER))
-  expect(shadows.stats.numRunning).toBe(0)
+  expect(shadows.numRunning).toBe(0)
 })
 
 test('a share of the calls is copied', async () => {

@@ -22,7 +22,9 @@ export interface ShadowOptions {
   readonly timeoutMs: number
   readonly clock: Clock
   /** Must not throw. */
-  readonly onResult: (result: ShadowResult) => void
+  readonly onResult: (result: ShadowResult, call: OnlineCall) => void
+  /** There were too many. Must not throw. */
+  readonly onDropped: (model: string) => void
 }
 
 export const DEFAULT_SHADOW_OPTIONS = { maxRunning: 32, timeoutMs: 600_000 } as const
@@ -31,24 +33,20 @@ export class ShadowCalls {
   private readonly options: ShadowOptions
   private readonly closing = new AbortController()
   private readonly running = new Set<Promise<void>>()
-  private numDropped = 0
 
   constructor(options: ShadowOptions) {
     this.options = options
   }
 
-  get stats(): { readonly numRunning: number; readonly numDropped: number } {
-    return { numRunning: this.running.size, numDropped: this.numDropped }
+  get numRunning(): number {
+    return this.running.size
   }
 
   /** Never throws and never waits; the caller's own end does not end the copy. */
-  send(model: ServedModel, { request }: OnlineCall): void {
+  send(model: ServedModel, call: OnlineCall): void {
     if (this.closing.signal.aborted) return
-    if (this.running.size >= this.options.maxRunning) {
-      this.numDropped++
-      return
-    }
-    const copy = this.run(model, request).finally(() => this.running.delete(copy))
+    if (this.running.size >= this.options.maxRunning) return this.options.onDropped(model.name)
+    const copy = this.run(model, call).finally(() => this.running.delete(copy))
     this.running.add(copy)
   }
 
@@ -57,7 +55,7 @@ export class ShadowCalls {
     await Promise.all(this.running)
   }
 
-  private async run(model: ServedModel, request: OnlineCall['request']): Promise<void> {
+  private async run(model: ServedModel, call: OnlineCall): Promise<void> {
     const { clock, timeoutMs, onResult } = this.options
     const late = new AbortController()
     const signal = AbortSignal.any([late.signal, this.closing.signal])
@@ -69,8 +67,8 @@ export class ShadowCalls {
     const startMs = clock.nowMs()
     let [ttftMs, usage, error]: [number | null, Usage, ErrorCode | null] = [null, NO_USAGE, null]
     try {
-      for await (const event of model.generate(request, signal)) {
-        ttftMs ??= clock.nowMs() - startMs
+      for await (const event of model.generate(call.request, signal)) {
+        if (event.type !== 'response-start' && event.type !== 'response-error') ttftMs ??= clock.nowMs() - startMs
         if (event.type === 'response-end' || event.type === 'response-error') usage = event.usage
         if (event.type === 'response-error') error = event.error.code
       }
@@ -79,6 +77,6 @@ export class ShadowCalls {
     } finally {
       ended.abort()
     }
-    if (!this.closing.signal.aborted) onResult({ model: model.name, ttftMs, durationMs: clock.nowMs() - startMs, usage, error })
+    if (!this.closing.signal.aborted) onResult({ model: model.name, ttftMs, durationMs: clock.nowMs() - startMs, usage, error }, call)
   }
 }

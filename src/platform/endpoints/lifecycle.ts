@@ -114,7 +114,7 @@ export class Lifecycle {
     if (this.closing.signal.aborted) throw shutDownError()
     if (row.wanted === 'gone') throw goneError(row.name)
     const nowMs = this.ports.clock.nowMs()
-    this.ports.observer.onCall(row.name, row.phase === 'ready' ? 'hit' : 'miss')
+    this.ports.observer.onCall(row.label, row.phase === 'ready' ? 'hit' : 'miss')
     row.lastUseMs = nowMs
     if (row.phase === 'ready') {
       row.numRunning++
@@ -196,14 +196,14 @@ export class Lifecycle {
     row.numFailures++
     row.problem = problem
     row.notBeforeMs = this.ports.clock.nowMs() + restMs
-    this.ports.observer.onProblem(row.name, problem)
+    this.ports.observer.onProblem(row.label, problem)
     this.held.refuse(row, restError(problem, restMs))
   }
 
   private stop(row: ModelRow, reason: StopReason | 'failed'): void {
     row.phase = 'stopping'
     row.readySinceMs = null
-    this.ports.observer.onStop(row.name, reason)
+    this.ports.observer.onStop(row.label, reason)
     this.ports.stop(row)
   }
 

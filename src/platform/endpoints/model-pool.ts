@@ -95,8 +95,8 @@ export class ModelPool {
 
   /** The name must be free. No process starts before somebody calls, or `start`. */
   add(terms: PooledModelTerms): PooledModel {
-    const { name, wanted, isPinned, idleTimeoutMs } = terms
-    const row = this.lifecycle.register({ name, wanted, isPinned, idleTimeoutMs, needBytes: null })
+    const { name, unit: label = null, wanted, isPinned, idleTimeoutMs } = terms
+    const row = this.lifecycle.register({ name, label, wanted, isPinned, idleTimeoutMs, needBytes: null })
     const { lifecycle, surveys } = this
     const { clock, observer } = this.parts
     const onProblem = (model: string, problem: ErrorRecord): void => observer.onProblem(model, problem)
@@ -131,12 +131,12 @@ export class ModelPool {
     const model = this.modelOf(row)
     const { clock, observer } = this.parts
     const nowMs = clock.nowMs()
-    const tell = (phase: ColdStartPhase, durationMs: number): void => observer.onColdStart(row.name, phase, durationMs)
+    const tell = (phase: ColdStartPhase, durationMs: number): void => observer.onColdStart(row.label, phase, durationMs)
     model.coldStart = new ColdStart({ wokenMs: model.wokenMs ?? row.oldestHeldMs ?? nowMs, tell })
     model.wokenMs = null
     model.coldStart.end('wait', nowMs)
     const options = model.terms.replicasOf(model.engine).map((one) => this.watched(model, one))
-    const local = makeLocalModel(row.name, options, { isMember: model.terms.isMember ?? false })
+    const local = makeLocalModel(row.name, options, { isMember: model.terms.unit !== undefined })
     model.local = local
     try {
       for (const { replica } of local.members) replica.start()

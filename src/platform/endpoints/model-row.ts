@@ -22,6 +22,8 @@ export type ModelPhase = 'cold' | 'starting' | 'ready' | 'draining' | 'stopping'
 
 export interface ModelRow {
   readonly name: string
+  /** Under which its observer is told of it: the unit that it is a replica of, else its name. Replicas are many, and come and go. */
+  readonly label: string
   wanted: WantedState
   /** Once up it is never put to sleep. */
   readonly isPinned: boolean
@@ -49,6 +51,8 @@ export interface ModelRow {
 
 export interface RowTerms {
   readonly name: string
+  /** null = its name. */
+  readonly label?: string | null
   readonly wanted: WantedState
   readonly isPinned: boolean
   readonly idleTimeoutMs: number
@@ -58,6 +62,7 @@ export interface RowTerms {
 export function coldRow(terms: RowTerms, nowMs: number): ModelRow {
   return {
     ...terms,
+    label: terms.label ?? terms.name,
     phase: 'cold',
     numRunning: 0,
     numHeld: 0,

@@ -21,8 +21,8 @@ export interface PooledModelTerms {
   readonly name: string
   readonly engine: EngineOptions
   readonly numReplicas: number
-  /** Of a set of rows: its calls go to another one when its worker is lost. */
-  readonly isMember?: boolean
+  /** Whose replica it is: its calls go to another one when its worker is lost. */
+  readonly unit?: string
   /** awake: started at once and kept. on-demand: started by its first call. */
   readonly wanted: 'awake' | 'on-demand'
   readonly isPinned: boolean
@@ -201,7 +201,7 @@ export class PooledModel implements ServedModel {
     this.surveying = null
     this.wokenMs = null
     this.unreadable = { error: record, untilMs: this.parts.clock.nowMs() + FILES_REST_MS }
-    this.parts.onProblem(this.name, record)
+    this.parts.onProblem(this.row.label, record)
     throw fromErrorRecord(record)
   }
 }

@@ -38,6 +38,8 @@ class PlayedMachine {
   readonly pool: ModelPool
   plan: EnginePlan | InferdError = PLAN
   surveyMs = 0
+  /** Names of which the observer was told. */
+  readonly told = new Set<string>()
   /** New workers get ready when they are told to. */
   isSlow = false
 
@@ -51,7 +53,7 @@ class PlayedMachine {
         if (this.plan instanceof InferdError) throw this.plan
         return this.plan
       },
-      observer: { onCall: silent, onStop: silent, onProblem: silent, onColdStart: silent },
+      observer: { onCall: (model) => this.told.add(model), onStop: (model) => this.told.add(model), onProblem: silent, onColdStart: silent },
     })
     this.units = new PooledUnits({ pool: this.pool, registry: this.registry, availableBytes: () => availableMib * MIB, clock: this.clock })
   }
@@ -184,6 +186,7 @@ test('a unit that is retired ends with what runs, and is forgotten', async () =>
     null,
     0,
   ])
+  expect(machine.told).toEqual(new Set(['e/v@1']))
 })
 
 test('what is asked of it is counted over all replicas', async () => {

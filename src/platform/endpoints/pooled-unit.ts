@@ -171,7 +171,7 @@ function memberTerms({ terms, artifact }: PooledUnitParts, index: number): Param
     name,
     engine: artifact.engine,
     numReplicas: 1,
-    isMember: true,
+    unit: terms.unit,
     wanted: 'on-demand',
     isPinned: false,
     idleTimeoutMs: terms.serverless?.idleTimeoutMs ?? NEVER_IDLE_MS,

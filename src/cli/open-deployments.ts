@@ -47,11 +47,12 @@ export interface Deployments {
 const NONE: Deployments = { services: { deployments: null, scaling: null, declarations: null }, start: async () => {}, close: async () => {} }
 
 export function openDeployments(parts: DeploymentParts): Deployments {
-  const { store, file, machine, watch, clock, log } = parts
+  const { store, file, machine, routing, objects, dataDir, watch, clock, log } = parts
   if (machine === null) return NONE
   const table = new ResourceTable(store.db)
   const alarms = file.alarms.map(({ windowS, ...rule }) => ({ ...rule, windowMs: windowS * 1000 }))
-  const fleet = fleetOf(machine, parts)
+  const artifacts = dataDir === null ? null : new ObjectArtifacts({ objects, folder: path.join(dataDir, 'models') })
+  const fleet = fleetOf(machine, routing, artifacts)
   const controller = new EndpointController({ rows: new EndpointRows(table), fleet, watch, alarms, clock, log })
   const alarmNames = alarms.map(({ name }) => name)
   const desk = new StoredDeployments({ table, fleet, controller, alarmNames, clock })
@@ -69,6 +70,7 @@ export function openDeployments(parts: DeploymentParts): Deployments {
     services: { deployments: desk, scaling, declarations: new Declarations({ deployments: desk, scaling, alarmNames, clock }) },
     start: async () => {
       await controller.start()
+      void artifacts?.sweep()
       scaler.start()
     },
     close: async () => {
@@ -78,12 +80,11 @@ export function openDeployments(parts: DeploymentParts): Deployments {
   }
 }
 
-function fleetOf({ units, artifactOf }: Machine, { routing, objects, dataDir }: DeploymentParts): Fleet {
-  const artifacts = dataDir === null ? null : new ObjectArtifacts({ objects, folder: path.join(dataDir, 'models') })
-  const localSource = async ({ source, kvCacheMib }: UnitTerms, signal: AbortSignal): Promise<LocalSource> => {
+function fleetOf({ units, artifactOf }: Machine, routing: RoutingHandler, artifacts: ObjectArtifacts | null): Fleet {
+  const localSource = async ({ unit, source, kvCacheMib }: UnitTerms, signal: AbortSignal): Promise<LocalSource> => {
     if (source.kind === 'served') return { kind: 'served', model: source.model, kvCacheMib }
     if (artifacts === null) throw new InferdError('unsupported_parameter', 'a server without a data directory takes no models from buckets')
-    return { kind: 'file', path: await artifacts.fetch(source.team, source.uri, signal), kvCacheMib }
+    return { kind: 'file', path: await artifacts.fetch(unit, source, signal), kvCacheMib }
   }
   return {
     add: async (terms, signal) => units.add(terms, artifactOf(await localSource(terms, signal)), signal),
@@ -91,6 +92,7 @@ function fleetOf({ units, artifactOf }: Machine, { routing, objects, dataDir }: 
     retire: async (unit) => {
       await units.retire(unit)
       routing.forget(unit)
+      artifacts?.release(unit)
     },
     isFreeName: (name) => routing.isFreeName(name),
     putRoute: (route) => routing.putRoute(route),

@@ -1,5 +1,5 @@
 /** Endpoints by the clients of AWS on a real server with the shipped models: their life, rollouts under load, crashes, and what is refused. */
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -208,7 +208,10 @@ test('a model that lies in a bucket is copied and served; what is no model fails
   await waitFor(async () => (await describe('broken')).EndpointStatus === 'Failed' && (await describe('absent')).EndpointStatus === 'Failed')
   expect((await describe('absent')).FailureReason).toBe('there is no model at s3://inferd-local/models/absent.gguf')
   expect((await describe('broken')).FailureReason).toMatch(/GGUF|file|bytes/i)
+  const copies = path.join(folder, 'data/models')
+  await waitFor(async () => readdirSync(copies).length === 1)
   for (const name of ['draft', 'broken', 'absent']) await gone(name)
+  await waitFor(async () => readdirSync(copies).length === 0)
 })
 
 test('a shadow gets copies of the calls: callers get and pay for the answers of the others, and its own are told to the operator', async () => {

@@ -23,6 +23,7 @@ export class FakeFleet implements Fleet {
   readonly routes = new Map<string, RouteDefinition>()
   /** Were there, or are being made: a name is used once. One that was refused may be asked for again. */
   private readonly taken = new Set<string>()
+  private readonly refused = new Set<string>()
   private readonly clock: Clock
   private readonly random: SeededRandom
   private readonly chaos: Chaos
@@ -39,6 +40,7 @@ export class FakeFleet implements Fleet {
     await this.clock.sleep(this.random.nextFloat() * 300, signal)
     if (this.random.nextFloat() < this.chaos.failShare) {
       this.taken.delete(terms.unit)
+      this.refused.add(terms.unit)
       throw new InferdError('insufficient_memory', 'no room')
     }
     const { clock } = this
@@ -74,7 +76,7 @@ export class FakeFleet implements Fleet {
   }
 
   async retire(unit: string): Promise<void> {
-    assert(this.units.has(unit), `${unit} is there to be let go of`)
+    assert(this.units.has(unit) || this.refused.has(unit), `${unit} is there to be let go of`)
     for (const { name, variants, shadows } of this.routes.values())
       assert(
         [...variants, ...shadows].every(({ model }) => model !== unit),

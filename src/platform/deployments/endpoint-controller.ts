@@ -200,9 +200,7 @@ export class EndpointController {
     const wanted = new Set(wantedUnits(endpoint, document).map(({ unit }) => unit))
     const reached = new Set([...routes.values()].flatMap(({ targets }) => targets))
     for (const [unit, { state }] of units) {
-      if (wanted.has(unit) || state === 'starting' || state === 'leaving' || reached.has(unit)) continue
-      if (state === 'failed') this.forget(unit, units)
-      else this.retire(unit, units)
+      if (!wanted.has(unit) && state !== 'starting' && state !== 'leaving' && !reached.has(unit)) this.retire(unit, units)
     }
   }
 

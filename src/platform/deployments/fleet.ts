@@ -37,7 +37,10 @@ export interface Fleet {
   /** Starts it. Throws insufficient_memory with need and have, model_not_found for a source that is not there, and what its files are refused for. */
   add(terms: UnitTerms, signal: AbortSignal): Promise<FleetUnit>
   find(unit: string): FleetUnit | null
-  /** No route may lead to it any more. Resolves when what ran has ended and its processes are gone. */
+  /**
+   * Also one that was refused. No route may lead to it any more. Calls that it has are answered. Resolves when its processes are gone, and with
+   * them all that was kept for it alone.
+   */
   retire(unit: string): Promise<void>
   /** Makes or replaces the name; calls that run are not touched. Throws invalid_parameter for a name that a model or another's route has. */
   putRoute(route: RouteDefinition): void

@@ -14,6 +14,7 @@ import { jobsSection } from './platform-file/jobs.ts'
 import { modelFoldersSection, modelMemorySection, modelsSection } from './platform-file/models.ts'
 import { objectsSection } from './platform-file/objects.ts'
 import { pricesSection } from './platform-file/prices.ts'
+import { provisionedSection } from './platform-file/provisioned.ts'
 import { qualitySection } from './platform-file/quality.ts'
 import { responseCacheSection } from './platform-file/response-cache.ts'
 import { routesSection } from './platform-file/routes.ts'
@@ -34,6 +35,7 @@ export const platformFileSchema = z.strictObject({
   quality: qualitySection,
   responseCache: responseCacheSection,
   prices: pricesSection,
+  provisioned: provisionedSection,
   admission: admissionSection,
   jobs: jobsSection,
   asyncInference: asyncInferenceSection,

@@ -4,8 +4,8 @@ import type { EmbedRequest, GenerateRequest, Usage } from '#contract/generate'
 import type { GuardContent, GuardrailTrace } from '#contract/guardrail'
 import type { Principal } from '#contract/principal'
 
-/** Waiting order and price. priority runs before default, flex takes what is left. */
-export type ServiceTier = 'priority' | 'default' | 'flex'
+/** Waiting order and price. priority runs before default, flex takes what is left. reserved: within what the team has bought (provisioned throughput). */
+export type ServiceTier = 'reserved' | 'priority' | 'default' | 'flex'
 
 /** What to leave out when the messages do not fit the context. System messages, tools and the last turn always stay. */
 export type TruncationStrategy = 'none' | 'oldest-turns' | 'middle-out'
@@ -30,6 +30,7 @@ export interface ResponseCacheChoice {
 
 /** The terms of a call. */
 export interface CallOptions {
+  /** reserved: of the team's own reservation of the model; what is beyond it, or where there is none, is default. */
   readonly tier: ServiceTier
   readonly truncation: TruncationStrategy
   /** null = what the operator has set for the model. */

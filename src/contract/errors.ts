@@ -51,6 +51,8 @@ export const ERRORS = {
   rate_limited: { kind: 'rejection', retryable: true },
   /** The caller's money for this period is spent or reserved. */
   budget_exceeded: { kind: 'rejection', retryable: false },
+  /** More of something than is left to be had; the message has want and left. */
+  quota_exceeded: { kind: 'rejection', retryable: false },
   /** A guardrail blocked what has no answer to be replaced by, as an embedding. */
   content_blocked: { kind: 'rejection', retryable: false },
   /** A bounded queue is full, or the server sheds load. */

@@ -3,6 +3,7 @@
  * knows nothing else of its callers. Plain data only: these records cross the process border.
  */
 import type { ErrorRecord } from '#contract/errors'
+import type { Lane } from '#contract/lane'
 
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonRecord
 /** A parsed JSON object. Read own keys only: `constructor` and `__proto__` are plain data here. */
@@ -158,8 +159,8 @@ export interface GenerateRequest {
   readonly echo: boolean
   /** Lower runs earlier; equal runs in order of arrival. */
   readonly priority: number
-  /** Runs on what the others leave. The platform's to say, by the tier of the call; false when not given. */
-  readonly isBackground?: boolean
+  /** The platform's to say, by the terms of the call; shared when not given. */
+  readonly lane?: Lane
   /** Prefix-cache namespace: equal tokens under different salts never share blocks. */
   readonly cacheSalt: string
 }
@@ -186,7 +187,7 @@ export const MAX_PRIORITY = 100
 
 /** What is at fault in a request, as the engine names it in the `param` of its errors; each protocol has its own words for it. */
 export type RequestPlace =
-  | Exclude<keyof GenerateRequest, 'requestId' | 'isBackground' | 'sampling' | 'output'>
+  | Exclude<keyof GenerateRequest, 'requestId' | 'lane' | 'sampling' | 'output'>
   | `sampling.${keyof SamplingOptions}`
   | `output.${keyof OutputOptions}`
   | 'input.templateVariables'
@@ -248,7 +249,7 @@ export interface EmbedRequest {
   readonly inputs: readonly PromptInput[]
   readonly priority: number
   /** As in GenerateRequest. */
-  readonly isBackground?: boolean
+  readonly lane?: Lane
   readonly cacheSalt: string
 }
 

@@ -83,7 +83,7 @@ export class EngineCore {
     this.requireOpen()
     const active = this.scheduler.submit(request, sink)
     this.live.add(active)
-    if (!active.isBackground) this.backgroundShare.noteArrival(active)
+    if (active.lane !== 'background') this.backgroundShare.noteArrival(active)
     this.wakeLoop()
     return {
       abort: () => this.wish({ kind: 'abort', request: active }),

@@ -95,7 +95,7 @@ export class LocalEngine implements Engine {
       encodedLength += promptLength(input)
     }
     const { priority, cacheSalt } = request
-    const isBackground = request.isBackground ?? false
+    const lane = request.lane ?? 'shared'
     const embeddings: Embedding[] = []
     const handles = new Set<RequestHandle>()
     let isStopped = false
@@ -107,7 +107,7 @@ export class LocalEngine implements Engine {
     const work = async (): Promise<void> => {
       for (const [index, promptTokenIds] of queue) {
         if (isStopped) return
-        embeddings[index] = await this.embedOne({ kind: 'embed', promptTokenIds, priority, isBackground, cacheSalt }, index, handles)
+        embeddings[index] = await this.embedOne({ kind: 'embed', promptTokenIds, priority, lane, cacheSalt }, index, handles)
       }
     }
     signal.addEventListener('abort', stop, { once: true })
@@ -184,7 +184,7 @@ function toTokensRequest(request: GenerateRequest, promptTokenIds: readonly numb
     ignoreEos,
     numTopLogprobs,
     priority,
-    isBackground: request.isBackground ?? false,
+    lane: request.lane ?? 'shared',
     cacheSalt,
     guides,
   }

@@ -3,7 +3,7 @@ import { type CallOptions, DEFAULT_CALL_OPTIONS } from '#contract/call'
 import { invalid } from '#server/fields'
 import type { Incoming } from '#server/operation'
 
-const TIERS = ['priority', 'default', 'flex'] as const
+const TIERS = ['reserved', 'priority', 'default', 'flex'] as const
 const STRATEGIES = ['none', 'oldest-turns', 'middle-out'] as const
 const CACHE = /^(off|exact|semantic)(?:;\s*max-age=(\d{1,9}))?$/
 const GUARDRAIL = /^([\w:/.-]{1,512}?)(?:;\s*version=(DRAFT|[1-9]\d{0,7}))?(;\s*trace)?(;\s*async)?$/

@@ -86,7 +86,7 @@ const CASES: readonly (readonly [string, string, string, string])[] = [
   ['prompt', '{"id":"p"}', U, 'prompt'],
   ['include', '["everything"]', I, 'include[0]'],
   ['truncation', '"sometimes"', I, 'truncation'],
-  ['service_tier', '"scale"', U, 'service_tier'],
+  ['service_tier', '"fast"', U, 'service_tier'],
   ['text', '{"verbosity":"low"}', U, 'text.verbosity'],
   ['text', '{"format":{"type":"grammar"}}', I, 'text.format.type'],
   ['text', '{"format":{"type":"json_schema","name":"a b","schema":{}}}', I, 'text.format.name'],

@@ -14,7 +14,7 @@ import { ReservationLog } from '#platform/admission/reservation-log'
 import { PriceTable } from '#platform/metering/price-table'
 import { openStore } from '#platform/store/open-store'
 import { forgetReservations, insertEntries, insertReservations, sumOfCosts, takeOpenReservations } from '#platform/store/usage-table'
-import { callOf, type CallWords } from './online-call.ts'
+import { callOf, type CallWords, usageOf } from './online-call.ts'
 
 const TERMS: ModelTerms = {
   queueOf: (model) => model,
@@ -76,7 +76,7 @@ test('of 100 parallel requests of 60 % of the budget exactly one is admitted, an
   const outcomes = await Promise.all(calls.map((call) => outcomeOf(admission, call)))
   expect([count(outcomes, 'admitted'), count(outcomes, 'budget_exceeded')]).toEqual([1, 99])
   const admitted = calls[outcomes.indexOf('admitted')]!
-  admission.settle(admitted, { cost: 600_000_000_000n, usedTokens: 60, wasStarted: true })
+  admission.settle(admitted, { cost: 600_000_000_000n, usage: usageOf(60), wasStarted: true })
   expect(await outcomeOf(admission, callOf({ limits: { budgetUsd: 1 }, maxTokens: 60 }))).toBe('budget_exceeded')
   expect(await outcomeOf(admission, callOf({ limits: { budgetUsd: 1 }, maxTokens: 39 }))).toBe('admitted')
 })
@@ -87,7 +87,7 @@ test('the budget of a team holds over all its keys, and a failed call gives its 
   const first = callOf(words('a'))
   expect(await outcomeOf(admission, first)).toBe('admitted')
   expect(await outcomeOf(admission, callOf(words('b')))).toBe('budget_exceeded')
-  admission.settle(first, { cost: 0n, usedTokens: 0, wasStarted: false })
+  admission.settle(first, { cost: 0n, usage: usageOf(0), wasStarted: false })
   expect(await outcomeOf(admission, callOf(words('b')))).toBe('admitted')
 })
 
@@ -112,7 +112,7 @@ test('a new day has a new budget; a clock that goes back over midnight does not 
   const spend = async (): Promise<string> => {
     const call = callOf({ limits: { budgetUsd: 1, budgetPeriod: 'day' }, maxTokens: 90 })
     const outcome = await outcomeOf(admission, call)
-    if (outcome === 'admitted') admission.settle(call, { cost: 900_000_000_000n, usedTokens: 1, wasStarted: true })
+    if (outcome === 'admitted') admission.settle(call, { cost: 900_000_000_000n, usage: usageOf(1), wasStarted: true })
     return outcome
   }
   expect([await spend(), await spend()]).toEqual(['admitted', 'budget_exceeded'])
@@ -167,7 +167,7 @@ test('the reservation is in the store while the call runs, leaves with its recor
   expect(reserved! >= 600_000_000_000n).toBe(true)
   expect(await outcomeOf(admission, callOf({ limits: { budgetUsd: 1 }, maxTokens: 30 }))).toBe('overloaded')
   await expect.poll(amounts).toEqual([reserved])
-  const reservationId = admission.settle(first, { cost: 1_000_000n, usedTokens: 5, wasStarted: true })
+  const reservationId = admission.settle(first, { cost: 1_000_000n, usage: usageOf(5), wasStarted: true })
   await insertEntries(store.db, [{ record: recordOf(clock.wallMs()), reservationId }], null)
   expect(await amounts()).toEqual([])
   expect(await outcomeOf(admission, callOf({ limits: { budgetUsd: 1 }, maxTokens: 99 }))).toBe('admitted')
@@ -226,7 +226,7 @@ test('calls at a time are bounded, and every end makes room', async () => {
   const [first, second, third] = [1, 2, 3].map(() => callOf({ limits: { maxConcurrentRequests: 2 } })) as [OnlineCall, OnlineCall, OnlineCall]
   expect([await outcomeOf(admission, first), await outcomeOf(admission, second)]).toEqual(['admitted', 'admitted'])
   expect(await outcomeOf(admission, third)).toBe('rate_limited')
-  admission.settle(first, { cost: 0n, usedTokens: 1, wasStarted: true })
+  admission.settle(first, { cost: 0n, usage: usageOf(1), wasStarted: true })
   expect(await outcomeOf(admission, third)).toBe('admitted')
 })
 
@@ -241,7 +241,7 @@ test('a caller who goes away while waiting leaves the line, and holds nothing', 
   controller.abort(new InferdError('cancelled', 'gone'))
   expect(await waiting).toBe('cancelled')
   expect(admission.figures[0]!.numWaiting).toBe(0)
-  admission.settle(running, { cost: 0n, usedTokens: 1, wasStarted: true })
+  admission.settle(running, { cost: 0n, usage: usageOf(1), wasStarted: true })
   expect(await outcomeOf(admission, callOf({ limits: { maxConcurrentRequests: 1 } }))).toBe('admitted')
   await clock.advance(1000)
   expect(clock.numSleepers).toBe(0)

@@ -5,6 +5,7 @@
 import { expect, test } from 'vitest'
 import { FakeClock } from '#base/fake-clock'
 import { SeededRandom } from '#base/random'
+import type { Lane } from '#contract/lane'
 import type { EngineCore } from '#engine/engine-core'
 import { engineCoreOptions } from '#engine/engine-core-options'
 import type { Executor } from '#engine/kernels/kernels'
@@ -102,7 +103,7 @@ class VirtualMachine {
 
   private submitCall(atMs: number): void {
     let isFirst = true
-    this.submit(false, {
+    this.submit('shared', {
       onToken: () => {
         if (isFirst) this.firstTokenMs.push(this.clock.nowMs() - atMs)
         isFirst = false
@@ -112,7 +113,7 @@ class VirtualMachine {
   }
 
   private submitBatch(): void {
-    this.submit(true, {
+    this.submit('background', {
       onToken: () => {},
       onEnd: () => {
         this.numBatch++
@@ -121,10 +122,10 @@ class VirtualMachine {
     })
   }
 
-  private submit(isBackground: boolean, on: Pick<TokenSink, 'onToken' | 'onEnd'>): void {
+  private submit(lane: Lane, on: Pick<TokenSink, 'onToken' | 'onEnd'>): void {
     const prompt = Array.from({ length: PROMPT_TOKENS }, () => 1 + this.random.nextInt(OPTIONS.vocabSize - 1))
     const sink = { onStart: () => {}, onChoiceEnd: () => {}, onEmbedding: () => {}, onError: () => {}, ...on }
-    this.core?.submit(generateRequest(prompt, { maxTokens: OUTPUT_TOKENS, ignoreEos: true, isBackground }), sink)
+    this.core?.submit(generateRequest(prompt, { maxTokens: OUTPUT_TOKENS, ignoreEos: true, lane }), sink)
   }
 
   private gapMs(ratePerS: number): number {

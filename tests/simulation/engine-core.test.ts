@@ -123,7 +123,7 @@ test('an embedding is the mean over all prompt tokens, in chunks and after hits 
   const core = await startNullCore()
   const prompt = Array.from({ length: 50 }, (_, index) => 3 + index)
   await complete(core, generateRequest(prompt))
-  const sink = await complete(core, { kind: 'embed', promptTokenIds: prompt, priority: 0, isBackground: false, cacheSalt: '' })
+  const sink = await complete(core, { kind: 'embed', promptTokenIds: prompt, priority: 0, lane: 'shared', cacheSalt: '' })
   expect([...sink.embedding!]).toEqual(expectedEmbedding(prompt, SMALL_CORE.hiddenSize))
   expect(sink.usage).toEqual({ promptTokens: 50, cachedTokens: 0, completionTokens: 0 })
   expectBaseline(core)
@@ -315,7 +315,7 @@ test('a prompt that the whole KV cache cannot hold is refused with need and have
 test('an embedding may fill the context', async () => {
   const core = await startNullCore()
   const promptTokenIds = Array.from({ length: 96 }, () => 5)
-  expect((await complete(core, { kind: 'embed', promptTokenIds, priority: 0, isBackground: false, cacheSalt: '' })).embedding).not.toBeNull()
+  expect((await complete(core, { kind: 'embed', promptTokenIds, priority: 0, lane: 'shared', cacheSalt: '' })).embedding).not.toBeNull()
   await core.close()
 })
 

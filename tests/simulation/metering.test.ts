@@ -13,7 +13,7 @@ import { PriceTable } from '#platform/metering/price-table'
 import { NO_SETTLEMENT, type SettledCall } from '#platform/metering/settlement'
 import type { CallHandler } from '#platform/online/stage'
 import type { LedgerEntry } from '#platform/store/usage-table'
-import { ANSWER, callOf, type CallWords, readAll, replayed, USAGE } from './online-call.ts'
+import { ANSWER, callOf, type CallWords, readAll, replayed, USAGE, usageOf } from './online-call.ts'
 
 const PRICES = new PriceTable(pricesSection.parse({ chat: { input: 1, cachedInput: 0.1, output: 2, perRequest: '0.001' } }))
 const COST = 6n * 1_000_000n + 4n * 100_000n + 3n * 2_000_000n
@@ -313,5 +313,5 @@ test('a flush waits for what was added before it, however much is added meanwhil
 })
 
 test('a settlement that holds nothing changes nothing', () => {
-  expect(NO_SETTLEMENT.settle(callOf(), { cost: 1n, usedTokens: 1, wasStarted: true })).toBe(null)
+  expect(NO_SETTLEMENT.settle(callOf(), { cost: 1n, usage: usageOf(1), wasStarted: true })).toBe(null)
 })

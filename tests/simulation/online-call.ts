@@ -1,6 +1,6 @@
 /** Calls and models for tests of the online path, in as few words as they need. */
 import { DEFAULT_CALL_OPTIONS, newCallReport, type OnlineCall, type ServiceTier } from '#contract/call'
-import { type GenerateEvent, GREEDY_SAMPLING, PLAIN_REQUEST, type Usage } from '#contract/generate'
+import { type GenerateEvent, GREEDY_SAMPLING, NO_USAGE, PLAIN_REQUEST, type Usage } from '#contract/generate'
 import { type CallerLimits, LOCAL_PRINCIPAL, NO_LIMITS, type Principal } from '#contract/principal'
 
 export interface CallWords {
@@ -56,6 +56,12 @@ export function callOf(words: CallWords = {}): OnlineCall {
 }
 
 export const USAGE: Usage = { promptTokens: 10, cachedTokens: 4, cacheWriteTokens: 0, completionTokens: 3, reasoningTokens: 0 }
+
+/** Of so many tokens, half of them the answer. */
+export function usageOf(tokens: number): Usage {
+  const completionTokens = Math.floor(tokens / 2)
+  return { ...NO_USAGE, promptTokens: tokens - completionTokens, completionTokens }
+}
 
 export const ANSWER: readonly GenerateEvent[] = [
   { type: 'response-start', promptTokens: 10, cachedTokens: 4 },

@@ -40,7 +40,7 @@ function drawRequests(random: SeededRandom, vocabSize: number): TokenRequest[] {
   const prefixes = [tokens(60), tokens(60)]
   return Array.from({ length: NUM_REQUESTS }, (_, index) => {
     const promptTokenIds = [...prefixes[random.nextInt(2)]!.slice(0, random.nextInt(60)), ...tokens(1 + random.nextInt(20))]
-    if (index % 9 === 8) return { kind: 'embed', promptTokenIds, priority: 0, isBackground: false, cacheSalt: '' }
+    if (index % 9 === 8) return { kind: 'embed', promptTokenIds, priority: 0, lane: 'shared', cacheSalt: '' }
     // Most are greedy; the others show that draws do not depend on company either.
     const temperature = index % 3 === 2 ? 1 : 0
     const numChoices = index % 8 === 5 ? 3 : 1

@@ -97,7 +97,7 @@ export function generateRequest(promptTokenIds: readonly number[], different: Pa
     ignoreEos: false,
     numTopLogprobs: null,
     priority: 0,
-    isBackground: false,
+    lane: 'shared',
     cacheSalt: '',
     guides: null,
     ...different,

@@ -2,6 +2,7 @@
 import { engineCoreOptions } from '#engine/engine-core-options'
 import { FakeGuide, type GuideFault } from './fake-guide.ts'
 import type { Random } from '#base/random'
+import type { Lane } from '#contract/lane'
 import type { EngineCoreOptions } from '#engine/engine-core-options'
 import type { EmbedTokensRequest, GenerateTokensRequest, SeededSampling, TokenRequest } from '#engine/scheduler/token-request'
 
@@ -69,7 +70,7 @@ export function drawRequest(random: Random, { options, prefixes }: Scenario): To
   const base = {
     promptTokenIds,
     priority: random.nextInt(5) - 2,
-    isBackground: random.nextInt(3) === 0,
+    lane: pick<Lane>(random, ['reserved', 'shared', 'shared', 'background']),
     cacheSalt: pick(random, ['', 'tenant-a', 'tenant-b']),
   }
   return kind === 'embed' ? ({ ...base, kind } satisfies EmbedTokensRequest) : drawGenerate(random, base, options)

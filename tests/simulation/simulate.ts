@@ -7,6 +7,7 @@ import { assert } from '#base/assert'
 import { FakeClock } from '#base/fake-clock'
 import { SeededRandom } from '#base/random'
 import { InferdError } from '#contract/errors'
+import { LANE_RANK } from '#contract/lane'
 import { EngineCore } from '#engine/engine-core'
 import { bindNullExecutor } from './null-core.ts'
 import { SimulatedRequest } from './simulated-request.ts'
@@ -151,7 +152,7 @@ class Simulation implements RequestObserver {
     for (const waiting of this.live) {
       if (waiting.hasStarted || waiting.arrivalEpoch >= this.epoch) continue
       const behind =
-        Number(started.request.isBackground) - Number(waiting.request.isBackground) ||
+        LANE_RANK[started.request.lane] - LANE_RANK[waiting.request.lane] ||
         started.order.orderKey - waiting.order.orderKey ||
         started.order.arrivalIndex - waiting.order.arrivalIndex
       assert(behind < 0, 'a request was passed by one behind it')

@@ -17,6 +17,14 @@ const priceRow = z.strictObject({
   reasoning: perMillionTokens.optional().describe('For output tokens of reasoning; as output when not given.'),
   perRequest: usd.default(0n).describe('US dollars for each answered request.'),
   perHour: usd.default(0n).describe('US dollars per hour of the replicas that serve the model, shared by the calls that run at a moment.'),
+  modelUnit: z
+    .strictObject({
+      perHour: usd.describe('Without a commitment.'),
+      oneMonth: usd.optional().describe('With a commitment of one month; as perHour when not given.'),
+      sixMonths: usd.optional().describe('With a commitment of six months; as perHour when not given.'),
+    })
+    .optional()
+    .describe('US dollars per hour of one unit of provisioned throughput; free when not given.'),
   tiers: z
     .strictObject({ priority: factor.default(1000n), default: factor.default(1000n), flex: factor.default(1000n) })
     .prefault({})

@@ -15,7 +15,7 @@ const REQUEST: GenerateTokensRequest = {
   ignoreEos: false,
   numTopLogprobs: null,
   priority: 0,
-  isBackground: false,
+  lane: 'shared',
   cacheSalt: '',
   guides: null,
 }

@@ -6,6 +6,7 @@ import { stopConditions } from '#engine/sampling/stop-conditions'
 import { ChoiceGuide } from './choice-guide.ts'
 import { Sequence } from './sequence.ts'
 import type { SamplingChange, TokenUsage } from '#contract/generate'
+import type { Lane } from '#contract/lane'
 import type { BlockHash } from '#engine/kv-cache/block'
 import type { BlockHasher } from '#engine/kv-cache/block-hash'
 import type { SamplingParameters } from '#engine/sampling/sampling-parameters'
@@ -37,8 +38,8 @@ export class ActiveRequest {
    * as newcomers arrive at ever later steps, only so many of them can pass a waiting request: ageing without re-sorting.
    */
   readonly orderKey: number
-  /** Behind all that are not, whatever their order keys. */
-  readonly isBackground: boolean
+  /** Comes before the order key. */
+  readonly lane: Lane
   readonly arrivalIndex: number
   readonly rootHash: BlockHash
   readonly hasher: BlockHasher
@@ -71,7 +72,7 @@ export class ActiveRequest {
     this.sink = sink
     this.promptTokenIds = Int32Array.from(request.promptTokenIds)
     this.orderKey = accepted.arrivalStep + request.priority * accepted.priorityAgingSteps
-    this.isBackground = request.isBackground
+    this.lane = request.lane
     this.arrivalIndex = accepted.arrivalIndex
     this.rootHash = rootHash(accepted.modelIdentity, request.cacheSalt)
     this.hasher = accepted.hasher

@@ -1,6 +1,7 @@
 /** The background in the policy of a step: laws that hold for every view, and the cases that show them. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { LANE_RANK, type Lane } from '#contract/lane'
 import { decideStep, type StepDecision } from './decide-step.ts'
 import { isDecoding, type CandidateView, type DecisionLimits, type RunningView, type StepView } from './step-view.ts'
 
@@ -19,11 +20,11 @@ const DECODE: RunningView = {
   numSlots: 1,
   numLogitRows: 1,
   isEmbed: false,
-  isBackground: false,
+  lane: 'shared',
 }
-const QUIET: RunningView = { ...DECODE, isBackground: true }
-const prompt = (numPendingTokens: number, isBackground = false): RunningView => ({ ...DECODE, numPendingTokens, isBackground })
-const candidate = (isBackground: boolean, numBlocks = 1): CandidateView => ({ numSlots: 1, isBackground, countBlocks: () => numBlocks })
+const QUIET: RunningView = { ...DECODE, lane: 'background' }
+const prompt = (numPendingTokens: number, lane: Lane = 'shared'): RunningView => ({ ...DECODE, numPendingTokens, lane })
+const candidate = (lane: Lane, numBlocks = 1): CandidateView => ({ numSlots: 1, lane, countBlocks: () => numBlocks })
 
 function decide(view: Partial<StepView>): { readonly action: string; readonly numTokens: readonly number[] } {
   const out: StepDecision = { action: 'run', numTokens: new Int32Array(LIMITS.maxSequences).fill(-1) }
@@ -38,22 +39,22 @@ const sequence = fc
     newest: fc.integer({ min: 1, max: 6 }),
     missing: fc.nat(2),
     isEmbed: fc.nat(9).map((dice) => dice === 0),
-    isBackground: fc.boolean(),
+    lane: fc.constantFrom<Lane>('shared', 'background'),
   })
-  .map(({ pending, newest, missing, isEmbed, isBackground }): RunningView => ({
+  .map(({ pending, newest, missing, isEmbed, lane }): RunningView => ({
     numPendingTokens: pending,
     numNewestTokens: newest,
     numMissingBlocks: missing,
     numSlots: 1,
     numLogitRows: isEmbed ? 0 : 1,
     isEmbed,
-    isBackground,
+    lane,
   }))
 
 const views = fc.record({
   running: fc
     .array(sequence, { minLength: 1, maxLength: LIMITS.maxSequences })
-    .map((all) => all.toSorted((a, b) => Number(a.isBackground) - Number(b.isBackground))),
+    .map((all) => all.toSorted((a, b) => LANE_RANK[a.lane] - LANE_RANK[b.lane])),
   numFreeBlocks: fc.integer({ min: 16, max: 40 }),
   maxBackgroundTokens: fc.integer({ min: 1, max: 32 }),
 })
@@ -65,7 +66,7 @@ test('whatever runs, the background changes nothing for the foreground, holds st
     fc.property(views, (view) => {
       const { action, numTokens } = decide(view)
       expect(action).toBe('run')
-      const foreground = view.running.filter(({ isBackground }) => !isBackground)
+      const foreground = view.running.filter(({ lane }) => lane === 'shared')
       const behind = numTokens.slice(foreground.length)
       const sum = (tokens: readonly number[]): number => tokens.reduce((total, each) => total + each, 0)
       if (foreground.length > 0) expect(numTokens.slice(0, foreground.length)).toEqual(decide({ ...view, running: foreground }).numTokens)
@@ -98,8 +99,8 @@ test('who of the foreground would be admitted without the background is admitted
   const seen = new Map<string, number>()
   fc.assert(
     fc.property(views, fc.integer({ min: 1, max: 40 }), (view, numBlocks) => {
-      const foreground = view.running.filter(({ isBackground }) => !isBackground)
-      const asked = candidate(false, Math.min(numBlocks, view.numFreeBlocks))
+      const foreground = view.running.filter(({ lane }) => lane === 'shared')
+      const asked = candidate('shared', Math.min(numBlocks, view.numFreeBlocks))
       const { action } = decide({ ...view, candidate: asked })
       seen.set(action, (seen.get(action) ?? 0) + 1)
       const alone = decide({ ...view, running: foreground, candidate: asked }).action
@@ -113,23 +114,23 @@ test('who of the foreground would be admitted without the background is admitted
 })
 
 test.each<[string, Partial<StepView>, readonly number[]]>([
-  ['decodes, then prompts in order', { running: [DECODE, QUIET, QUIET, prompt(50, true)] }, [1, 1, 1, 8]],
+  ['decodes, then prompts in order', { running: [DECODE, QUIET, QUIET, prompt(50, 'background')] }, [1, 1, 1, 8]],
   ['decodes in order, as many as its share has tokens', { running: [QUIET, QUIET, QUIET], maxBackgroundTokens: 2 }, [1, 1, 0]],
-  ['the prompts of the foreground alone', { running: [DECODE, prompt(50), QUIET, prompt(50, true)] }, [1, 16, 0, 0]],
-  ['a whole step where it is alone and its share is', { running: [prompt(50, true)], maxBackgroundTokens: 32 }, [32]],
+  ['the prompts of the foreground alone', { running: [DECODE, prompt(50), QUIET, prompt(50, 'background')] }, [1, 16, 0, 0]],
+  ['a whole step where it is alone and its share is', { running: [prompt(50, 'background')], maxBackgroundTokens: 32 }, [32]],
 ])('a step computes %s', (_, view, numTokens) => {
   expect(decide(view)).toEqual({ action: 'run', numTokens })
 })
 
 test.each<[string, Partial<StepView>, string]>([
-  ['the background into what is left of its share', { running: [QUIET], candidate: candidate(true) }, 'admit'],
-  ['none behind prompts that use the share up', { running: [prompt(20, true)], candidate: candidate(true) }, 'run'],
-  ['none while a prompt of the foreground is on its way', { running: [prompt(20)], candidate: candidate(true) }, 'run'],
-  ['none that was displaced in this step', { running: [QUIET], candidate: candidate(true), hasDisplaced: true }, 'run'],
-  ['the foreground, by displacing what has all places', { running: Array<RunningView>(8).fill(QUIET), candidate: candidate(false) }, 'displace'],
-  ['the foreground, by displacing what has the blocks', { running: [DECODE, QUIET], candidate: candidate(false, 99) }, 'displace'],
-  ['the foreground not beside so many of its own', { running: Array<RunningView>(8).fill(DECODE), candidate: candidate(false) }, 'run'],
-  ['nobody of the foreground when only its own have the blocks', { running: [DECODE], candidate: candidate(false, 99) }, 'run'],
+  ['the background into what is left of its share', { running: [QUIET], candidate: candidate('background') }, 'admit'],
+  ['none behind prompts that use the share up', { running: [prompt(20, 'background')], candidate: candidate('background') }, 'run'],
+  ['none while a prompt of the foreground is on its way', { running: [prompt(20)], candidate: candidate('background') }, 'run'],
+  ['none that was displaced in this step', { running: [QUIET], candidate: candidate('background'), hasDisplaced: true }, 'run'],
+  ['the foreground, by displacing what has all places', { running: Array<RunningView>(8).fill(QUIET), candidate: candidate('shared') }, 'displace'],
+  ['the foreground, by displacing what has the blocks', { running: [DECODE, QUIET], candidate: candidate('shared', 99) }, 'displace'],
+  ['the foreground not beside so many of its own', { running: Array<RunningView>(8).fill(DECODE), candidate: candidate('shared') }, 'run'],
+  ['nobody of the foreground when only its own have the blocks', { running: [DECODE], candidate: candidate('shared', 99) }, 'run'],
 ])('admits %s', (_, view, action) => {
   expect(decide(view).action).toBe(action)
 })

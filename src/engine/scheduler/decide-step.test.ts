@@ -18,13 +18,13 @@ const DECODE: RunningView = {
   numSlots: 1,
   numLogitRows: 1,
   isEmbed: false,
-  isBackground: false,
+  lane: 'shared',
 }
 const prefill = (numPendingTokens: number, different: Partial<RunningView> = {}): RunningView => ({ ...DECODE, numPendingTokens, ...different })
 const embed = (numPendingTokens: number): RunningView => prefill(numPendingTokens, { isEmbed: true, numLogitRows: 0 })
 /** A decoding sequence with so many tokens that had to follow its sampled one. */
 const follow = (numFollowing: number): RunningView => ({ ...DECODE, numPendingTokens: 1 + numFollowing, numNewestTokens: 1 + numFollowing })
-const candidate = (numBlocks: number, numSlots = 1): CandidateView => ({ numSlots, isBackground: false, countBlocks: () => numBlocks })
+const candidate = (numBlocks: number, numSlots = 1): CandidateView => ({ numSlots, lane: 'shared', countBlocks: () => numBlocks })
 
 function decide(view: Partial<StepView>, limits: Partial<DecisionLimits> = {}): { readonly action: string; readonly numTokens: readonly number[] } {
   const out: StepDecision = { action: 'run', numTokens: new Int32Array(4).fill(-1) }

@@ -5,14 +5,14 @@
  * One call gives one of four answers; but for 'run' the scheduler applies it and asks again on the state that came out, so the
  * policy never has to predict what freeing shared blocks will yield:
  *   preempt   what runs needs more blocks than are free: the last sequence in order gives its blocks back
- *   displace  the first that waits goes before the background, which holds its place or its blocks: the last one gives them back
+ *   displace  the first that waits goes before a later lane, which holds its place or its blocks: the last in order gives them back
  *   admit     the first waiting sequence gets blocks for all its known tokens
  *   run       out.numTokens[i] pending tokens of running[i] are computed
  *
  * Running sequences whose pending tokens their last step brought (they decode) come first, so that a long prompt never stops a
  * stream: each computes one token, and those that were made to follow share at most half of what is left. The rest goes to the
- * others, the larger part to the first in order. A waiting sequence is never passed by a later one,
- * whatever its size: nothing starves. The background is behind all others, and gets what they leave (background-step.ts).
+ * others, the larger part to the first in order; prompts of the reserved lane have all of it before. A waiting sequence is never passed by
+ * a later one, whatever its size: nothing starves in its lane. The background gets what all others leave (background-step.ts).
  */
 import { assert } from '#base/assert'
 import { divideBackground, fitsBeside, hasBackgroundRoom } from './background-step.ts'
@@ -20,6 +20,7 @@ import {
   type CandidateView,
   chunkTokens,
   countForeground,
+  countReserved,
   type DecisionLimits,
   isDecoding,
   outputRows,
@@ -38,6 +39,7 @@ export interface StepDecision {
 export function decideStep(view: StepView, limits: DecisionLimits, out: StepDecision): void {
   const { running } = view
   const numForeground = countForeground(running)
+  const numReserved = countReserved(running)
   // A prompt of the foreground is on its way: the background holds still.
   const isHeld = hasPrefill(running, numForeground)
   const numMissingBlocks = countMissingBlocks(running, isHeld ? numForeground : running.length)
@@ -46,11 +48,13 @@ export function decideStep(view: StepView, limits: DecisionLimits, out: StepDeci
     out.action = 'preempt'
     return
   }
-  out.action = admission(view, limits, { numForeground, isHeld, numMissingBlocks })
-  if (out.action === 'run') divideStep(view, limits, { numForeground, isHeld }, out.numTokens)
+  out.action = admission(view, limits, { numReserved, numForeground, isHeld, numMissingBlocks })
+  if (out.action === 'run') divideStep(view, limits, { numReserved, numForeground, isHeld }, out.numTokens)
 }
 
 interface StepFacts {
+  readonly numReserved: number
+  /** Those of the reserved lane included. */
   readonly numForeground: number
   readonly isHeld: boolean
   readonly numMissingBlocks: number
@@ -77,25 +81,26 @@ function admission(view: StepView, limits: DecisionLimits, facts: StepFacts): 'a
     return 'admit'
   }
   const fits = (): boolean => fitsBeside(view, limits, { ...candidate, numMissingBlocks })
-  if (candidate.isBackground) {
+  if (candidate.lane === 'background') {
     const mayEnter = !facts.isHeld && !view.hasDisplaced && hasBackgroundRoom(view, limits, numForeground)
     return mayEnter && fits() ? 'admit' : 'run'
   }
-  if (!hasForegroundRoom(running, limits, { candidate, numForeground })) return 'run'
+  const numBefore = candidate.lane === 'reserved' ? facts.numReserved : numForeground
+  if (!hasForegroundRoom(running, limits, { candidate, numReserved: facts.numReserved, numBefore })) return 'run'
   if (fits()) return 'admit'
-  return numForeground < running.length ? 'displace' : 'run'
+  return numBefore < running.length ? 'displace' : 'run'
 }
 
-/** Whether the foreground has a place for it, and leaves it a part of the step. */
+/** Whether those that it cannot displace have a place for it, and leave it a part of the step. */
 function hasForegroundRoom(
   running: readonly RunningView[],
   limits: DecisionLimits,
-  { candidate, numForeground }: { readonly candidate: CandidateView; readonly numForeground: number },
+  { candidate, numReserved, numBefore }: { readonly candidate: CandidateView; readonly numReserved: number; readonly numBefore: number },
 ): boolean {
   let numSlots = candidate.numSlots
   let numDecodes = 0
   let numFollowing = 0
-  for (let index = 0; index < numForeground; index++) {
+  for (let index = 0; index < numBefore; index++) {
     const sequence = running[index]!
     numSlots += sequence.numSlots
     if (!isDecoding(sequence)) continue
@@ -104,16 +109,19 @@ function hasForegroundRoom(
   }
   if (numSlots > limits.maxSequences) return false
   const budget = prefillBudget(limits, numDecodes)
-  return hasPrefillRoom(running, numForeground, budget - Math.min(numFollowing, followShare(budget, true)))
+  const lane = { start: candidate.lane === 'reserved' ? 0 : numReserved, end: numBefore }
+  return hasPrefillRoom(running, lane, budget - Math.min(numFollowing, followShare(budget, true)))
 }
 
-/** Whether the shares of those that prefill leave something of the budget. What is admitted earlier would only hold blocks. */
-function hasPrefillRoom(running: readonly RunningView[], count: number, budget: number): boolean {
+/** Whether the shares of those that prefill in its lane leave something of the budget; those before it take what they need. */
+function hasPrefillRoom(running: readonly RunningView[], { start, end }: { readonly start: number; readonly end: number }, budget: number): boolean {
   let tokensLeft = budget
+  for (let index = 0; index < start; index++) if (!isDecoding(running[index]!)) tokensLeft -= running[index]!.numPendingTokens
+  const share = tokensLeft
   let rank = 0
-  for (let index = 0; index < count && tokensLeft > 0; index++) {
+  for (let index = start; index < end && tokensLeft > 0; index++) {
     if (isDecoding(running[index]!)) continue
-    tokensLeft -= Math.min(running[index]!.numPendingTokens, prefillShare(rank++, budget))
+    tokensLeft -= Math.min(running[index]!.numPendingTokens, prefillShare(rank++, share))
   }
   return tokensLeft > 0
 }
@@ -121,11 +129,11 @@ function hasPrefillRoom(running: readonly RunningView[], count: number, budget: 
 function divideStep(
   view: StepView,
   limits: DecisionLimits,
-  { numForeground, isHeld }: Omit<StepFacts, 'numMissingBlocks'>,
+  { numReserved, numForeground, isHeld }: Omit<StepFacts, 'numMissingBlocks'>,
   numTokens: Int32Array,
 ): void {
   const { running } = view
-  const rest = divideForeground(running, limits, numForeground, numTokens)
+  const rest = divideForeground(running, limits, { numReserved, count: numForeground }, numTokens)
   if (isHeld) numTokens.fill(0, numForeground, running.length)
   else divideBackground(view, limits, { ...rest, numForeground }, numTokens)
 }
@@ -134,7 +142,7 @@ function divideStep(
 function divideForeground(
   running: readonly RunningView[],
   limits: DecisionLimits,
-  count: number,
+  { numReserved, count }: { readonly numReserved: number; readonly count: number },
   numTokens: Int32Array,
 ): { readonly tokensLeft: number; readonly outputsLeft: number } {
   let outputsLeft = limits.maxOutputsPerStep
@@ -154,7 +162,11 @@ function divideForeground(
   const prefills = numDecodes < count
   const numGiven = Math.min(numFollowing, followShare(budget, prefills))
   if (numGiven > 0) divideFollowing(running, count, numGiven, numTokens)
-  if (prefills) dividePrefill({ running, count, budget: budget - numGiven, outputsLeft }, numTokens)
+  if (prefills) {
+    // The reserved lane takes what it needs, the others what that leaves.
+    const rest = dividePrefill({ running, start: 0, end: numReserved, budget: budget - numGiven, outputsLeft }, numTokens)
+    dividePrefill({ running, start: numReserved, end: count, ...rest }, numTokens)
+  }
   return { tokensLeft: limits.maxTokensPerStep - numDecodes - numGiven, outputsLeft }
 }
 
@@ -171,17 +183,23 @@ function divideFollowing(running: readonly RunningView[], count: number, numGive
   assert(tokensLeft === 0, 'tokens were given to nobody')
 }
 
-/** First everyone its share, in order, so that a short prompt gets past a long one; then what is left, in order. */
+/** First everyone its share, in order, so that a short prompt gets past a long one; then what is left, in order. Returns what nobody took. */
 function dividePrefill(
-  step: { readonly running: readonly RunningView[]; readonly count: number; readonly budget: number; readonly outputsLeft: number },
+  step: {
+    readonly running: readonly RunningView[]
+    readonly start: number
+    readonly end: number
+    readonly budget: number
+    readonly outputsLeft: number
+  },
   numTokens: Int32Array,
-): void {
-  const { running, count, budget } = step
+): { readonly budget: number; readonly outputsLeft: number } {
+  const { running, start, end, budget } = step
   let { outputsLeft } = step
   let tokensLeft = budget
   for (let pass = 0; pass < 2; pass++) {
     let rank = 0
-    for (let index = 0; index < count && tokensLeft > 0; index++) {
+    for (let index = start; index < end && tokensLeft > 0; index++) {
       const sequence = running[index]!
       if (isDecoding(sequence)) continue
       const given = numTokens[index]!
@@ -193,6 +211,7 @@ function dividePrefill(
       outputsLeft -= outputRows(sequence, chunk)
     }
   }
+  return { budget: tokensLeft, outputsLeft }
 }
 
 /** Most tokens that a sequence gets before others do: half of the budget for the first in order, a quarter for those behind it. */

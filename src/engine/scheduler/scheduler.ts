@@ -240,8 +240,8 @@ export class Scheduler implements CommitTarget {
   }
 
   private candidateOf(sequence: Sequence): CandidateView {
-    const { numSlots, isBackground } = sequence
-    return { numSlots, isBackground, countBlocks: () => this.blocks.countAdmissionBlocks(sequence) }
+    const { numSlots, lane } = sequence
+    return { numSlots, lane, countBlocks: () => this.blocks.countAdmissionBlocks(sequence) }
   }
 
   private admit(sequence: Sequence, events: StepEvents): void {

@@ -10,6 +10,7 @@
  * the tokens.
  */
 import { assert } from '#base/assert'
+import { LANE_RANK, type Lane } from '#contract/lane'
 import { TokenCounts } from '#engine/sampling/token-counts'
 import type { BlockHash } from '#engine/kv-cache/block'
 import type { BlockTable } from '#engine/kv-cache/block-table'
@@ -70,8 +71,8 @@ export class Sequence implements SamplingRow {
     return this.numKnownTokens - this.numComputedTokens
   }
 
-  get isBackground(): boolean {
-    return this.request.isBackground
+  get lane(): Lane {
+    return this.request.lane
   }
 
   get isEmbed(): boolean {
@@ -150,7 +151,7 @@ export class Sequence implements SamplingRow {
 
 /** Order of all sequences, running and waiting; negative = a goes first. A total order: the result is never 0 for two sequences. */
 export function compareSequences(a: Sequence, b: Sequence): number {
-  if (a.isBackground !== b.isBackground) return a.isBackground ? 1 : -1
+  if (a.lane !== b.lane) return LANE_RANK[a.lane] - LANE_RANK[b.lane]
   if (a.request.orderKey !== b.request.orderKey) return a.request.orderKey - b.request.orderKey
   if (a.request.arrivalIndex !== b.request.arrivalIndex) return a.request.arrivalIndex - b.request.arrivalIndex
   return a.choice - b.choice

@@ -45,7 +45,7 @@ export class StepPlan {
     this.numTokens[index] = numTokens
     this.numLogitRows[index] = catchesUp ? sequence.numLogitRows : 0
     this.numTokensTotal += numTokens
-    if (sequence.isBackground) this.numBackgroundTokens += numTokens
+    if (sequence.lane === 'background') this.numBackgroundTokens += numTokens
     this.numLogitRowsTotal += this.numLogitRows[index]!
     if (sequence.isEmbed) this.numHiddenRowsTotal += numTokens
   }

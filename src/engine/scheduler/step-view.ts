@@ -1,4 +1,5 @@
 /** What the policy of a step sees of those that run and of the first that waits, and what follows from a view alone. */
+import type { Lane } from '#contract/lane'
 
 export interface RunningView {
   readonly numPendingTokens: number
@@ -12,20 +13,19 @@ export interface RunningView {
   readonly numLogitRows: number
   /** Each of its tokens is an output row. */
   readonly isEmbed: boolean
-  /** It runs on what the others leave. */
-  readonly isBackground: boolean
+  readonly lane: Lane
 }
 
 /** What the policy sees of the first waiting sequence. */
 export interface CandidateView {
   readonly numSlots: number
-  readonly isBackground: boolean
+  readonly lane: Lane
   /** Free blocks that its known tokens would take, prefix hits on free blocks included. Walks its hashes, so it is asked last. */
   countBlocks(): number
 }
 
 export interface StepView {
-  /** Sorted, first in order first; those of the background behind all others. */
+  /** Sorted, first in order first: by lanes, then in each. */
   readonly running: readonly RunningView[]
   readonly candidate: CandidateView | null
   readonly numFreeBlocks: number
@@ -33,7 +33,7 @@ export interface StepView {
   readonly maxBackgroundTokens: number
   /** Something was preempted for this step: admitting now would undo it. */
   readonly hasPreempted: boolean
-  /** Something of the background was displaced for this step: admitting it again now would undo it. */
+  /** Something was displaced for this step: admitting it again now would undo it. */
   readonly hasDisplaced: boolean
 }
 
@@ -64,6 +64,12 @@ export function outputRows(sequence: RunningView, chunk: number): number {
 /** Those before the background. */
 export function countForeground(running: readonly RunningView[]): number {
   let count = running.length
-  while (count > 0 && running[count - 1]!.isBackground) count--
+  while (count > 0 && running[count - 1]!.lane === 'background') count--
+  return count
+}
+
+export function countReserved(running: readonly RunningView[]): number {
+  let count = 0
+  while (count < running.length && running[count]!.lane === 'reserved') count++
   return count
 }

@@ -4,6 +4,7 @@
  */
 import type { InferdError } from '#contract/errors'
 import type { FinishReason, SamplingChange, SamplingOptions, TokenUsage } from '#contract/generate'
+import type { Lane } from '#contract/lane'
 import type { TokenGuide } from './token-guide.ts'
 
 /** Sampling options whose seed has been drawn: the core owns no randomness. Choice `i` samples with seed + i (mod 2^32). */
@@ -29,8 +30,8 @@ export interface GenerateTokensRequest {
   readonly numTopLogprobs: number | null
   /** Integer in [-100, 100]. Lower runs earlier; equal runs in order of arrival; a long wait outweighs a level (priorityAgingSteps). */
   readonly priority: number
-  /** Runs on what the others leave, whatever its priority; displaced by them where places or blocks are short. */
-  readonly isBackground: boolean
+  /** Before its priority: who is in an earlier lane goes first, and displaces later ones where places or blocks are short. */
+  readonly lane: Lane
   /** Prefix-cache namespace: equal tokens under different salts never share blocks. */
   readonly cacheSalt: string
   /** One per choice, called by the core alone until the request ends; null = unguided. */
@@ -42,7 +43,7 @@ export interface EmbedTokensRequest {
   readonly kind: 'embed'
   readonly promptTokenIds: ArrayLike<number>
   readonly priority: number
-  readonly isBackground: boolean
+  readonly lane: Lane
   readonly cacheSalt: string
 }
 

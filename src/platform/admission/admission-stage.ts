@@ -1,10 +1,11 @@
 /** Admission as a stage: the first event waits for a place, the others pass untouched. */
-import type { OnlineCall } from '#contract/call'
+import type { OnlineCall, ServiceTier } from '#contract/call'
 import { InferdError } from '#contract/errors'
 import type { GenerateEvent } from '#contract/generate'
+import type { Lane } from '#contract/lane'
 import type { EmbedHandler } from '#platform/online/embed-handler'
 import type { CallHandler, Stage } from '#platform/online/stage'
-import type { Admission } from './admission.ts'
+import type { AdmittedCall, Admission } from './admission.ts'
 
 /** What the call holds is given back by the metering around this stage. */
 export function admissionStage(admission: Admission): Stage {
@@ -14,9 +15,17 @@ export function admissionStage(admission: Admission): Stage {
 export function admittedEmbedding(admission: Admission, next: EmbedHandler): EmbedHandler {
   return async (call, signal) => {
     await admission.admit(call, signal)
-    return next(call, signal)
+    return next(inLane(call), signal)
   }
 }
+
+/** Decided here: what was taken of a reservation goes first, and what is left is all that the tier flex asks for. */
+function inLane<Call extends AdmittedCall>(call: Call): Call {
+  const lane = LANES[call.report.tier]
+  return lane === 'shared' ? call : { ...call, request: { ...call.request, lane } }
+}
+
+const LANES: Readonly<Record<ServiceTier, Lane>> = { reserved: 'reserved', priority: 'shared', default: 'shared', flex: 'background' }
 
 interface AdmittedParts {
   readonly admission: Admission
@@ -62,7 +71,7 @@ class AdmittedEvents implements AsyncIterableIterator<GenerateEvent> {
     const waiting = admission.admit(call, signal)
     if (waiting !== null) await waiting
     if (this.hasLeft) throw new InferdError('cancelled', 'the caller left before its turn')
-    this.inner = next(call, signal)[Symbol.asyncIterator]()
+    this.inner = next(inLane(call), signal)[Symbol.asyncIterator]()
     return this.inner
   }
 }

@@ -5,15 +5,16 @@
 import type { Clock } from '#base/clock'
 import { type Random, randomId } from '#base/random'
 import type { AdmissionConfig } from '#config/platform-file/admission'
-import type { OnlineCall, OnlineEmbedCall, Picodollars } from '#contract/call'
+import type { OnlineCall, OnlineEmbedCall, Picodollars, ServiceTier } from '#contract/call'
 import { InferdError } from '#contract/errors'
 import type { PriceTable } from '#platform/metering/price-table'
 import type { Settlement } from '#platform/metering/settlement'
 import type { BudgetBook, BudgetLine } from './budget-book.ts'
 import { CallerLimitTable, type CallerHold } from './caller-limits.ts'
 import { estimateCall, estimateEmbedding, type TokenEstimate } from './estimate-tokens.ts'
-import { type GateFigures, ModelGate, type Ticket } from './model-gate.ts'
+import { type GateCall, type GateFigures, ModelGate, type Ticket } from './model-gate.ts'
 import type { ReservationLog } from './reservation-log.ts'
+import type { UnitBook, UnitShare } from '#platform/provisioned/unit-book'
 
 export type AdmittedCall = OnlineCall | OnlineEmbedCall
 
@@ -38,6 +39,8 @@ export interface AdmissionParts {
   readonly budgets: BudgetBook
   /** null = reservations live in memory only. */
   readonly reservations: ReservationLog | null
+  /** Throughput that teams have bought; none when not given. */
+  readonly units?: Pick<UnitBook, 'take'>
   readonly requestTimeoutMs: number
   readonly clock: Clock
   readonly random: Random
@@ -54,6 +57,8 @@ interface Hold {
   readonly caller: CallerHold
   readonly takenTokens: number
   readonly money: Money | null
+  /** null = like all others. */
+  readonly share: UnitShare | null
   readonly gate: ModelGate
   readonly ticket: Ticket
 }
@@ -91,16 +96,18 @@ export class Admission implements Settlement {
     const { clock, terms, budgets } = this.parts
     const estimate = this.estimate(call, terms.contextLength(call.model) ?? UNKNOWN_CONTEXT_TOKENS)
     const tokens = estimate.promptTokens + estimate.outputTokens
+    const share = this.takeShare(call, estimate)
+    if (share !== null) return this.admitReserved(call, share, tokens, signal)
     const caller = this.callers.take(call.principal, tokens, clock.nowMs())
     const lines = budgets.linesOf(call.principal, clock.wallMs())
     try {
       if (lines.length > 0) return this.undoOnFailure(caller, tokens, this.admitWithMoney({ call, caller, tokens, estimate, lines }, signal))
-      const entered = this.enter(call, tokens, signal)
+      const entered = this.enter(call, tokens, { tier: payingTier(call) }, signal)
       if (!(entered instanceof Promise)) {
-        this.keep(call, { caller, takenTokens: tokens, money: null, ...entered })
+        this.keep(call, { caller, takenTokens: tokens, money: null, share: null, ...entered })
         return null
       }
-      const kept = entered.then((place) => this.keep(call, { caller, takenTokens: tokens, money: null, ...place }))
+      const kept = entered.then((place) => this.keep(call, { caller, takenTokens: tokens, money: null, share: null, ...place }))
       return this.undoOnFailure(caller, tokens, kept)
     } catch (error) {
       this.giveBack(caller, tokens)
@@ -109,7 +116,7 @@ export class Admission implements Settlement {
   }
 
   /** As Settlement. */
-  settle(call: AdmittedCall, { cost, usedTokens, wasStarted }: Parameters<Settlement['settle']>[1]): string | null {
+  settle(call: AdmittedCall, { cost, usage, wasStarted }: Parameters<Settlement['settle']>[1]): string | null {
     const hold = this.holds.get(call)
     if (hold === undefined) {
       this.ended.add(call)
@@ -117,8 +124,10 @@ export class Admission implements Settlement {
     }
     this.holds.delete(call)
     const { clock, budgets } = this.parts
-    const { caller, takenTokens, money, gate, ticket } = hold
+    const { caller, takenTokens, money, share, gate, ticket } = hold
+    const usedTokens = usage.promptTokens + usage.completionTokens
     this.callers.release(caller, { takenTokens, usedTokens, wasStarted: true, nowMs: clock.nowMs() })
+    share?.settle({ promptTokens: usage.promptTokens - usage.cachedTokens, outputTokens: usage.completionTokens }, clock.nowMs())
     if (money !== null) budgets.settle(money.lines, { amount: money.amount, cost, wallMs: clock.wallMs() })
     gate.leave(ticket, wasStarted ? usedTokens : null)
     const reservationId = money?.reservationId ?? null
@@ -130,6 +139,31 @@ export class Admission implements Settlement {
 
   checkInvariants(): void {
     for (const gate of this.gates.values()) gate.checkInvariants()
+  }
+
+  private takeShare(call: AdmittedCall, estimate: TokenEstimate): UnitShare | null {
+    const { units, terms, clock } = this.parts
+    if (units === undefined) return null
+    const { model, principal, options } = call
+    const claim = { team: principal.team, name: model, model: terms.queueOf(model), isByTier: options.tier === 'reserved' }
+    return units.take(claim, estimate, clock.nowMs())
+  }
+
+  /** Neither rates nor money of the caller hold it up: it was paid for. */
+  private admitReserved(call: AdmittedCall, share: UnitShare, tokens: number, signal: AbortSignal): Promise<void> | null {
+    const keep = (place: EnteredPlace): void => this.keep(call, { caller: null, takenTokens: tokens, money: null, share, ...place })
+    const giveBack = (error: unknown): never => {
+      share.settle({ promptTokens: 0, outputTokens: 0 }, this.parts.clock.nowMs())
+      throw error
+    }
+    try {
+      const entered = this.enter(call, tokens, { tier: 'reserved' }, signal)
+      if (entered instanceof Promise) return entered.then(keep).catch(giveBack)
+      keep(entered)
+      return null
+    } catch (error) {
+      return giveBack(error)
+    }
   }
 
   private async admitWithMoney(
@@ -150,8 +184,8 @@ export class Admission implements Settlement {
   ): Promise<void> {
     const money = await this.reserve(call, estimate, lines)
     try {
-      const place = await this.enter(call, tokens, signal)
-      this.keep(call, { caller, takenTokens: tokens, money, ...place })
+      const place = await this.enter(call, tokens, { tier: payingTier(call) }, signal)
+      this.keep(call, { caller, takenTokens: tokens, money, share: null, ...place })
     } catch (error) {
       this.parts.budgets.settle(money.lines, { amount: money.amount, cost: 0n, wallMs: this.parts.clock.wallMs() })
       if (money.reservationId !== null) this.parts.reservations?.forget(money.reservationId)
@@ -164,7 +198,7 @@ export class Admission implements Settlement {
     const amount = prices.worstCase(terms.candidates(call.model), {
       promptTokens: estimate.maxPromptTokens,
       outputTokens: estimate.maxOutputTokens,
-      tier: call.options.tier,
+      tier: payingTier(call),
       isBatch: call.isBatch ?? false,
     })
     await budgets.load(lines)
@@ -183,9 +217,8 @@ export class Admission implements Settlement {
     return { lines, amount, reservationId: id }
   }
 
-  private enter(call: AdmittedCall, tokens: number, signal: AbortSignal): EnteredPlace | Promise<EnteredPlace> {
+  private enter(call: AdmittedCall, tokens: number, { tier }: Pick<GateCall, 'tier'>, signal: AbortSignal): EnteredPlace | Promise<EnteredPlace> {
     const gate = this.gateOf(this.parts.terms.queueOf(call.model))
-    const { tier } = call.options
     const numChoices = call.operation === 'embeddings' ? 1 : call.request.numChoices
     const entered = gate.enter({ tenant: call.principal.team, tier, tokens, numChoices }, signal)
     return entered instanceof Promise ? entered.then((ticket) => ({ gate, ticket })) : { gate, ticket: entered }
@@ -198,7 +231,7 @@ export class Admission implements Settlement {
       throw new InferdError('cancelled', 'the caller left before its turn')
     }
     this.holds.set(call, hold)
-    call.report.tier = call.options.tier
+    call.report.tier = hold.ticket.tier
     call.report.queueMs = Math.max(0, this.parts.clock.nowMs() - call.arrivedMs)
   }
 
@@ -246,6 +279,11 @@ export class Admission implements Settlement {
     this.gates.set(queue, gate)
     return gate
   }
+}
+
+/** What asks for its reservation and has none, or none left, is like all others. */
+function payingTier({ options: { tier } }: AdmittedCall): Exclude<ServiceTier, 'reserved'> {
+  return tier === 'reserved' ? 'default' : tier
 }
 
 interface EnteredPlace {

@@ -1,5 +1,6 @@
 /**
- * The waiting line of one model: data and decisions, no clock and no promises. Tiers first, a long wait counting as a higher tier; inside
+ * The waiting line of one model: data and decisions, no clock and no promises. Tiers first, a long wait counting as a higher tier (but never
+ * as reserved); inside
  * a tier the tenant that has been served the fewest tokens (a virtual token counter, corrected by what was really used); inside a tenant
  * in order of arrival. Bounded by calls and tokens: what makes room is the newest of the lowest tier, or of the tenant with the longest line.
  */
@@ -30,10 +31,14 @@ interface Tenant<Item> {
   waitingTokens: number
   numWaiting: number
   /** By tier rank, each in order of arrival. */
-  readonly lines: readonly [Item[], Item[], Item[]]
+  readonly lines: readonly [Item[], Item[], Item[], Item[]]
 }
 
-const RANKS: Readonly<Record<ServiceTier, 0 | 1 | 2>> = { priority: 0, default: 1, flex: 2 }
+type Rank = 0 | 1 | 2 | 3
+
+/** What was bought before goes before all that may pay for it. */
+const RANKS: Readonly<Record<ServiceTier, Rank>> = { reserved: 0, priority: 1, default: 2, flex: 3 }
+const FIRST_UNRESERVED: Rank = 1
 const MAX_REMEMBERED_TENANTS = 10_000
 
 export type PushResult<Item> = { readonly kind: 'queued'; readonly evicted: readonly Item[] } | { readonly kind: 'full' }
@@ -120,7 +125,7 @@ export class FairQueue<Item extends Waiting> {
     const own = this.tenants.get(name)
     const tokensOf = (tenant: Tenant<Item>, from: number, to: number): number => {
       let sum = 0
-      for (let each = from; each <= to; each++) for (const item of tenant.lines[each as 0 | 1 | 2]) sum += item.tokens
+      for (let each = from; each <= to; each++) for (const item of tenant.lines[each as Rank]) sum += item.tokens
       return sum
     }
     const ownLine = own === undefined ? 0 : tokensOf(own, rank, rank)
@@ -156,8 +161,8 @@ export class FairQueue<Item extends Waiting> {
   /** The newest of a lower tier, else of a tenant that would still have the longer line. */
   private findVictim({ tier, tenant: name, tokens }: Item): Item | null {
     const rank = RANKS[tier]
-    for (let lowest = 2; lowest > rank; lowest--) {
-      const victim = newestOf(longestLine(this.tenants.values(), lowest as 1 | 2), lowest as 1 | 2)
+    for (let lowest: number = RANKS.flex; lowest > rank; lowest--) {
+      const victim = newestOf(longestLine(this.tenants.values(), lowest as Rank), lowest as Rank)
       if (victim !== null) return victim
     }
     const longest = longestLine(this.tenants.values(), rank)
@@ -180,7 +185,7 @@ export class FairQueue<Item extends Waiting> {
     let tenant = this.tenants.get(name)
     if (tenant === undefined) {
       if (this.tenants.size >= MAX_REMEMBERED_TENANTS) this.forgetIdle()
-      tenant = { name, served: this.level, waitingTokens: 0, numWaiting: 0, lines: [[], [], []] }
+      tenant = { name, served: this.level, waitingTokens: 0, numWaiting: 0, lines: [[], [], [], []] }
       this.tenants.set(name, tenant)
     }
     if (tenant.numWaiting === 0) tenant.served = Math.max(tenant.served, this.lowestWaiting())
@@ -198,11 +203,12 @@ export class FairQueue<Item extends Waiting> {
   }
 
   private rankOf({ tier, arrivedMs }: Item, nowMs: number): number {
-    return Math.max(0, RANKS[tier] - Math.floor((nowMs - arrivedMs) / this.options.ageingMs))
+    if (tier === 'reserved') return RANKS.reserved
+    return Math.max(FIRST_UNRESERVED, RANKS[tier] - Math.floor((nowMs - arrivedMs) / this.options.ageingMs))
   }
 }
 
-function longestLine<Item>(tenants: Iterable<Tenant<Item>>, rank: 0 | 1 | 2): Tenant<Item> | null {
+function longestLine<Item>(tenants: Iterable<Tenant<Item>>, rank: Rank): Tenant<Item> | null {
   let longest: Tenant<Item> | null = null
   for (const tenant of tenants) {
     if (tenant.lines[rank].length > 0 && (longest === null || tenant.waitingTokens > longest.waitingTokens)) longest = tenant
@@ -210,6 +216,6 @@ function longestLine<Item>(tenants: Iterable<Tenant<Item>>, rank: 0 | 1 | 2): Te
   return longest
 }
 
-function newestOf<Item>(tenant: Tenant<Item> | null, rank: 0 | 1 | 2): Item | null {
+function newestOf<Item>(tenant: Tenant<Item> | null, rank: Rank): Item | null {
   return tenant?.lines[rank].at(-1) ?? null
 }

@@ -19,7 +19,8 @@ export interface GateOptions extends FairQueueOptions {
   readonly yieldsFlex?: () => boolean
   /** null = no bound. One call alone may be larger. */
   readonly maxRunningTokens: number | null
-  readonly maxWaitMs: Readonly<Record<ServiceTier, number>>
+  /** What is reserved waits as long as its caller does. */
+  readonly maxWaitMs: Readonly<Record<Exclude<ServiceTier, 'reserved'>, number>>
   /** A caller's patience: what cannot end before is not begun. */
   readonly deadlineMs: number
   /** False while the model starts: its calls run, but nothing is worked off, and the time says nothing of its pace. True when not given. */
@@ -70,6 +71,7 @@ export class ModelGate {
   private numRunning = 0
   /** Of numRunning. */
   private numFlexRunning = 0
+  private numReservedRunning = 0
   private runningTokens = 0
   /** Of a usual call, milliseconds; 0 = not known. */
   private serviceMs = 0
@@ -97,10 +99,12 @@ export class ModelGate {
     signal.throwIfAborted()
     const nowMs = this.tick()
     const { maxWaitMs, deadlineMs } = this.options
-    const expiresMs = nowMs + Math.min(maxWaitMs[call.tier], deadlineMs - this.serviceMs)
-    if (this.queue.numWaiting === 0 && this.fits(call))
+    const isReserved = call.tier === 'reserved'
+    const expiresMs = nowMs + (isReserved ? deadlineMs : Math.min(maxWaitMs[call.tier], deadlineMs - this.serviceMs))
+    if (this.goesFirst(call, nowMs) && this.fits(call))
       return this.start({ ...call, arrivedMs: nowMs, expiresMs, startedMs: null, wake: null }, nowMs)
-    if (this.rate.isMeasured && this.rate.timeFor(this.queue.tokensBefore(call)) > (expiresMs - nowMs) * HOPED_SHARE) throw this.refusal(call.tokens)
+    if (!isReserved && this.rate.isMeasured && this.rate.timeFor(this.queue.tokensBefore(call)) > (expiresMs - nowMs) * HOPED_SHARE)
+      throw this.refusal(call.tokens)
     const { promise, resolve, reject } = Promise.withResolvers<Ticket>()
     const onAbort = (): void => {
       this.queue.remove(ticket)
@@ -131,10 +135,8 @@ export class ModelGate {
   leave(ticket: Ticket, usedTokens: number | null): void {
     assert(ticket.startedMs !== null, 'only a call that runs can leave')
     const nowMs = this.tick()
-    this.numRunning -= ticket.numChoices
-    if (ticket.tier === 'flex') this.numFlexRunning -= ticket.numChoices
-    this.runningTokens -= ticket.tokens
-    this.queue.charge(ticket.tenant, (usedTokens ?? 0) - ticket.tokens)
+    this.count(ticket, -1)
+    if (ticket.tier !== 'reserved') this.queue.charge(ticket.tenant, (usedTokens ?? 0) - ticket.tokens)
     if (usedTokens !== null) {
       this.rate.finished(usedTokens)
       const tookMs = nowMs - ticket.startedMs
@@ -151,11 +153,23 @@ export class ModelGate {
 
   private start(ticket: Ticket, nowMs: number): Ticket {
     ticket.startedMs = nowMs
-    this.numRunning += ticket.numChoices
-    if (ticket.tier === 'flex') this.numFlexRunning += ticket.numChoices
-    this.runningTokens += ticket.tokens
-    this.queue.charge(ticket.tenant, ticket.tokens)
+    this.count(ticket, 1)
+    // Bought tokens are no part of the fair shares of what was not.
+    if (ticket.tier !== 'reserved') this.queue.charge(ticket.tenant, ticket.tokens)
     return ticket
+  }
+
+  private count({ tier, numChoices, tokens }: Ticket, sign: 1 | -1): void {
+    this.numRunning += sign * numChoices
+    if (tier === 'flex') this.numFlexRunning += sign * numChoices
+    if (tier === 'reserved') this.numReservedRunning += sign * numChoices
+    this.runningTokens += sign * tokens
+  }
+
+  /** Nobody waits before it. */
+  private goesFirst({ tier }: GateCall, nowMs: number): boolean {
+    if (this.queue.numWaiting === 0) return true
+    return tier === 'reserved' && this.queue.peek(nowMs)?.tier !== 'reserved'
   }
 
   private pump(): void {
@@ -187,6 +201,8 @@ export class ModelGate {
   private fits({ tier, numChoices, tokens }: GateCall): boolean {
     if (this.numRunning === 0) return true
     const { maxRunning, maxRunningTokens, flexShare, yieldsFlex } = this.options
+    // The engine makes room for it: what runs of other tiers does not count.
+    if (tier === 'reserved') return this.numReservedRunning === 0 || this.numReservedRunning + numChoices <= maxRunning()
     if (maxRunningTokens !== null && this.runningTokens + tokens > maxRunningTokens) return false
     const numAfter = this.numRunning + numChoices
     if (tier === 'flex') return numAfter <= Math.max(1, Math.floor(maxRunning() * flexShare))

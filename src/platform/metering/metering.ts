@@ -65,14 +65,13 @@ export class Metering {
     const { settlement, observers, ledger } = this.parts
     const { report } = call
     if (error !== null && isRefusal(error) && usage.promptTokens === 0) {
-      settlement.settle(call, { cost: 0n, usedTokens: 0, wasStarted: false })
+      settlement.settle(call, { cost: 0n, usage: NO_USAGE, wasStarted: false })
       const { code } = toErrorRecord(error)
       for (const observer of observers) observer.onRefusal(code, call)
       return
     }
     const record = this.recordOf(call, { usage, times, error, busyMs })
-    const usedTokens = usage.promptTokens + usage.completionTokens
-    const reservationId = settlement.settle(call, { cost: record.cost, usedTokens, wasStarted: times.startedMs !== null })
+    const reservationId = settlement.settle(call, { cost: record.cost, usage, wasStarted: times.startedMs !== null })
     report.usage = addUsage(report.usage ?? NO_USAGE, usage)
     report.cost = (report.cost ?? 0n) + record.cost
     ledger.add({ record, reservationId })

@@ -25,7 +25,7 @@ export interface WorstCase {
   readonly promptTokens: number
   /** Over all choices. */
   readonly outputTokens: number
-  readonly tier: ServiceTier
+  readonly tier: Exclude<ServiceTier, 'reserved'>
   readonly isBatch: boolean
 }
 
@@ -47,6 +47,8 @@ export class PriceTable {
     const found = model === null ? null : this.find(model)
     if (found === null) return { price: '', cost: 0n }
     const { name, row } = found
+    // Paid for by the hour.
+    if (tier === 'reserved') return { price: name, cost: 0n }
     const isHit = responseCache !== 'none'
     const factors = row.tiers[tier] * (isHit ? row.responseCacheHit : isBatch ? row.batch : 1000n)
     const byHour = isHit ? 0n : divideRounded(BigInt(Math.round(busyMs * 1000)) * row.perHour, US_PER_HOUR)

@@ -1,10 +1,10 @@
 /** What becomes of the things that a call holds when it is over. */
 import type { OnlineCall, OnlineEmbedCall, Picodollars } from '#contract/call'
+import type { Usage } from '#contract/generate'
 
 export interface SettledCall {
   readonly cost: Picodollars
-  /** Prompt and output. */
-  readonly usedTokens: number
+  readonly usage: Usage
   /** False: it ended before a model began. */
   readonly wasStarted: boolean
 }

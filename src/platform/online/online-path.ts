@@ -1,5 +1,4 @@
 /** The online path put together: the stages in their order, and the same around embeddings. */
-import type { CallOptions } from '#contract/call'
 import type { EmbedResult } from '#contract/generate'
 import type { Principal } from '#contract/principal'
 import { type Admission } from '#platform/admission/admission'
@@ -39,19 +38,14 @@ export function onlinePath({ metering, admission, stages, guardEmbedding, routin
     list: (principal) => routing.list(principal),
     find: (principal, name) => routing.find(principal, name),
     countTokens: (principal, model, request, signal) => routing.countTokens(principal, model, request, signal),
-    generate: (call, signal) => generate({ ...call, request: inTier(salted(call.request, call.principal), call.options) }, signal),
-    embed: (call, signal) => embed({ ...call, request: inTier(salted(call.request, call.principal), call.options) }, signal),
+    generate: (call, signal) => generate({ ...call, request: salted(call.request, call.principal) }, signal),
+    embed: (call, signal) => embed({ ...call, request: salted(call.request, call.principal) }, signal),
   }
 }
 
 /** A team finds its own prefixes only, whatever salt its callers bring. Who is alone on the machine keeps the caller's. */
 function salted<Request extends { readonly cacheSalt: string }>(request: Request, { keyId, team }: Principal): Request {
   return keyId === LOCAL_KEY ? request : { ...request, cacheSalt: `${team.length}:${team}:${request.cacheSalt}` }
-}
-
-/** What is left is all that the tier flex asks for: the engine runs it in the background. */
-function inTier<Request extends { readonly isBackground?: boolean }>(request: Request, { tier }: Pick<CallOptions, 'tier'>): Request {
-  return tier === 'flex' ? { ...request, isBackground: true } : request
 }
 
 const LOCAL_KEY = 'local'

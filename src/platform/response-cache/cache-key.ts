@@ -41,7 +41,7 @@ function scopeOf({ principal, model: name, operation, options }: OnlineCall, mod
   return [principal.team, name, model.targets, model.factsDigest, operation, options.truncation, options.guardrail]
 }
 
-function requestOf({ requestId: _id, priority: _priority, isBackground: _tier, cacheSalt: _salt, ...request }: GenerateRequest): unknown {
+function requestOf({ requestId: _id, priority: _priority, lane: _lane, cacheSalt: _salt, ...request }: GenerateRequest): unknown {
   return request
 }
 

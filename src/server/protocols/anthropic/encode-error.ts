@@ -41,6 +41,7 @@ const WIRE_ERRORS = {
   request_timeout: { status: 408, type: 'invalid_request_error' },
   rate_limited: { status: 429, type: 'rate_limit_error' },
   budget_exceeded: { status: 402, type: 'billing_error' },
+  quota_exceeded: INVALID,
   content_blocked: INVALID,
   overloaded: OVERLOADED,
   model_loading: OVERLOADED,

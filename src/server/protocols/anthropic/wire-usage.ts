@@ -39,6 +39,7 @@ export function encodeMessageUsage(usage: Usage, tier: ServiceTier): WireMessage
 
 function encodeTier(tier: ServiceTier): WireMessageUsage['service_tier'] {
   switch (tier) {
+    case 'reserved':
     case 'priority':
       return 'priority'
     case 'default':

@@ -11,11 +11,10 @@ const LABEL = /^[a-zA-Z0-9\s:_@$#=/+,.-]*$/
 const MAX_LABELS = 16
 const MAX_LABEL_LENGTH = 256
 
-/** Nobody has reserved anything here: such calls are what spills over from a reservation, of the default tier. */
 export function tierOf(word: string, path: string): ServiceTier {
   const tier = TIERS.find((each) => each === word)
   if (tier === undefined) throw invalid(path, `${path} must be one of ${TIERS.join(', ')}`)
-  return tier === 'reserved' ? 'default' : tier
+  return tier
 }
 
 /** As the service refuses it for models that have no second form. */

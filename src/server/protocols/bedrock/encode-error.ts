@@ -46,6 +46,7 @@ const WIRE_ERRORS = {
   request_timeout: { status: 408, type: 'RequestTimeoutException' },
   rate_limited: { status: 429, type: 'ThrottlingException' },
   budget_exceeded: { status: 400, type: 'ServiceQuotaExceededException' },
+  quota_exceeded: { status: 400, type: 'ServiceQuotaExceededException' },
   content_blocked: VALIDATION,
   overloaded: UNAVAILABLE,
   model_loading: { status: 429, type: 'ModelNotReadyException' },

@@ -28,6 +28,7 @@ const STATUSES: Readonly<Record<ErrorCode, number>> = {
   request_timeout: 408,
   rate_limited: 429,
   budget_exceeded: 429,
+  quota_exceeded: 409,
   content_blocked: 400,
   overloaded: 503,
   model_loading: 503,

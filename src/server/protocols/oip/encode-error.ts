@@ -22,6 +22,7 @@ const STATUSES: Readonly<Partial<Record<ErrorCode, number>>> = {
   unsupported_media_type: 415,
   misdirected_host: 421,
   budget_exceeded: 429,
+  quota_exceeded: 409,
   rate_limited: 429,
   headers_too_large: 431,
   upstream_failed: 502,

@@ -2,7 +2,7 @@
  * The terms of a call in a body: OpenAI's `service_tier` and `metadata`, and ours (`guardrail`, `truncation`, `cache`). A term that the
  * body leaves out is what its header says. docs/reference/openai.md is the user's copy.
  */
-import type { CallOptions, TruncationStrategy } from '#contract/call'
+import type { CallOptions, ServiceTier, TruncationStrategy } from '#contract/call'
 import { readCallOptions } from '#server/call-option-headers'
 import { type FieldRules, type Fields, invalid, unsupported } from '#server/fields'
 import type { Incoming } from '#server/operation'
@@ -16,9 +16,10 @@ export const OPTION_RULES = {
   cache: 'read',
 } as const satisfies FieldRules
 
-const TIERS = { auto: null, default: 'default', flex: 'flex', priority: 'priority' } as const
+/** What OpenAI calls scale is throughput that was bought before. */
+const TIERS = { auto: null, default: 'default', flex: 'flex', priority: 'priority', scale: 'reserved' } as const
 /** Tiers that OpenAI sells and this server does not have. */
-const OTHER_TIERS: readonly unknown[] = ['scale', 'fast', 'ultrafast']
+const OTHER_TIERS: readonly unknown[] = ['fast', 'ultrafast']
 const STRATEGIES = ['none', 'oldest-turns', 'middle-out'] as const
 /** OpenAI's words of the Responses API. */
 const RESPONSES_STRATEGIES: Readonly<Record<string, TruncationStrategy>> = { auto: 'oldest-turns', disabled: 'none' }
@@ -45,8 +46,14 @@ function readTier(fields: Fields): CallOptions['tier'] | null {
   if (OTHER_TIERS.includes(fields.value('service_tier'))) {
     throw unsupported('service_tier', 'service_tier with this value is not supported by this server')
   }
-  const tier = fields.word('service_tier', ['auto', 'default', 'flex', 'priority'])
+  const tier = fields.word('service_tier', ['auto', 'default', 'flex', 'priority', 'scale'])
   return tier === null ? null : TIERS[tier]
+}
+
+export type WireTier = Exclude<ServiceTier, 'reserved'> | 'scale'
+
+export function encodeTier(tier: ServiceTier): WireTier {
+  return tier === 'reserved' ? 'scale' : tier
 }
 
 function readTruncation(fields: Fields): TruncationStrategy | null {

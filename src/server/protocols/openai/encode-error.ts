@@ -40,6 +40,7 @@ export const WIRE_ERRORS = {
   request_timeout: { status: 408, type: INVALID, code: 'request_timeout' },
   rate_limited: { status: 429, type: 'rate_limit_error', code: 'rate_limit_exceeded' },
   budget_exceeded: { status: 429, type: 'insufficient_quota', code: 'insufficient_quota' },
+  quota_exceeded: { status: 400, type: INVALID, code: 'quota_exceeded' },
   content_blocked: { status: 400, type: INVALID, code: 'content_filter' },
   overloaded: { status: 503, type: SERVER, code: 'overloaded' },
   model_loading: { status: 503, type: SERVER, code: 'model_loading' },

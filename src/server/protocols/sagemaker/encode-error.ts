@@ -49,6 +49,7 @@ const WIRE_ERRORS = {
   request_timeout: { status: 408, type: 'RequestTimeoutException' },
   rate_limited: { status: 429, type: 'ThrottlingException' },
   budget_exceeded: DENIED,
+  quota_exceeded: VALIDATION,
   content_blocked: modelError(400),
   overloaded: UNAVAILABLE,
   model_loading: { status: 429, type: 'ModelNotReadyException' },

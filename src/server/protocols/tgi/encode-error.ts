@@ -26,6 +26,7 @@ const ROWS: Readonly<Partial<Record<ErrorCode, readonly [status: number, type: W
   overloaded: [429, 'overloaded'],
   rate_limited: [429, 'overloaded'],
   budget_exceeded: [429, 'overloaded'],
+  quota_exceeded: [429, 'overloaded'],
   model_loading: [503, 'overloaded'],
   shutting_down: [503, 'overloaded'],
   store_failed: [503, 'overloaded'],

@@ -1,4 +1,5 @@
 /** The body of a chat answer that was not streamed. */
+import { encodeTier } from '#server/protocols/openai/call-options'
 import type { CallReport } from '#contract/call'
 import type { ToolCall } from '#contract/generate'
 import type { ChoiceOutcome, GenerateOutcome } from '#server/generate-outcome'
@@ -22,7 +23,7 @@ export function encodeChatResponse(call: ChatCall, outcome: GenerateOutcome, rep
     })),
     usage: encodeUsage(outcome.usage),
     system_fingerprint: call.systemFingerprint,
-    ...(call.hasTier ? { service_tier: report.tier } : {}),
+    ...(call.hasTier ? { service_tier: encodeTier(report.tier) } : {}),
     ...encodeReport(report),
   }
 }

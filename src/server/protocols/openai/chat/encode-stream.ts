@@ -3,6 +3,7 @@
  * tool calls, a chunk with the finish reason per choice, with `include_usage` one chunk without choices, then `[DONE]`. A failed response
  * ends with an error object and without `[DONE]`. The parts of a chunk that never change are written once, when the stream starts.
  */
+import { encodeTier } from '#server/protocols/openai/call-options'
 import { assert, unreachable } from '#base/assert'
 import type { CallReport } from '#contract/call'
 import type { GenerateEvent, TokenLogprob } from '#contract/generate'
@@ -117,7 +118,7 @@ function endFrames(state: ChatStreamState, { choice, finishReason }: Extract<Gen
 
 /** Fields that go before the end of a chunk. */
 function reportTail({ call, report, tail }: ChatStreamState): string {
-  const fields = JSON.stringify({ ...(call.hasTier ? { service_tier: report.tier } : {}), ...encodeReport(report) })
+  const fields = JSON.stringify({ ...(call.hasTier ? { service_tier: encodeTier(report.tier) } : {}), ...encodeReport(report) })
   return fields === '{}' ? tail : `${tail.slice(0, -1)},${fields.slice(1)}`
 }
 

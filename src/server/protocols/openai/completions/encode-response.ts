@@ -1,4 +1,5 @@
 /** The body of a text completion that was not streamed. It has one text: reasoning, if the model is known to write it, comes first. */
+import { encodeTier } from '#server/protocols/openai/call-options'
 import { assert } from '#base/assert'
 import type { CallReport } from '#contract/call'
 import type { GenerateOutcome } from '#server/generate-outcome'
@@ -25,7 +26,7 @@ export function encodeCompletionResponse(call: CompletionCall, outcome: Generate
     }),
     usage: encodeUsage(outcome.usage),
     system_fingerprint: call.systemFingerprint,
-    ...(call.hasTier ? { service_tier: report.tier } : {}),
+    ...(call.hasTier ? { service_tier: encodeTier(report.tier) } : {}),
     ...encodeReport(report),
   }
 }

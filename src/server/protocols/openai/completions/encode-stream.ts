@@ -2,6 +2,7 @@
  * Text completion events as server-sent chunks: text chunks, a chunk with the finish reason per choice, with `include_usage`
  * one chunk without choices, then `[DONE]`. A failed response ends with an error object and without `[DONE]`.
  */
+import { encodeTier } from '#server/protocols/openai/call-options'
 import { assert, unreachable } from '#base/assert'
 import type { CallReport } from '#contract/call'
 import type { GenerateEvent } from '#contract/generate'
@@ -78,7 +79,7 @@ export function stepCompletionStream(state: CompletionStreamState, event: Genera
 
 /** Fields that go before the end of a chunk. */
 function reportTail({ call, report, tail }: CompletionStreamState): string {
-  const fields = JSON.stringify({ ...(call.hasTier ? { service_tier: report.tier } : {}), ...encodeReport(report) })
+  const fields = JSON.stringify({ ...(call.hasTier ? { service_tier: encodeTier(report.tier) } : {}), ...encodeReport(report) })
   return fields === '{}' ? tail : `${tail.slice(0, -1)},${fields.slice(1)}`
 }
 

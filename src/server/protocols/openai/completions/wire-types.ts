@@ -1,5 +1,5 @@
 /** `POST /v1/completions` as it looks on the wire. Source: the OpenAI API reference, completions (legacy). */
-import type { ServiceTier } from '#contract/call'
+import type { WireTier } from '#server/protocols/openai/call-options'
 import type { GenerateRequest } from '#contract/generate'
 import type { ReportField } from '#server/protocols/openai/encode-report'
 import type { WireFinishReason } from '#server/protocols/openai/finish-reason'
@@ -43,5 +43,5 @@ export interface WireCompletion extends ReportField {
   }[]
   readonly usage: WireUsage
   readonly system_fingerprint: string
-  readonly service_tier?: ServiceTier
+  readonly service_tier?: WireTier
 }

@@ -1,4 +1,5 @@
 /** The response object in each of its states. */
+import { encodeTier } from '#server/protocols/openai/call-options'
 import type { CallReport } from '#contract/call'
 import type { ErrorRecord } from '#contract/errors'
 import type { FinishReason, JsonRecord, Usage } from '#contract/generate'
@@ -27,7 +28,7 @@ export function encodeEnded(call: ResponsesCall, { items, finishReason, usage }:
   return {
     ...body(call, isCut ? 'incomplete' : 'completed', items),
     incomplete_details: isCut ? { reason: finishReason === 'length' ? 'max_output_tokens' : 'content_filter' } : null,
-    service_tier: report.tier,
+    service_tier: encodeTier(report.tier),
     usage: encodeUsage(usage) as unknown as JsonRecord,
     ...(encodeReport(report) as JsonRecord),
   }
@@ -65,7 +66,7 @@ function body(call: ResponsesCall, status: ResponseStatus, items: readonly WireO
     model: call.model,
     output: items as unknown as JsonRecord[],
     ...(call.echo as unknown as JsonRecord),
-    service_tier: call.options.tier,
+    service_tier: encodeTier(call.options.tier),
     usage: null,
   }
 }

@@ -15,6 +15,7 @@ const ROWS: Readonly<Partial<Record<ErrorCode, WireRow>>> = {
   resource_not_found: { status: 400, type: 'ResourceNotFound' },
   conflict: { status: 400, type: 'ResourceInUse' },
   overloaded: { status: 400, type: 'ResourceLimitExceeded' },
+  quota_exceeded: { status: 400, type: 'ResourceLimitExceeded' },
   rate_limited: { status: 400, type: 'ThrottlingException' },
   forbidden: { status: 400, type: 'AccessDeniedException' },
   shutting_down: { status: 503, type: 'ServiceUnavailable' },

@@ -22,7 +22,7 @@ import type { Log } from '#telemetry/log'
 import type { LocalSource, OpenModels } from './open-models.ts'
 
 /** What of this machine's models deployments use. */
-export type Machine = Pick<OpenModels, 'units' | 'artifactOf'>
+export type Machine = Pick<OpenModels, 'units' | 'artifactOf' | 'alwaysOn'>
 
 export interface DeploymentParts {
   readonly store: Store

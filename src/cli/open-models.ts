@@ -36,6 +36,8 @@ export interface OpenModels {
   readonly registry: ModelRegistry
   /** The file with the concurrency that its models ask for. */
   readonly file: PlatformFile
+  /** Names of those that never sleep. */
+  readonly alwaysOn: ReadonlySet<string>
   /** Of deployments. */
   readonly units: PooledUnits
   /** Throws model_not_found for a name that the configuration does not have. */
@@ -72,6 +74,7 @@ export function openModels(parts: OpenModelsParts): OpenModels {
   return {
     registry,
     file: withConcurrency(file, placements),
+    alwaysOn: namesAlwaysOn(placements),
     units: new PooledUnits({ pool: pool.models, registry, availableBytes: () => process.availableMemory(), clock: systemClock }),
     artifactOf: (source) => artifactOf(source, placements, { parts, spawn: pool.spares.spawn }),
     start: () => {
@@ -93,6 +96,10 @@ function folderPlacements({ modelFolders }: PlatformFile): readonly Placement[] 
   )
 }
 
+function namesAlwaysOn(placements: readonly Placement[]): ReadonlySet<string> {
+  return new Set(placements.flatMap(({ model }) => (model.minReplicas === 0 ? [] : [model.name])))
+}
+
 interface Pool {
   readonly models: ModelPool
   readonly surveyor: ModelSurveyor
@@ -109,7 +116,7 @@ function openPool({ file, log, metrics }: OpenModelsParts, placements: readonly 
   const surveyor = new ModelSurveyor({ spawn: spawnWorker, clock: systemClock, freeBytes: () => Math.min(process.availableMemory(), budgetBytes) })
   const figures = (): ModelPool['figures'] => models.figures
   const counts = metrics.then((known) => new ModelMetrics({ registry: known.registry, maxLabelValues: file.telemetry.maxLabelValues, figures }))
-  const alwaysOn = new Set(placements.flatMap(({ model }) => (model.minReplicas === 0 ? [] : [model.name])))
+  const alwaysOn = namesAlwaysOn(placements)
   const observer: PoolObserver = {
     onCall: (model, found) => void counts.then((known) => known.onCall(model, found)),
     onStop: (model, reason) => {

@@ -5,9 +5,6 @@ import type { Random } from '#base/random'
 import type { PlatformFile } from '#config/platform-file'
 import { InferdError } from '#contract/errors'
 import type { GenerateRequest, SamplingChange } from '#contract/generate'
-import { Admission, type ModelTerms } from '#platform/admission/admission'
-import { BudgetBook } from '#platform/admission/budget-book'
-import { ReservationLog } from '#platform/admission/reservation-log'
 import { DEFAULT_BACKGROUND_RUN_OPTIONS, DetachedRuns } from '#platform/context/background-runs'
 import { StoredResponses } from '#platform/context/response-archive'
 import { truncationStage } from '#platform/context/truncation-stage'
@@ -24,7 +21,7 @@ import { onlinePath, type NamedStage } from '#platform/online/online-path'
 import type { OnlineModels } from '#platform/online/online-models'
 import type { Stage } from '#platform/online/stage'
 import type { ModelRegistry } from '#platform/registry/model-registry'
-import { factsOf, type ServedModelState } from '#contract/served-model'
+import { factsOf } from '#contract/served-model'
 import { embedWith, responseCacheStage } from '#platform/response-cache/response-cache-stage'
 import { makeQualityStage } from '#platform/quality/quality-stage'
 import { qualityPolicyOf } from '#platform/quality/quality-policy'
@@ -33,13 +30,14 @@ import { routeDefinitions } from '#platform/routing/route-table'
 import { routingHandler, type RoutingHandler } from '#platform/routing/routing-handler'
 import type { ShadowCalls } from '#platform/routing/shadow-calls'
 import type { Store } from '#platform/store/open-store'
-import { forgetReservations, insertEntries, insertReservations, sumOfCosts, takeOpenReservations } from '#platform/store/usage-table'
+import { insertEntries } from '#platform/store/usage-table'
 import type { ServerServices } from '#server/services'
 import type { Log } from '#telemetry/log'
 import type { Upstream } from '#upstreams/open-upstream'
 import { Metrics } from '#telemetry/metrics'
 import type { SpanExport } from '#telemetry/span-export'
 import type { DiskDamage } from './disk-damage.ts'
+import { openDoor } from './open-door.ts'
 import { batchMaker } from './open-batches.ts'
 import { type Deployments, type Machine, openDeployments } from './open-deployments.ts'
 import { openInvocations } from './open-invocations.ts'
@@ -102,7 +100,7 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
   })
   const shadows = openShadows({ metrics, ledger, maxLabelValues: file.telemetry.maxLabelValues, clock })
   const routing = openRouting(parts, { prices, marks: tracing?.marks ?? null, shadows })
-  const admission = await openAdmission(parts, { prices, routing, ledger })
+  const { admission, provisioned } = await openDoor({ ...parts, prices, routing, ledger, metrics })
   const watch = new AlarmWatch(clock)
   const observers: CallObserver[] = [metrics, watch, ...(tracing === null ? [] : [tracing.tracer])]
   const metering = new Metering({ prices, ledger, settlement: admission, observers, clock })
@@ -112,12 +110,9 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
     { name: 'context', stage: truncationStage(truncationPorts(routing)) },
     ...openResponseCache(parts, routing),
   ]
-  const { guardEmbedding } = safety
-  const online = onlinePath({ metering, admission, stages, guardEmbedding, routing, marks: tracing?.marks ?? null })
+  const online = onlinePath({ metering, admission, stages, guardEmbedding: safety.guardEmbedding, routing, marks: tracing?.marks ?? null })
   const background = new DetachedRuns({ ...DEFAULT_BACKGROUND_RUN_OPTIONS, clock })
-  const responses = new StoredResponses({ store, clock, retentionMs: parts.responseRetentionDays * DAY_MS })
-  await responses.failUnfinished()
-  void responses.sweep(closing.signal, onFailure)
+  const responses = await openResponses(parts, closing.signal, onFailure)
   const files = await openFiles(parts, closing.signal, onFailure)
   const objects = await openObjects(parts)
   const makers: MakeHandler[] = [
@@ -140,11 +135,14 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
     jobs: jobs.desk,
     objects: objects.stores,
     invocations: asynchronous.invocations,
+    provisioned: provisioned.desk,
     ...deployments.services,
   }
+  await provisioned.start()
   const close = async (): Promise<void> => {
     closing.abort()
     await deployments.close()
+    await provisioned.close()
     await shadows.close()
     await asynchronous.close()
     await background.close()
@@ -202,56 +200,6 @@ function openResponseCache({ file, models, clock }: PlatformParts, routing: Rout
   return [{ name: 'response-cache', stage }]
 }
 
-interface AdmissionNeeds {
-  readonly prices: PriceTable
-  readonly routing: RoutingHandler
-  readonly ledger: Ledger
-}
-
-async function openAdmission(parts: PlatformParts, { prices, routing, ledger }: AdmissionNeeds): Promise<Admission> {
-  const { store, file, clock, random, requestTimeoutMs } = parts
-  const budgets = new BudgetBook({
-    spentSince: async (subject, fromMs) => {
-      await ledger.flush()
-      return sumOfCosts(store.db, subject, fromMs)
-    },
-  })
-  budgets.adopt(await takeOpenReservations(store.db, clock.wallMs()))
-  const reservations = new ReservationLog({
-    insert: (group) => insertReservations(store.db, group),
-    forget: (ids) => forgetReservations(store.db, ids),
-  })
-  return new Admission({ config: file.admission, terms: modelTerms(parts, routing), prices, budgets, reservations, requestTimeoutMs, clock, random })
-}
-
-/** What the models say of themselves, through the routes to them. */
-function modelTerms({ models, maxSequences }: PlatformParts, routing: RoutingHandler): ModelTerms {
-  const contextOf = (name: string): number => {
-    const model = models.find(name)
-    return model === null ? 0 : (factsOf(model.state)?.contextLength ?? 0)
-  }
-  return {
-    queueOf: (name) => {
-      const targets = routing.targetsOf(name)
-      return targets.length === 1 ? targets[0]! : name
-    },
-    candidates: (name) => routing.targetsOf(name),
-    contextLength: (name) => Math.max(0, ...routing.targetsOf(name).map(contextOf)) || null,
-    isUp: (queue) => {
-      const targets = routing.targetsOf(queue)
-      return targets.length === 0 || targets.some((name) => isUp(models.find(name)?.state))
-    },
-    maxSequences: (queue) => {
-      const each = routing.targetsOf(queue).map((name) => models.maxRunningOf(name, maxSequences))
-      return each.length === 0 || each.includes(null) ? null : each.reduce<number>((sum, one) => sum + (one ?? 0), 0)
-    },
-  }
-}
-
-function isUp(state: ServedModelState | undefined): boolean {
-  return state?.kind !== 'asleep' && state?.kind !== 'loading'
-}
-
 function truncationPorts(routing: RoutingHandler): Parameters<typeof truncationStage>[0] {
   return {
     countTokens: (call, request, signal) => routing.countTokens(call.principal, call.model, request, signal),
@@ -281,6 +229,17 @@ async function openTracing({ file, version, clock }: PlatformParts): Promise<Tra
 function openObjects({ file, dataDir, clock, damage }: PlatformParts): ReturnType<typeof openObjectStores> {
   const onDamage = (bucket: string, error: unknown): void => damage.tell(`the bucket ${bucket}`, error)
   return openObjectStores({ config: file.objects, egress: file.egress, dataDir, clock, onDamage })
+}
+
+async function openResponses(
+  { store, clock, responseRetentionDays }: PlatformParts,
+  signal: AbortSignal,
+  onFailure: (err: unknown) => void,
+): Promise<StoredResponses> {
+  const responses = new StoredResponses({ store, clock, retentionMs: responseRetentionDays * DAY_MS })
+  await responses.failUnfinished()
+  void responses.sweep(signal, onFailure)
+  return responses
 }
 
 async function openFiles(

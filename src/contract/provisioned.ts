@@ -42,6 +42,8 @@ export interface ProvisionedQuery {
 }
 
 export interface ProvisionedDesk {
+  /** Of which units are sold. */
+  readonly models: readonly string[]
   /**
    * In service when it resolves. Throws conflict (a name that is taken, a token that came with another order), invalid_parameter (a model of
    * which no units are sold), quota_exceeded with how many are wanted and left.

@@ -8,7 +8,8 @@ export interface UsageRecord {
   readonly keyId: string
   readonly team: string
   readonly dialect: string
-  readonly operation: 'chat' | 'text_completion' | 'embeddings'
+  /** provisioned_throughput: no call, but hours of it; its time is `durationMs`, and ends at `wallMs`. */
+  readonly operation: 'chat' | 'text_completion' | 'embeddings' | 'provisioned_throughput'
   /** As the caller named it. */
   readonly requestedModel: string
   /** The model that answered; null when none did. */

@@ -160,7 +160,7 @@ export interface ModelCard {
 export type ListModels = () => readonly ModelCard[]
 
 interface RouteBase {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** Segments `:name` are parameters; `*` at the end takes the rest, slashes too. */
   readonly path: string
   /** What the caller's key must allow; inference when not given. */

@@ -5,6 +5,7 @@ import type { GuardrailService } from '#contract/guardrail'
 import type { JobDesk } from '#contract/job'
 import type { ObjectStores } from '#contract/objects'
 import type { Invocations } from '#contract/invocation'
+import type { ProvisionedDesk } from '#contract/provisioned'
 import type { ScalingDesk } from '#contract/scaling'
 import type { FileShelf } from '#contract/stored-file'
 import type { BackgroundRuns, ResponseArchive } from '#contract/stored-response'
@@ -31,6 +32,7 @@ export interface ServerServices {
   readonly deployments: DeploymentDesk | null
   readonly scaling: ScalingDesk | null
   readonly declarations: DeclarationDesk | null
+  readonly provisioned: ProvisionedDesk | null
 }
 
 export const NO_SERVICES: ServerServices = {
@@ -47,4 +49,5 @@ export const NO_SERVICES: ServerServices = {
   deployments: null,
   scaling: null,
   declarations: null,
+  provisioned: null,
 }

@@ -42,6 +42,7 @@ const EXPECTED = {
   request_timeout: [408, 'RequestTimeoutException', true],
   rate_limited: [429, 'ThrottlingException', true],
   budget_exceeded: [400, 'ServiceQuotaExceededException', false],
+  quota_exceeded: [400, 'ServiceQuotaExceededException', false],
   content_blocked: [400, 'ValidationException', false],
   overloaded: [503, 'ServiceUnavailableException', true],
   model_loading: [429, 'ModelNotReadyException', true],

@@ -37,6 +37,8 @@ export interface LedgerRow {
 }
 
 export interface ComposedOptions {
+  /** The models are of this machine, with a worker each. */
+  readonly areLocal?: boolean
   /** null = nothing is kept on the disk. */
   readonly dataDir?: string | null
 }
@@ -44,11 +46,11 @@ export interface ComposedOptions {
 export async function startComposedServer(
   yaml: string,
   models: readonly FakeModel[],
-  { dataDir = null }: ComposedOptions = {},
+  { dataDir = null, areLocal = false }: ComposedOptions = {},
 ): Promise<ComposedServer> {
   const store = await openStore({ file: dataDir === null ? null : path.join(dataDir, 'store.db') })
   const registry = new ModelRegistry()
-  for (const model of models) registry.addServed(model)
+  for (const model of models) registry.addServed(model, areLocal ? { numReplicas: () => 1, maxRunning: null, isListed: true } : undefined)
   const platform = await openPlatform({
     store,
     dataDir,

@@ -171,7 +171,12 @@ const CHAT_CASES: readonly (readonly [string, string, string, Answer])[] = [
   ['57', 'web_search_options', '{}', unsupported('web_search_options')],
   ['57', 'verbosity', '"low"', unsupported('verbosity')],
   ['57', 'service_tier', '"fast"', unsupported('service_tier')],
-  ['57', 'service_tier', '"fastest"', refusal('invalid_parameter', 'service_tier', 'service_tier must be one of auto, default, flex, priority')],
+  [
+    '57',
+    'service_tier',
+    '"fastest"',
+    refusal('invalid_parameter', 'service_tier', 'service_tier must be one of auto, default, flex, priority, scale'),
+  ],
   ['57', 'metadata', '{"a":1}', refusal('invalid_parameter', 'metadata.a', 'metadata.a must be a string')],
   ['57', 'truncation', '"newest"', refusal('invalid_parameter', 'truncation', 'truncation must be one of none, oldest-turns, middle-out')],
   [

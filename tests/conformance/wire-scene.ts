@@ -11,6 +11,7 @@ import { StoredResponses } from '#platform/context/response-archive'
 import { directModels, type OnlineModels } from '#platform/online/online-models'
 import { openStore } from '#platform/store/open-store'
 import { fixedDeclarations, fixedDeployments, fixedScaling } from './fake-deployments.ts'
+import { fixedProvisioned } from './fake-provisioned.ts'
 import { FakeGuardrails } from './fake-guardrails.ts'
 import { FakeInvocations } from './fake-invocations.ts'
 import { FakeJobs, FakeObjects } from './fake-jobs.ts'
@@ -53,6 +54,7 @@ export async function startScene({ keepsThings }: { readonly keepsThings: boolea
       deployments: fixedDeployments,
       scaling: fixedScaling,
       declarations: fixedDeclarations,
+      provisioned: fixedProvisioned,
       responses: store === null ? null : new StoredResponses({ store, clock: fixedClock, retentionMs: 86_400_000 }),
       background: store === null ? null : runs,
     },

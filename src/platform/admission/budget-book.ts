@@ -83,6 +83,16 @@ export class BudgetBook {
     }
   }
 
+  /** Spent beside the calls, and in the store already. */
+  charge({ team, keyId }: { readonly team: string; readonly keyId: string }, cost: Picodollars, wallMs: number): void {
+    for (const account of this.accounts.values()) {
+      if ('keyId' in account.subject ? account.subject.keyId !== keyId : account.subject.team !== team) continue
+      roll(account, wallMs)
+      // What is being read has it.
+      if (account.spent !== null) account.spent += cost
+    }
+  }
+
   private line(kind: 'key' | 'team', subject: BudgetSubject, { budgetUsd, budgetPeriod }: CallerLimits, wallMs: number): BudgetLine {
     const id = `${kind} ${budgetPeriod} ${'keyId' in subject ? subject.keyId : subject.team}`
     let account = this.accounts.get(id)

@@ -69,6 +69,12 @@ export class PriceTable {
     return most
   }
 
+  /** Of a unit of provisioned throughput; the name of its row, '' = free. */
+  unitPrice(model: string): { readonly name: string; readonly unit: PriceEntry['modelUnit'] } {
+    const found = this.find(model)
+    return { name: found?.name ?? '', unit: found?.row.modelUnit }
+  }
+
   private find(model: string): { readonly name: string; readonly row: PriceEntry } | null {
     for (const name of [model, this.baseOf(model)]) {
       const row = this.rows.get(name)

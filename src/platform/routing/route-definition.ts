@@ -46,6 +46,8 @@ export interface RouteDefinition {
   readonly firstPieceTimeoutMs: number | null
   readonly hedge: HedgePolicy | null
   readonly shadows: readonly RouteShadow[]
+  /** Whose it is; null = everybody's. */
+  readonly team: string | null
 }
 
 /** Every model that a route may ask, in the order in which it would, each once. */

@@ -12,6 +12,7 @@ export const ROUTE_DEFAULTS = {
   firstPieceTimeoutMs: null,
   hedge: null,
   shadows: [],
+  team: null,
 } as const
 
 /** Throws invalid_parameter for a route that names no model, a model twice as fallback, or a name that is taken; `put` conflict for the last. */
@@ -34,20 +35,33 @@ export class RouteTable {
   }
 
   isFree(name: string): boolean {
-    return this.late.has(name) || !this.byName.has(name)
+    return this.isFor(name, null)
   }
 
-  /** A route without aliases, new or in the place of one that was put before. */
+  /** New, or in the place of one that was put before for the same team. */
   put(route: RouteDefinition): void {
-    if (!this.isFree(route.name) || this.hasModel(route.name)) throw new InferdError('conflict', `the name '${route.name}' is taken`)
+    const names = [route.name, ...route.aliases]
+    const taken = names.find((name) => !this.isFor(name, route.team) || this.hasModel(name))
+    if (taken !== undefined) throw new InferdError('conflict', `the name '${taken}' is taken`)
     checkRoute(route, this.hasModel)
-    this.late.add(route.name)
-    this.byName.set(route.name, route)
+    for (const name of names) {
+      this.late.add(name)
+      this.byName.set(name, route)
+    }
   }
 
   /** Of one that was put. */
   remove(name: string): void {
-    if (this.late.delete(name)) this.byName.delete(name)
+    if (!this.late.has(name)) return
+    for (const each of [name, ...(this.byName.get(name)?.aliases ?? [])]) {
+      this.late.delete(each)
+      this.byName.delete(each)
+    }
+  }
+
+  private isFor(name: string, team: string | null): boolean {
+    const route = this.byName.get(name)
+    return route === undefined || (this.late.has(name) && route.team === team)
   }
 
   find(name: string): RouteDefinition | null {
@@ -65,6 +79,7 @@ export function routeDefinitions(entries: readonly RouteEntry[]): readonly Route
   return entries.map(({ models, firstPieceTimeoutS, ...route }) => ({
     ...route,
     shadows: [],
+    team: null,
     variants: models,
     firstPieceTimeoutMs: firstPieceTimeoutS === null ? null : firstPieceTimeoutS * 1000,
   }))

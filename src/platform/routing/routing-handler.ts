@@ -71,13 +71,15 @@ class Routing implements RoutingHandler {
 
   list(principal: Principal): readonly CallableModel[] {
     const models = this.options.models.list().filter(({ name }) => this.table.find(name) === null)
-    const routes = this.table.routes.flatMap((route) => namesFor(principal, route).map((name) => this.viewOf(route, name)))
+    const own = this.table.routes.filter(({ team }) => team === null || team === principal.team)
+    const routes = own.flatMap((route) => namesFor(principal, route).map((name) => this.viewOf(route, name)))
     return [...models.filter(({ name }) => mayCall(principal, name)), ...routes]
   }
 
   find(principal: Principal, name: string): CallableModel | null {
     const route = this.table.find(name)
     if (route === null) return mayCall(principal, name) && !this.isHidden(name) ? this.options.models.find(name) : null
+    if (route.team !== null && route.team !== principal.team) return null
     return mayCall(principal, name) || mayCall(principal, route.name) ? this.viewOf(route) : null
   }
 

@@ -3,7 +3,14 @@ import { sql, type Kysely } from 'kysely'
 import type { Schema } from './schema.ts'
 import { takeLock } from './take-lock.ts'
 
-export type ResourceKind = 'model' | 'endpoint-config' | 'endpoint' | 'scalable-target' | 'scaling-policy' | 'scheduled-action'
+export type ResourceKind =
+  | 'model'
+  | 'endpoint-config'
+  | 'endpoint'
+  | 'scalable-target'
+  | 'scaling-policy'
+  | 'scheduled-action'
+  | 'provisioned-throughput'
 
 export interface ResourceRow {
   readonly kind: ResourceKind

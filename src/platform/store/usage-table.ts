@@ -124,10 +124,10 @@ export async function insertEntries(db: Kysely<Schema>, entries: readonly Ledger
   const reservationIds = entries.flatMap(({ reservationId }) => (reservationId === null ? [] : [reservationId]))
   await db.transaction().execute(async (step) => {
     if (groupId !== null && !(await claimGroup(step, { id: groupId, made_ms: madeMs }))) return
-    for (let start = 0; start < entries.length; start += ROWS_PER_INSERT) {
-      const rows = entries.slice(start, start + ROWS_PER_INSERT).map(({ record }) => toRow(record))
-      await step.insertInto('usage').values(rows).execute()
-    }
+    await insertRecords(
+      step,
+      entries.map(({ record }) => record),
+    )
     for (let start = 0; start < reservationIds.length; start += ROWS_PER_INSERT) {
       await step
         .deleteFrom('reservation')
@@ -135,6 +135,16 @@ export async function insertEntries(db: Kysely<Schema>, entries: readonly Ledger
         .execute()
     }
   })
+}
+
+/** In the transaction of its caller. */
+export async function insertRecords(step: Kysely<Schema>, records: readonly UsageRecord[]): Promise<void> {
+  for (let start = 0; start < records.length; start += ROWS_PER_INSERT) {
+    await step
+      .insertInto('usage')
+      .values(records.slice(start, start + ROWS_PER_INSERT).map(toRow))
+      .execute()
+  }
 }
 
 export async function insertReservations(db: Kysely<Schema>, reservations: readonly Reservation[]): Promise<void> {
@@ -180,7 +190,8 @@ export async function sumUsage(
   let query = db
     .selectFrom('usage')
     .select([
-      sql<number>`count(*)`.as('num_requests'),
+      // Hours of provisioned throughput are no requests.
+      sql<number>`count(case when operation <> 'provisioned_throughput' then 1 end)`.as('num_requests'),
       sql<number>`count(error)`.as('num_errors'),
       sumOf('input_tokens').as('input_tokens'),
       sumOf('cached_tokens').as('cached_tokens'),

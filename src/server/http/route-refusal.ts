@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type ErrorRecord, InferdError, toErrorRecord } from '#contract/errors'
 import type { ServerLog } from './server-options.ts'
 
-const METHODS = ['GET', 'POST', 'PUT', 'DELETE'] as const
+const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
 
 /** What is not ours is logged and told as `internal`. */
 export function recordOf(error: unknown, request: FastifyRequest, log: ServerLog): ErrorRecord {

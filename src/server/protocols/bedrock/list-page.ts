@@ -17,3 +17,12 @@ export function readToken(text: string | null): number {
   if (!/^\d{1,9}$/.test(text)) throw invalid('nextToken', 'nextToken is not one of this list')
   return Number(text)
 }
+
+/** Epoch milliseconds. */
+export function readTime(query: URLSearchParams, name: string): number | null {
+  const text = query.get(name)
+  if (text === null) return null
+  const ms = Date.parse(text)
+  if (Number.isNaN(ms)) throw invalid(name, `${name} must be a time of ISO 8601`)
+  return ms
+}

@@ -1,4 +1,4 @@
-/** The Bedrock family: the runtime's operations, and of the control plane those of guardrails, models and batches. */
+/** The Bedrock family: the runtime's operations, and of the control plane those of guardrails, models, batches and provisioned throughput. */
 import { EVENT_STREAM_TYPE } from '#server/aws-event-stream'
 import { holdState } from '#server/hold-state'
 import type { ProtocolFamily, ProtocolRoute } from '#server/operation'
@@ -16,13 +16,26 @@ import type { ForeignOperations } from './invoke/native-call.ts'
 import { readModelName } from './model-id.ts'
 import { modelInvocationJobRoutes } from './model-invocation-jobs/routes.ts'
 import { conversePlace } from './places.ts'
+import { throughputRoutes } from './provisioned/throughput-routes.ts'
 
 /** `foreign`: the operations of other families whose bodies InvokeModel carries. */
 export function bedrockFamily(foreign: ForeignOperations): ProtocolFamily {
   const forms = nativeForms(foreign)
   return {
     name: 'bedrock',
-    pathPrefixes: ['/model/', '/guardrail/', '/guardrails', '/foundation-models', '/model-invocation-job', '/model-invocation-jobs'],
+    pathPrefixes: [
+      '/model/',
+      '/guardrail/',
+      '/guardrails',
+      '/foundation-models',
+      '/model-invocation-job',
+      '/model-invocation-jobs',
+      '/provisioned-model-throughput',
+      '/provisioned-model-throughputs',
+      '/listTagsForResource',
+      '/tagResource',
+      '/untagResource',
+    ],
     encodeError,
     routes: [
       converseRoute('/model/:modelId/converse', { stream: false }),
@@ -41,6 +54,7 @@ export function bedrockFamily(foreign: ForeignOperations): ProtocolFamily {
       ...guardrailRoutes,
       ...modelRoutes,
       ...modelInvocationJobRoutes,
+      ...throughputRoutes,
     ],
   }
 }

@@ -14,30 +14,37 @@ export const modelRoutes: readonly ProtocolRoute[] = [
 ]
 
 /** Filters keep what this server has one kind of, or nothing. */
-async function list({ query }: Incoming, { models, requestId }: ServiceContext): Promise<WireReply> {
+async function list({ query }: Incoming, { models, services, requestId }: ServiceContext): Promise<WireReply> {
+  const sold = services.provisioned?.models ?? []
   const filters: Readonly<Record<string, readonly string[]>> = {
     byProvider: [PROVIDER],
     byCustomizationType: [],
     byOutputModality: ['TEXT', 'EMBEDDING'],
-    byInferenceType: ['ON_DEMAND'],
+    byInferenceType: ['ON_DEMAND', 'PROVISIONED'],
   }
   const isKept = Object.entries(filters).every(([name, words]) => {
     const word = query.get(name)
     return word === null || words.includes(word)
   })
-  return jsonReply({ modelSummaries: isKept ? models.map(encodeCard) : [] }, 200, { 'x-amzn-requestid': requestId })
+  const asked = query.get('byInferenceType') === 'PROVISIONED' ? models.filter(({ name }) => sold.includes(name)) : models
+  return jsonReply({ modelSummaries: isKept ? asked.map((card) => encodeCard(card, sold)) : [] }, 200, { 'x-amzn-requestid': requestId })
 }
 
-async function get({ params }: Incoming, { models, requestId }: ServiceContext): Promise<WireReply> {
+async function get({ params }: Incoming, { models, services, requestId }: ServiceContext): Promise<WireReply> {
   const name = modelName(params['modelId'] ?? '')
   const card = models.find((each) => each.name === name)
   if (card === undefined) throw new InferdError('model_not_found', 'the model does not exist on this server')
-  return jsonReply({ modelDetails: encodeCard(card) }, 200, { 'x-amzn-requestid': requestId })
+  return jsonReply({ modelDetails: encodeCard(card, services.provisioned?.models ?? []) }, 200, { 'x-amzn-requestid': requestId })
 }
 
-function encodeCard({ name, createdSeconds }: ModelCard): JsonRecord {
+export function foundationModelArn(name: string): string {
+  return `${ARN_PREFIX}${name}`
+}
+
+/** `sold`: models of which units of throughput are sold. */
+function encodeCard({ name, createdSeconds }: ModelCard, sold: readonly string[]): JsonRecord {
   return {
-    modelArn: `${ARN_PREFIX}${name}`,
+    modelArn: foundationModelArn(name),
     modelId: name,
     modelName: name,
     providerName: PROVIDER,
@@ -45,7 +52,7 @@ function encodeCard({ name, createdSeconds }: ModelCard): JsonRecord {
     outputModalities: ['TEXT', 'EMBEDDING'],
     responseStreamingSupported: true,
     customizationsSupported: [],
-    inferenceTypesSupported: ['ON_DEMAND'],
+    inferenceTypesSupported: sold.includes(name) ? ['ON_DEMAND', 'PROVISIONED'] : ['ON_DEMAND'],
     modelLifecycle: { status: 'ACTIVE', startOfLifeTime: new Date(createdSeconds * 1000).toISOString() },
   }
 }

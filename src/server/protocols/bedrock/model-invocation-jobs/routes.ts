@@ -6,7 +6,7 @@ import { cancelBatch, listBatches, needBatch, needJobs, submitBatch } from '#ser
 import { invalid, unsupported } from '#server/fields'
 import type { Incoming, ProtocolRoute, ServiceContext, WireReply } from '#server/operation'
 import { jsonReply } from '#server/wire-reply'
-import { MAX_PAGE, readPageSize, readToken } from '../list-page.ts'
+import { MAX_PAGE, readPageSize, readTime, readToken } from '../list-page.ts'
 import { encodeJob, JOB_STATUSES, jobArn, jobIdOf, type JobTerms, statusOf, termsOf } from './encode-job.ts'
 import { findInputs, locateFor, readTerms } from './read-order.ts'
 
@@ -108,13 +108,4 @@ function reply({ requestId }: ServiceContext, body: object): WireReply {
 function idempotencyOf({ requestToken }: JobTerms, bytes: Uint8Array): JobOrder['idempotency'] {
   if (requestToken === null) return null
   return { key: `bedrock:${requestToken}`, digest: createHash('sha256').update(bytes).digest('hex') }
-}
-
-/** Epoch milliseconds. */
-function readTime(query: URLSearchParams, name: string): number | null {
-  const text = query.get(name)
-  if (text === null) return null
-  const ms = Date.parse(text)
-  if (Number.isNaN(ms)) throw invalid(name, `${name} must be a time of ISO 8601`)
-  return ms
 }

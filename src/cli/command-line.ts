@@ -23,6 +23,7 @@ export function commandLine(version: string, signal: AbortSignal): Command {
   addJobCommands(program, signal)
   addDeploymentCommands(program, signal)
   addUsage(program, signal)
+  addPlan(program, signal)
   addBackup(program, signal)
   program
     .command('inspect')
@@ -81,6 +82,44 @@ function addUsage(program: Command, signal: AbortSignal): void {
       signal,
     ),
   )
+}
+
+function addPlan(program: Command, signal: AbortSignal): void {
+  const command = program
+    .command('plan')
+    .description('show what on demand, batch, serverless and provisioned would cost for the traffic that was measured')
+    .option('--url <URL>', 'server to ask (default: the ledger of this machine)')
+    .option('--key <KEY>', 'key for the server; its scope must be read')
+    .option('--config <FILE>', 'platform file with the prices, where no server is asked')
+    .option('--model <NAME>', 'of this model only')
+    .option('--from <TIME>', 'from this day or moment on, UTC (default: seven days ago)')
+    .option('--to <TIME>', 'before this day or moment')
+    .option('--json', 'as JSON')
+  addSettings(command, DATA_SETTINGS).action(async ({ url, key, config, model, from, to, json, ...data }: PlanFlags) =>
+    (await import('./plan.ts')).plan(
+      {
+        data: dataOf(data),
+        url: url ?? null,
+        key: key ?? null,
+        config: config ?? null,
+        model: model ?? null,
+        from: from ?? null,
+        to: to ?? null,
+        json: json === true,
+      },
+      signal,
+    ),
+  )
+}
+
+interface PlanFlags {
+  readonly url?: string
+  readonly key?: string
+  readonly config?: string
+  readonly model?: string
+  readonly from?: string
+  readonly to?: string
+  readonly json?: true
 }
 
 interface UsageFlags {

@@ -20,6 +20,7 @@ import { openObjectStores } from '#platform/objects/open-object-stores'
 import { onlinePath, type NamedStage } from '#platform/online/online-path'
 import type { OnlineModels } from '#platform/online/online-models'
 import type { Stage } from '#platform/online/stage'
+import { modePlanner } from '#platform/planning/mode-planner'
 import type { ModelRegistry } from '#platform/registry/model-registry'
 import { factsOf } from '#contract/served-model'
 import { embedWith, responseCacheStage } from '#platform/response-cache/response-cache-stage'
@@ -123,10 +124,11 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
   const asynchronous = openInvocations({ ...parts, desk: jobs.desk, stores: objects.stores, metrics })
   makers.push(asynchronous.makeHandler)
   const deployments = openDeployments({ ...parts, routing, objects: objects.stores, watch })
-  const usage = usageReports(store, () => ledger.flush())
+  const flush = (): Promise<void> => ledger.flush()
   const services = {
     guardrails: safety.archive,
-    usage,
+    usage: usageReports(store, flush),
+    plans: modePlanner({ store, prices, provisioned: file.provisioned, flush, clock }),
     metrics,
     responses,
     background,

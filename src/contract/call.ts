@@ -78,6 +78,8 @@ export interface OnlineCall extends CallerContext {
 export interface OnlineEmbedCall extends CallerContext {
   readonly operation: 'embeddings'
   readonly request: EmbedRequest
+  /** Told when a model takes it up: the time before is nobody's. Given by metering. */
+  readonly onStart?: () => void
 }
 
 /** In US dollars, exact: an integer of 10^-12 dollars. */

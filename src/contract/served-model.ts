@@ -48,7 +48,8 @@ export interface ServedModel {
   generate(request: GenerateRequest, signal: AbortSignal, delivery?: Delivery): AsyncIterable<GenerateEvent>
   /** A request that runs, the same object, samples otherwise from its next token on. False, and models without it: it cannot. */
   adjust?(request: GenerateRequest, change: SamplingChange): boolean
-  embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult>
+  /** `onStart`: told when the model takes it up, which it may do again when a worker is lost. */
+  embed(request: EmbedRequest, signal: AbortSignal, onStart?: () => void): Promise<EmbedResult>
   /** Tokens of the prompt, as a generation would count them. Throws like generate. */
   countTokens(request: CountRequest, signal: AbortSignal): Promise<number>
   /** An answer from the worker's step loop. */

@@ -28,6 +28,8 @@ export interface UsageRecord {
   readonly tpotMs: number | null
   readonly queueMs: number | null
   readonly durationMs: number
+  /** Its share of the time in which its model ran: what an hourly price is for. Without what it waited, also for a model that slept. */
+  readonly billedMs: number
   /** Name of the price row that was applied; '' = free. */
   readonly price: string
   readonly cost: Picodollars
@@ -55,6 +57,7 @@ export interface UsageTotal {
   readonly cacheWriteTokens: number
   readonly outputTokens: number
   readonly reasoningTokens: number
+  readonly billedMs: number
   readonly cost: Picodollars
 }
 

@@ -6,6 +6,7 @@ import type { JobDesk } from '#contract/job'
 import type { ObjectStores } from '#contract/objects'
 import type { Invocations } from '#contract/invocation'
 import type { ProvisionedDesk } from '#contract/provisioned'
+import type { ModePlanner } from '#contract/mode-plan'
 import type { ScalingDesk } from '#contract/scaling'
 import type { FileShelf } from '#contract/stored-file'
 import type { BackgroundRuns, ResponseArchive } from '#contract/stored-response'
@@ -33,6 +34,7 @@ export interface ServerServices {
   readonly scaling: ScalingDesk | null
   readonly declarations: DeclarationDesk | null
   readonly provisioned: ProvisionedDesk | null
+  readonly plans: ModePlanner | null
 }
 
 export const NO_SERVICES: ServerServices = {
@@ -50,4 +52,5 @@ export const NO_SERVICES: ServerServices = {
   scaling: null,
   declarations: null,
   provisioned: null,
+  plans: null,
 }

@@ -54,10 +54,11 @@ export class UpstreamModel implements ServedModel {
     return new UpstreamAnswer(begin, signal)
   }
 
-  async embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult> {
+  async embed(request: EmbedRequest, signal: AbortSignal, onStart?: () => void): Promise<EmbedResult> {
     const { dialect, client } = this.options
     const post = dialect.encodeEmbed(request)
     this.enter()
+    onStart?.()
     try {
       return dialect.decodeEmbed(await client.postWhole(this.name, post, signal), request.inputs.length)
     } finally {

@@ -14,6 +14,7 @@ import {
 import { BedrockRuntimeClient, ConverseCommand } from '@aws-sdk/client-bedrock-runtime'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import type { WirePlan } from '../../src/cli/plan-text.ts'
 import { type ComposedServer, startComposedServer } from './composed-server.ts'
 import { FakeModel } from './fake-model.ts'
 
@@ -233,6 +234,24 @@ test.each<[string, object, string, string]>([
     name,
     message: expect.stringContaining(place) as string,
   })
+})
+
+test('a plan answers from the ledger what each way of buying costs', async () => {
+  const { data } = (await (await fetch(`${server.url}/inferd/v1/plan?model=chat`)).json()) as { readonly data: readonly WirePlan[] }
+  const [{ modes, cheapest, doubts, break_evens: breakEvens }] = data as [WirePlan]
+  expect(modes.map(({ mode, commitment = 'none' }) => `${mode} ${commitment}`).toSorted()).toEqual([
+    'batch none',
+    'on-demand none',
+    'provisioned none',
+    'provisioned one-month',
+    'serverless none',
+  ])
+  expect(modes.at(-1)).toMatchObject({ mode: 'serverless', usd_per_month: null, missing: 'prices.chat.perHour' })
+  expect(cheapest?.mode).toMatch(/provisioned|on-demand/)
+  expect(breakEvens).toMatchObject([{ cheaper_below: 'on-demand', cheaper_above: 'provisioned', measure: 'tokens_per_month' }])
+  expect(doubts[0]).toContain('requests were measured')
+  const refused = await fetch(`${server.url}/inferd/v1/plan?from=2020-01-01`)
+  expect([refused.status, ((await refused.json()) as { error: { param: string } }).error.param]).toEqual([400, 'from'])
 })
 
 test('a server is not started with units of a model that it cannot promise', async () => {

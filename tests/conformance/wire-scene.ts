@@ -11,7 +11,7 @@ import { StoredResponses } from '#platform/context/response-archive'
 import { directModels, type OnlineModels } from '#platform/online/online-models'
 import { openStore } from '#platform/store/open-store'
 import { fixedDeclarations, fixedDeployments, fixedScaling } from './fake-deployments.ts'
-import { fixedProvisioned } from './fake-provisioned.ts'
+import { FIXED_PLAN, fixedProvisioned } from './fake-provisioned.ts'
 import { FakeGuardrails } from './fake-guardrails.ts'
 import { FakeInvocations } from './fake-invocations.ts'
 import { FakeJobs, FakeObjects } from './fake-jobs.ts'
@@ -55,6 +55,7 @@ export async function startScene({ keepsThings }: { readonly keepsThings: boolea
       scaling: fixedScaling,
       declarations: fixedDeclarations,
       provisioned: fixedProvisioned,
+      plans: { plans: async () => [FIXED_PLAN] },
       responses: store === null ? null : new StoredResponses({ store, clock: fixedClock, retentionMs: 86_400_000 }),
       background: store === null ? null : runs,
     },
@@ -96,6 +97,7 @@ const fixedUsage: UsageReports = {
       cacheWriteTokens: 9,
       outputTokens: 12,
       reasoningTokens: 4,
+      billedMs: 1234.4,
       cost: 1_234_567_890n,
     },
   ],

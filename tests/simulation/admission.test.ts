@@ -269,6 +269,7 @@ function recordOf(wallMs: number): Parameters<typeof insertEntries>[1][number]['
     tpotMs: null,
     queueMs: 0,
     durationMs: 1,
+    billedMs: 0,
     price: 'chat',
     cost: 1_000_000n,
     error: null,

@@ -59,7 +59,7 @@ function paced(clock: FakeClock, events: readonly GenerateEvent[], ms = 10): Cal
   }
 }
 
-function timeless({ ttftMs: _a, tpotMs: _b, durationMs: _c, wallMs: _d, ...rest }: UsageRecord): object {
+function timeless({ ttftMs: _a, tpotMs: _b, durationMs: _c, wallMs: _d, billedMs: _e, ...rest }: UsageRecord): object {
   return rest
 }
 
@@ -209,6 +209,30 @@ test('embeddings are settled as everything else', async () => {
   const failing = meteredEmbedding(metering, async () => Promise.reject(new InferdError('replica_lost', 'gone')))
   await expect(failing({ ...call, report: newCallReport() }, NEVER)).rejects.toMatchObject({ code: 'replica_lost' })
   expect([records.length, settled.length]).toEqual([2, 2])
+})
+
+test('what a call waits before its model takes it up is not billed: in the line, or while the model wakes', async () => {
+  const { metering, records, clock } = bench()
+  const usage = { promptTokens: 10, cachedTokens: 0, completionTokens: 0 }
+  const embed = meteredEmbedding(metering, async ({ onStart }) => {
+    await clock.advance(9000)
+    onStart?.()
+    await clock.advance(40)
+    return { vectors: [], usage }
+  })
+  await embed(embedCallOf(), NEVER)
+  const woken: CallHandler = async function* () {
+    await clock.advance(9000)
+    for (const event of ANSWER) {
+      yield event
+      await clock.advance(10)
+    }
+  }
+  await readAll(meteringStage(metering)(woken)(callOf(), NEVER))
+  expect(records.map(({ billedMs, durationMs }) => [billedMs, durationMs > 9000])).toEqual([
+    [40, true],
+    [10 * (ANSWER.length - 1), true],
+  ])
 })
 
 test('no call begins whose record could not be kept', async () => {

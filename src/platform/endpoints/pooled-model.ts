@@ -131,8 +131,8 @@ export class PooledModel implements ServedModel {
     return this.local?.served.adjust?.(request, change) ?? false
   }
 
-  embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult> {
-    return this.within(signal, (served) => served.embed(request, signal))
+  embed(request: EmbedRequest, signal: AbortSignal, onStart?: () => void): Promise<EmbedResult> {
+    return this.within(signal, (served) => served.embed(request, signal, onStart))
   }
 
   countTokens(request: CountRequest, signal: AbortSignal): Promise<number> {

@@ -68,10 +68,10 @@ export class UnitMeter implements ServedModel {
     return this.served.adjust?.(request, change) ?? false
   }
 
-  async embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult> {
+  async embed(request: EmbedRequest, signal: AbortSignal, onStart?: () => void): Promise<EmbedResult> {
     this.enter()
     try {
-      return await this.served.embed(request, signal)
+      return await this.served.embed(request, signal, onStart)
     } finally {
       this.leave()
     }

@@ -16,16 +16,20 @@ export function meteringStage(metering: Metering): Stage {
 }
 
 export function meteredEmbedding(metering: Metering, next: EmbedHandler): EmbedHandler {
-  return async (call, signal) => {
+  return async (asked, signal) => {
     const { clock, busy } = metering
-    const startedMs = clock.nowMs()
-    const mark = busy.begin(call.model, startedMs)
+    let start: { readonly mark: number; readonly startedMs: number } | null = null
+    const onStart = (): void => {
+      const startedMs = clock.nowMs()
+      start ??= { mark: busy.begin(asked.model, startedMs), startedMs }
+    }
+    // One object all the way: what the call holds is known by it.
+    const call = { ...asked, onStart }
     const end = (usage: Usage | null, error: unknown): void => {
-      const nowMs = clock.nowMs()
-      const busyMs = busy.end(call.model, mark, nowMs)
-      const wasStarted = usage !== null
-      const times = { firstPieceMs: null, lastPieceMs: null, startedMs: wasStarted ? startedMs : null }
-      metering.finish(call, { usage: usage ?? NOTHING_USED, times, error, busyMs: wasStarted ? busyMs : 0 })
+      const busyMs = start === null ? 0 : busy.end(call.model, start.mark, clock.nowMs())
+      const wasAnswered = usage !== null
+      const times = { firstPieceMs: null, lastPieceMs: null, startedMs: wasAnswered ? (start?.startedMs ?? call.arrivedMs) : null }
+      metering.finish(call, { usage: usage ?? NOTHING_USED, times, error, busyMs: wasAnswered ? busyMs : 0 })
     }
     try {
       metering.requireRoom()

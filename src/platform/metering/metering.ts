@@ -115,6 +115,7 @@ export class Metering {
       tpotMs: tpotOf(times, usage.completionTokens),
       queueMs: report.queueMs,
       durationMs: clock.nowMs() - arrivedMs,
+      billedMs: busyMs,
       price,
       cost,
       error: error === null ? null : toErrorRecord(error).code,

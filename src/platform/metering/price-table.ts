@@ -75,6 +75,11 @@ export class PriceTable {
     return { name: found?.name ?? '', unit: found?.row.modelUnit }
   }
 
+  /** null = free. */
+  rowOf(model: string): PriceEntry | null {
+    return this.find(model)?.row ?? null
+  }
+
   private find(model: string): { readonly name: string; readonly row: PriceEntry } | null {
     for (const name of [model, this.baseOf(model)]) {
       const row = this.rows.get(name)
@@ -86,7 +91,7 @@ export class PriceTable {
 }
 
 /** Cached and written tokens are parts of the prompt, reasoning is a part of the output. */
-function tokensCost({ input, cachedInput = input, cacheWrite = input, output, reasoning = output }: PriceEntry, usage: Usage): bigint {
+export function tokensCost({ input, cachedInput = input, cacheWrite = input, output, reasoning = output }: PriceEntry, usage: Usage): bigint {
   const { promptTokens, cachedTokens, cacheWriteTokens, completionTokens, reasoningTokens } = usage
   return (
     BigInt(promptTokens - cachedTokens - cacheWriteTokens) * input +

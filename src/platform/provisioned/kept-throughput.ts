@@ -175,6 +175,7 @@ export class KeptThroughput implements ThroughputKeeper {
       tpotMs: null,
       queueMs: null,
       durationMs: toMs - fromMs,
+      billedMs: 0,
       price: this.parts.priceOf(model).name,
       cost,
       error: null,

@@ -71,14 +71,14 @@ export class ReplicaModel implements ServedModel {
   }
 
   /** Forgiven once, as generate. */
-  async embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult> {
+  async embed(request: EmbedRequest, signal: AbortSignal, onStart?: () => void): Promise<EmbedResult> {
     try {
       await this.whenReady(signal)
-      return await this.replica.embed(request, signal)
+      return await this.replica.embed(request, signal, onStart)
     } catch (error) {
       if (!this.forgives || !isReplicaLost(error)) throw error
       await this.whenReady(signal)
-      return this.replica.embed(request, signal)
+      return this.replica.embed(request, signal, onStart)
     }
   }
 

@@ -88,24 +88,27 @@ export class ReplicaSet implements ServedModel {
   }
 
   /** Forgiven as generate. */
-  async embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult> {
+  async embed(request: EmbedRequest, signal: AbortSignal, onStart?: () => void): Promise<EmbedResult> {
     const tries: Tries = { member: null, numLost: 0 }
     for (;;) {
       try {
-        return await this.embedOnce(request, signal, tries)
+        return await this.embedOnce({ request, signal, onStart }, tries)
       } catch (error) {
         if (!this.forgives(error, tries)) throw error
       }
     }
   }
 
-  private async embedOnce(request: EmbedRequest, signal: AbortSignal, tries: Tries): Promise<EmbedResult> {
+  private async embedOnce(
+    { request, signal, onStart }: { readonly request: EmbedRequest; readonly signal: AbortSignal; readonly onStart: (() => void) | undefined },
+    tries: Tries,
+  ): Promise<EmbedResult> {
     await this.whileLoading(signal)
     const tokens = request.inputs.reduce((sum, input) => sum + estimateTokens(input), 0)
     const member = this.choose([], tokens)
     tries.member = member
     try {
-      return await member.served.embed(request, signal)
+      return await member.served.embed(request, signal, onStart)
     } finally {
       release(member, tokens)
     }

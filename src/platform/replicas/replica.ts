@@ -121,10 +121,11 @@ export class Replica {
     return answer
   }
 
-  async embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult> {
+  async embed(request: EmbedRequest, signal: AbortSignal, onStart?: () => void): Promise<EmbedResult> {
     const worker = this.readyWorker()
     const { call, answer } = this.calls.openCall<EmbedResult>(signal, (aborted) => this.worker?.send({ type: 'abort', call: aborted }))
     worker.send({ type: 'embed', call, request })
+    onStart?.()
     return answer
   }
 

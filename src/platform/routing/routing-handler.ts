@@ -131,7 +131,7 @@ class Routing implements RoutingHandler {
     for (let numRetries = 0; ; numRetries++) {
       const health = this.admitted(model.name)
       try {
-        const result = await model.embed(call.request, signal)
+        const result = await model.embed(call.request, signal, call.onStart)
         health.succeed(this.options.clock.nowMs())
         call.report.servedBy = model.name
         return result

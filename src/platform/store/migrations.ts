@@ -13,7 +13,7 @@ import { createGuardrailTable } from './guardrails-table.ts'
 import type { Schema } from './schema.ts'
 import { takeLock } from './take-lock.ts'
 import { createUsageGroupTable } from './usage-groups.ts'
-import { createUsageTables } from './usage-table.ts'
+import { addBilledTime, createUsageTables } from './usage-table.ts'
 
 export interface Migration {
   /** Says what it makes: `keys`. Checked against what the store remembers. */
@@ -33,6 +33,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: 'notifications', apply: createNotificationTable },
   { name: 'usage-groups', apply: createUsageGroupTable },
   { name: 'resources', apply: createResourceTable },
+  { name: 'billed-time', apply: addBilledTime },
 ]
 
 /** Applies what is missing, each step in a transaction of its own. Throws store_failed for a store of a newer or another program. */

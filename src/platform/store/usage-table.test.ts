@@ -30,6 +30,7 @@ const RECORD: UsageRecord = {
   tpotMs: null,
   queueMs: 0,
   durationMs: 12.25,
+  billedMs: 3.5,
   price: '',
   cost: 1_000_001n,
   error: null,
@@ -46,7 +47,7 @@ const anyRecord: fc.Arbitrary<UsageRecord> = fc.record({
   keyId: fc.constantFrom('k1', 'k2'),
   team: fc.constantFrom('red', 'blue', 'Red'),
   dialect: fc.constant('openai'),
-  operation: fc.constantFrom('chat', 'text_completion', 'embeddings'),
+  operation: fc.constantFrom('chat', 'text_completion', 'embeddings', 'provisioned_throughput'),
   requestedModel: anyText,
   model: fc.option(fc.constantFrom('m1', 'm2', 'M2')),
   tier: fc.constantFrom('default', 'flex'),
@@ -61,6 +62,7 @@ const anyRecord: fc.Arbitrary<UsageRecord> = fc.record({
   tpotMs: anyMs,
   queueMs: anyMs,
   durationMs: fc.double({ min: 0, max: 1e9, noNaN: true }),
+  billedMs: fc.nat({ max: 1e9 }),
   price: anyText,
   cost: fc.bigInt({ min: 0n, max: 10n ** 18n }),
   error: fc.option(fc.constantFrom(...(Object.keys(ERRORS) as ErrorCode[]))),
@@ -85,9 +87,10 @@ onEachStore(({ open }) => {
         for (const { group, ...total } of totals) {
           const own = written.filter(({ model, team }) => (model ?? '') === group.model && team === group.team)
           expect(total).toMatchObject({
-            numRequests: own.length,
+            numRequests: own.filter(({ operation }) => operation !== 'provisioned_throughput').length,
             numErrors: own.filter(({ error }) => error !== null).length,
             inputTokens: own.reduce((sum, { inputTokens }) => sum + inputTokens, 0),
+            billedMs: own.reduce((sum, { billedMs }) => sum + billedMs, 0),
             cost: own.reduce((sum, { cost }) => sum + cost, 0n),
           })
         }

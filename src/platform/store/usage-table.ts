@@ -32,6 +32,7 @@ export interface UsageRow {
   readonly tpot_us: number | null
   readonly queue_us: number | null
   readonly duration_us: number
+  readonly billed_us: number
   readonly price: string
   /** Millionths of a dollar, whole ones. */
   readonly cost_micros: number
@@ -118,6 +119,14 @@ export async function createUsageTables(db: Kysely<Schema>): Promise<void> {
     .execute()
 }
 
+/** Came later than the table: what was written before has none. */
+export async function addBilledTime(db: Kysely<Schema>): Promise<void> {
+  await db.schema
+    .alterTable('usage')
+    .addColumn('billed_us', sql`bigint`, (column) => column.notNull().defaultTo(0))
+    .execute()
+}
+
 /** All or none: a record and the end of its reservation are one. Of one `groupId` once, however often it comes; null = whenever it comes. */
 export async function insertEntries(db: Kysely<Schema>, entries: readonly LedgerEntry[], groupId: string | null): Promise<void> {
   const madeMs = Math.max(...entries.map(({ record }) => Math.floor(record.wallMs)))
@@ -198,6 +207,7 @@ export async function sumUsage(
       sumOf('cache_write_tokens').as('cache_write_tokens'),
       sumOf('output_tokens').as('output_tokens'),
       sumOf('reasoning_tokens').as('reasoning_tokens'),
+      sumOf('billed_us').as('billed_us'),
       sumOf('cost_micros').as('cost_micros'),
       sumOf('cost_rest').as('cost_rest'),
     ])
@@ -222,6 +232,7 @@ export async function sumUsage(
     cacheWriteTokens: Number(row.cache_write_tokens),
     outputTokens: Number(row.output_tokens),
     reasoningTokens: Number(row.reasoning_tokens),
+    billedMs: Number(row.billed_us) / 1000,
     cost: BigInt(row.cost_micros) * PICOS_PER_MICRO + BigInt(row.cost_rest),
   }))
 }
@@ -260,6 +271,7 @@ function toRow(record: UsageRecord): UsageRow {
     tpot_us: microseconds(record.tpotMs),
     queue_us: microseconds(record.queueMs),
     duration_us: Math.round(record.durationMs * 1000),
+    billed_us: Math.round(record.billedMs * 1000),
     price: record.price,
     cost_micros: Number(record.cost / PICOS_PER_MICRO),
     cost_rest: Number(record.cost % PICOS_PER_MICRO),

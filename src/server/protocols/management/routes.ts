@@ -5,6 +5,7 @@ import { jsonReply } from '#server/wire-reply'
 import { encodeError } from './encode-error.ts'
 import { DEPLOYMENT_ROUTES } from './deployment-routes.ts'
 import { INVOCATION_ROUTES } from './invocation-routes.ts'
+import { encodePlans, readPlanQuery } from './plan-query.ts'
 import { visibleMetrics } from './visible-metrics.ts'
 import { encodeUsageReport, readUsageQuery } from './usage-query.ts'
 
@@ -22,6 +23,16 @@ export const managementFamily: ProtocolFamily = {
         if (services.usage === null) throw new InferdError('route_not_found', 'this server keeps no ledger')
         const usageQuery = readUsageQuery(query, principal)
         return jsonReply(encodeUsageReport(await services.usage.totals(usageQuery.filter, usageQuery.groupBy), usageQuery))
+      },
+    },
+    {
+      kind: 'service',
+      method: 'GET',
+      path: '/inferd/v1/plan',
+      scope: 'read',
+      handle: async ({ query }, { services, principal }) => {
+        if (services.plans === null) throw new InferdError('route_not_found', 'this server keeps no ledger')
+        return jsonReply(encodePlans(await services.plans.plans(readPlanQuery(query, principal))))
       },
     },
     {

@@ -50,6 +50,7 @@ export function encodeUsageReport(totals: readonly UsageTotal[], { filter, group
       cache_write_tokens: total.cacheWriteTokens,
       output_tokens: total.outputTokens,
       reasoning_tokens: total.reasoningTokens,
+      billed_ms: Math.round(total.billedMs),
       cost_usd: formatDecimal(total.cost, COST_DIGITS),
     })),
   }

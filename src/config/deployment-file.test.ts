@@ -18,15 +18,22 @@ test('what is left out has its documented value', () => {
             weight: 1,
             replicas: 2,
             serverless: null,
-            scaling: { min: 2, max: 4, metric: 'tokens', target: 1, scaleInCooldownS: 300, scaleOutCooldownS: 30 },
+            scaling: {
+              min: 2,
+              max: 4,
+              tracking: { metric: 'tokens', target: 1, scaleInCooldownS: 300, scaleOutCooldownS: 30 },
+              steps: [],
+              schedules: [],
+            },
           },
         ],
         shadows: [{ name: 'shadow', model: 'a', weight: 100, replicas: 1, serverless: null, scaling: null }],
         rollout: { kind: 'all-at-once', stepPercent: 100, waitMs: 60_000, bakeMs: 0, maxDurationMs: 3_600_000, alarms: [] },
       },
     ],
+    provisioned: [],
   })
-  expect(parseDeclaration(null, 'f')).toEqual({ models: [], endpoints: [] })
+  expect(parseDeclaration(null, 'f')).toEqual({ models: [], endpoints: [], provisioned: [] })
 })
 
 test.each([

@@ -2,11 +2,11 @@
 import { z } from 'zod'
 import type { Declaration } from '#contract/declaration'
 import { InferdError } from '#contract/errors'
+import { replicaCount, scalingFields } from './scaling-fields.ts'
 
 const MAX_SECONDS = 86_400
 const name = z.string().regex(/^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,49}$/, 'letters, digits and single dashes between them, at most 50')
 const seconds = z.number().min(0).max(MAX_SECONDS)
-const count = z.int().min(1).max(64)
 
 const model = z
   .strictObject({
@@ -27,22 +27,11 @@ const model = z
     kvCacheMib,
   }))
 
-const scaling = z
-  .strictObject({
-    min: count.default(1),
-    max: count,
-    metric: z.enum(['concurrency', 'invocations', 'queue-wait', 'kv-usage', 'tokens', 'backlog']),
-    target: z.number().gt(0),
-    scaleInCooldownS: seconds.default(300),
-    scaleOutCooldownS: seconds.default(30),
-  })
-  .refine(({ min, max }) => min <= max, 'min must not be above max')
-
 const placed = {
   name: name.default('main'),
   model: name.describe('One of `models`.'),
   weight: z.number().min(0).max(1_000_000).default(1),
-  replicas: count.optional().describe('1 when not given; where the variant is scaled, its least number.'),
+  replicas: replicaCount.optional().describe('1 when not given; where the variant is scaled, its least number.'),
   serverless: z
     .strictObject({
       maxConcurrency: z.int().min(1).max(100_000).default(64),
@@ -57,14 +46,14 @@ const placed = {
 }
 
 const variant = z
-  .strictObject({ ...placed, scaling: scaling.optional() })
+  .strictObject({ ...placed, scaling: scalingFields.optional() })
   .refine(
     ({ serverless, scaling: scaled, replicas }) => serverless === undefined || (scaled === undefined && replicas === undefined),
     'a serverless variant has neither replicas nor scaling',
   )
   .transform(({ replicas, serverless = null, scaling: scaled = null, ...rest }) => ({
     ...rest,
-    replicas: replicas ?? scaled?.min ?? 1,
+    replicas: replicas ?? Math.max(1, scaled?.min ?? 1),
     serverless,
     scaling: scaled,
   }))
@@ -116,7 +105,18 @@ const endpoint = z.strictObject({
   rollout: rollout.prefault({ bakeS: 0 }),
 })
 
-const deploymentFile = z.strictObject({ models: z.array(model).max(1000).default([]), endpoints: z.array(endpoint).max(1000).default([]) })
+const throughput = z.strictObject({
+  name: z.string().regex(/^(?:[0-9a-zA-Z][_-]?){1,63}$/, 'letters, digits, and single - or _ between them, at most 63'),
+  model: z.string().min(1).max(128).describe("One of the server's models, by its own name."),
+  units: z.int().min(1).max(10_000).default(1),
+  commitment: z.enum(['none', 'one-month', 'six-months']).default('none'),
+})
+
+const deploymentFile = z.strictObject({
+  models: z.array(model).max(1000).default([]),
+  endpoints: z.array(endpoint).max(1000).default([]),
+  provisioned: z.array(throughput).max(1000).default([]).describe("Units of throughput, of the caller's team."),
+})
 
 const MAX_REPORTED_ISSUES = 8
 
@@ -138,7 +138,7 @@ export function parseDeclaration(document: unknown, where: string): Declaration 
   return result.data
 }
 
-function requireNames({ models, endpoints }: Declaration, where: string): void {
+function requireNames({ models, endpoints, provisioned }: Declaration, where: string): void {
   const refuse = (words: string): never => {
     throw new InferdError('invalid_parameter', `${where}: ${words}`)
   }
@@ -148,6 +148,8 @@ function requireNames({ models, endpoints }: Declaration, where: string): void {
   if (model !== undefined) refuse(`two models have the name '${model}'`)
   const endpoint = twiceIn(endpoints)
   if (endpoint !== undefined) refuse(`two endpoints have the name '${endpoint}'`)
+  const bought = twiceIn(provisioned)
+  if (bought !== undefined) refuse(`two provisioned throughputs have the name '${bought}'`)
   const known = new Set(models.map(({ name: one }) => one))
   for (const [index, { variants, shadows }] of endpoints.entries()) {
     const all = [...variants, ...shadows]

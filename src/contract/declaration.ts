@@ -1,6 +1,7 @@
 /** A whole deployment as one document (`inferd.yaml`), what must change to come to it, and who does that. */
 import type { ModelSource, RolloutPlan } from '#contract/deployment'
-import type { TargetTracking } from '#contract/scaling'
+import type { Commitment } from '#contract/provisioned'
+import type { ScheduledAction, StepScaling, TargetTracking } from '#contract/scaling'
 
 export interface DeclaredModel {
   readonly name: string
@@ -16,15 +17,30 @@ export interface DeclaredVariant {
   readonly weight: number
   readonly replicas: number
   readonly serverless: { readonly maxConcurrency: number; readonly provisionedConcurrency: number; readonly idleTimeoutS: number } | null
-  readonly scaling: (Pick<TargetTracking, 'metric' | 'target'> & DeclaredBounds) | null
+  readonly scaling: DeclaredScaling | null
 }
 
-export interface DeclaredBounds {
+/** With a target to keep to, or steps. */
+export interface DeclaredScaling {
   readonly min: number
   readonly max: number
+  readonly tracking: DeclaredTracking | null
+  readonly steps: readonly DeclaredSteps[]
+  readonly schedules: readonly DeclaredSchedule[]
+}
+
+export interface DeclaredTracking extends Pick<TargetTracking, 'metric' | 'target'> {
   readonly scaleInCooldownS: number
   readonly scaleOutCooldownS: number
 }
+
+export interface DeclaredSteps {
+  /** Of its variant, unique. */
+  readonly name: string
+  readonly rule: StepScaling
+}
+
+export type DeclaredSchedule = Pick<ScheduledAction, 'name' | 'expression' | 'schedule' | 'timezone' | 'minReplicas' | 'maxReplicas'>
 
 export interface DeclaredEndpoint {
   readonly name: string
@@ -34,15 +50,25 @@ export interface DeclaredEndpoint {
   readonly rollout: RolloutPlan
 }
 
+/** Of the caller's team. */
+export interface DeclaredThroughput {
+  readonly name: string
+  /** One of the server's, by its own name. */
+  readonly model: string
+  readonly units: number
+  readonly commitment: Commitment
+}
+
 export interface Declaration {
   readonly models: readonly DeclaredModel[]
   readonly endpoints: readonly DeclaredEndpoint[]
+  readonly provisioned: readonly DeclaredThroughput[]
 }
 
 export interface DeclaredChange {
   /** replace: what failed goes first. later: not by this apply, but by the next. */
   readonly action: 'create' | 'update' | 'replace' | 'delete' | 'later' | 'keep'
-  readonly kind: 'model' | 'configuration' | 'endpoint' | 'scaling'
+  readonly kind: 'model' | 'configuration' | 'endpoint' | 'scaling' | 'throughput'
   readonly name: string
   /** What differs, a line each: `variants[0].replicas: 1 -> 2`. */
   readonly details: readonly string[]
@@ -58,7 +84,9 @@ export interface DeclarationDesk {
 export interface DeclarationTerms {
   /** Whose bucket objects are in. */
   readonly team: string
-  /** Endpoints that an earlier document made and this one does not name are deleted. */
+  /** Who buys what is provisioned. */
+  readonly keyId: string
+  /** Endpoints and provisioned throughput that an earlier document made and this one does not name are deleted. */
   readonly prune: boolean
 }
 

@@ -2,6 +2,7 @@
  * How the replicas of a variant follow what is asked of it. Words: Application Auto Scaling, 2016-02-06; a target is the
  * `sagemaker:variant:DesiredInstanceCount` of `endpoint/NAME/variant/NAME`.
  */
+import type { DeploymentJson } from './deployment.ts'
 
 /** Of one variant; the last four are inferd's own. invocations: a minute and replica; queue-wait: p95 in ms; tokens: output a second and replica. */
 export type ScalingMetric = 'concurrency' | 'invocations' | 'queue-wait' | 'kv-usage' | 'tokens' | 'backlog'
@@ -9,12 +10,20 @@ export type ScalingMetric = 'concurrency' | 'invocations' | 'queue-wait' | 'kv-u
 export interface ScalableTarget {
   readonly endpoint: string
   readonly variant: string
+  /** In effect now. 0 = it sleeps when nothing is asked of it. */
   readonly minReplicas: number
   readonly maxReplicas: number
+  /** As somebody put them last; a schedule moves those in effect alone. */
+  readonly setBounds: CapacityBounds
   readonly isScaleInSuspended: boolean
   readonly isScaleOutSuspended: boolean
   readonly isScheduleSuspended: boolean
   readonly createdMs: number
+}
+
+export interface CapacityBounds {
+  readonly minReplicas: number
+  readonly maxReplicas: number
 }
 
 /** Keeps the metric near `target`, per replica where the metric is counted so. */
@@ -28,29 +37,75 @@ export interface TargetTracking {
 }
 
 export interface ScalingStep {
-  /** Of the metric less the threshold: [lower, upper); null = without bound. */
+  /** Of the metric less the threshold; null = without bound. Which end is within: `stepAt`. */
   readonly lower: number | null
   readonly upper: number | null
+  /** Replicas, percent of them, or their number, as `adjustmentType` says. */
   readonly adjustment: number
 }
 
+/** Changes the number by how far a metric is past a threshold. */
 export interface StepScaling {
   readonly kind: 'step'
-  readonly metric: ScalingMetric
-  readonly threshold: number
-  /** above: out; below: in. */
-  readonly when: 'above' | 'below'
+  /** What starts it; null = alarms that name it do. */
+  readonly trigger: AlarmCondition | null
   readonly adjustmentType: 'change' | 'exact' | 'percent'
+  /** Of percent: a change has at least so many replicas. */
   readonly minAdjustment: number
+  /** In order, without gap or overlap (`requireSteps`). */
   readonly steps: readonly ScalingStep[]
   readonly cooldownMs: number
+  /** Of the last period: how far past the threshold it is. */
+  readonly aggregation: 'average' | 'minimum' | 'maximum'
 }
+
+/** So many of the last periods are past a threshold. Words: alarms of CloudWatch, 2010-08-01. */
+export interface AlarmCondition {
+  readonly metric: ScalingMetric
+  /** Of what is counted: of each replica, or of all. */
+  readonly of: 'replica' | 'variant'
+  /** sum: of what is counted a minute, over the period. */
+  readonly statistic: 'average' | 'minimum' | 'maximum' | 'sum'
+  readonly operator: 'above' | 'at-or-above' | 'below' | 'at-or-below'
+  readonly threshold: number
+  readonly periodMs: number
+  readonly numPeriods: number
+  /** At most `numPeriods`. */
+  readonly numBreaching: number
+  /** What a period is in which nothing is known; missing = left out, ignore = nothing changes. */
+  readonly missing: 'breaching' | 'not-breaching' | 'ignore' | 'missing'
+}
+
+export type AlarmState = 'ok' | 'alarm' | 'unknown'
+
+/** Starts policies of its variant for as long as it is in alarm. */
+export interface MetricAlarm {
+  readonly name: string
+  readonly endpoint: string
+  readonly variant: string
+  readonly condition: AlarmCondition
+  /** Names of policies. */
+  readonly policies: readonly string[]
+  /** False: it is watched and starts nothing. */
+  readonly isEnabled: boolean
+  readonly request: DeploymentJson
+  readonly state: AlarmState
+  /** In words; '' = not looked at yet. */
+  readonly reason: string
+  readonly stateSinceMs: number
+  readonly createdMs: number
+  readonly modifiedMs: number
+}
+
+export type NewAlarm = Omit<MetricAlarm, 'state' | 'reason' | 'stateSinceMs' | 'createdMs' | 'modifiedMs'>
 
 export interface ScalingPolicy {
   readonly name: string
   readonly endpoint: string
   readonly variant: string
   readonly rule: TargetTracking | StepScaling
+  /** As it was sent, to be shown again; null = of a document. */
+  readonly request: DeploymentJson | null
   readonly createdMs: number
 }
 
@@ -86,9 +141,12 @@ export interface ScalingActivity {
   readonly atMs: number
 }
 
+/** Its bounds are those in effect from then on. */
+export type NewTarget = Omit<ScalableTarget, 'setBounds' | 'createdMs'>
+
 /** Methods throw store_failed; those that name a target throw resource_not_found when there is none. Put replaces what has the name. */
 export interface ScalingDesk {
-  putTarget(target: Omit<ScalableTarget, 'createdMs'>): Promise<ScalableTarget>
+  putTarget(target: NewTarget): Promise<ScalableTarget>
   /** With its policies and schedules. */
   deleteTarget(endpoint: string, variant: string): Promise<void>
   listTargets(): Promise<readonly ScalableTarget[]>
@@ -100,4 +158,9 @@ export interface ScalingDesk {
   listSchedules(): Promise<readonly ScheduledAction[]>
   /** Newest first, bounded. */
   listActivities(): Promise<readonly ScalingActivity[]>
+  /** Throws invalid_parameter for a variant that is not scaled or a policy that is not its own or takes no steps. */
+  putAlarm(alarm: NewAlarm): Promise<MetricAlarm>
+  /** Throws resource_not_found for a name that is not there, and deletes none then. */
+  deleteAlarms(names: readonly string[]): Promise<void>
+  listAlarms(): Promise<readonly MetricAlarm[]>
 }

@@ -2,7 +2,7 @@
 import type { DeclarationDesk } from '#contract/declaration'
 import type { DeploymentDesk, Endpoint, EndpointConfig, ModelDefinition } from '#contract/deployment'
 import { InferdError } from '#contract/errors'
-import type { ScalableTarget, ScalingActivity, ScalingDesk, ScalingPolicy } from '#contract/scaling'
+import type { MetricAlarm, ScalableTarget, ScalingActivity, ScalingDesk, ScalingPolicy } from '#contract/scaling'
 
 const WALL_MS = 1_700_000_000_000
 const PLACE = { endpoint: 'chat', variant: 'main' } as const
@@ -49,6 +49,7 @@ const TARGET: ScalableTarget = {
   ...PLACE,
   minReplicas: 1,
   maxReplicas: 4,
+  setBounds: { minReplicas: 1, maxReplicas: 4 },
   isScaleInSuspended: false,
   isScaleOutSuspended: false,
   isScheduleSuspended: false,
@@ -58,7 +59,37 @@ const POLICY: ScalingPolicy = {
   ...PLACE,
   name: 'follow',
   rule: { kind: 'target-tracking', metric: 'backlog', target: 5, scaleInCooldownMs: 60_000, scaleOutCooldownMs: 5000, isScaleInDisabled: false },
+  request: null,
   createdMs: WALL_MS,
+}
+const ALARM: MetricAlarm = {
+  ...PLACE,
+  name: 'hot',
+  condition: {
+    metric: 'concurrency',
+    of: 'replica',
+    statistic: 'average',
+    operator: 'above',
+    threshold: 4,
+    periodMs: 60_000,
+    numPeriods: 2,
+    numBreaching: 2,
+    missing: 'missing',
+  },
+  policies: ['steps'],
+  isEnabled: true,
+  request: {
+    Namespace: 'AWS/SageMaker',
+    MetricName: 'ConcurrentRequestsPerModel',
+    Statistic: 'Average',
+    Dimensions: [{ Name: 'EndpointName', Value: 'chat' }],
+    AlarmDescription: 'too <hot> & busy',
+  },
+  state: 'ok',
+  reason: 'concurrency was 1 in the last periods of 60 s',
+  stateSinceMs: WALL_MS,
+  createdMs: WALL_MS,
+  modifiedMs: WALL_MS,
 }
 const ACTIVITY: ScalingActivity = {
   ...PLACE,
@@ -101,6 +132,9 @@ export const fixedScaling: ScalingDesk = {
   deleteSchedule: refuse,
   listSchedules: async () => [],
   listActivities: async () => [ACTIVITY],
+  putAlarm: refuse,
+  deleteAlarms: refuse,
+  listAlarms: async () => [ALARM],
 }
 
 export const fixedDeclarations: DeclarationDesk = {

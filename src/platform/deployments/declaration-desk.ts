@@ -3,12 +3,17 @@ import type { Clock } from '#base/clock'
 import type { Declaration, DeclarationDesk, DeclarationTerms, DeclaredChange } from '#contract/declaration'
 import type { DeploymentDesk } from '#contract/deployment'
 import { InferdError } from '#contract/errors'
+import type { ProvisionedDesk } from '#contract/provisioned'
 import type { ScalingDesk } from '#contract/scaling'
-import { planChanges, type PlannedChange, POLICY_NAME, type Present } from './plan-changes.ts'
+import { DECLARED_TAG, planThroughput, type ThroughputChange } from './plan-provisioned.ts'
+import { makeScaling } from './make-scaling.ts'
+import { planChanges, type PlannedChange, type Present } from './plan-changes.ts'
 
 export interface DeclarationDeskParts {
   readonly deployments: DeploymentDesk
   readonly scaling: ScalingDesk
+  /** null = no units are sold. */
+  readonly provisioned: ProvisionedDesk | null
   /** Of the server's file. */
   readonly alarmNames: readonly string[]
   readonly clock: Clock
@@ -33,13 +38,13 @@ export class Declarations implements DeclarationDesk {
     const changes = await this.planned(declaration, terms)
     for (const change of changes) {
       signal.throwIfAborted()
-      if (change.action !== 'keep' && change.action !== 'later') await this.make(change, signal)
+      if (change.action !== 'keep' && change.action !== 'later') await this.make(change, terms, signal)
     }
     return changes.map(shown)
   }
 
   private async planned(declaration: Declaration, terms: DeclarationTerms): Promise<readonly PlannedChange[]> {
-    const { deployments, scaling, alarmNames } = this.parts
+    const { deployments, scaling, alarmNames, clock } = this.parts
     for (const { name, rollout } of declaration.endpoints) {
       const unknown = rollout.alarms.find((rule) => typeof rule === 'string' && !alarmNames.includes(rule))
       if (unknown !== undefined)
@@ -52,11 +57,19 @@ export class Declarations implements DeclarationDesk {
       targets: await scaling.listTargets(),
       policies: await scaling.listPolicies(),
       schedules: await scaling.listSchedules(),
+      nowMs: clock.wallMs(),
     }
-    return planChanges(declaration, present, terms)
+    return [...planChanges(declaration, present, terms), ...(await this.plannedThroughput(declaration, terms))]
   }
 
-  private async make(change: PlannedChange, signal: AbortSignal): Promise<void> {
+  private async plannedThroughput({ provisioned }: Declaration, { team, prune }: DeclarationTerms): Promise<readonly PlannedChange[]> {
+    const { provisioned: desk, clock } = this.parts
+    if (desk !== null) return planThroughput(provisioned, await desk.list(team), { prune, nowMs: clock.wallMs() })
+    if (provisioned.length === 0) return []
+    throw new InferdError('unsupported_parameter', 'provisioned: this server sells no units', { param: 'provisioned' })
+  }
+
+  private async make(change: PlannedChange, terms: DeclarationTerms, signal: AbortSignal): Promise<void> {
     const { deployments } = this.parts
     switch (change.kind) {
       case 'model':
@@ -70,8 +83,17 @@ export class Declarations implements DeclarationDesk {
       case 'endpoint':
         return this.makeEndpoint(change, signal)
       case 'scaling':
-        return this.makeScaling(change)
+        return makeScaling(this.parts.scaling, change)
+      case 'throughput':
+        return this.makeThroughput(change, terms)
     }
+  }
+
+  private async makeThroughput({ action, name, declared }: ThroughputChange, { team, keyId }: DeclarationTerms): Promise<void> {
+    const desk = this.parts.provisioned
+    if (desk === null) return
+    if (action !== 'create') await desk.remove({ team, who: name }).catch(unlessGone)
+    if (declared !== null) await desk.create({ ...declared, team, keyId, tags: { [DECLARED_TAG]: 'true' }, token: null })
   }
 
   private async makeEndpoint(
@@ -85,30 +107,6 @@ export class Declarations implements DeclarationDesk {
     if (action !== 'update' || declared === null) return
     if (variants.length > 0) await deployments.changeVariants(name, variants)
     else await deployments.updateEndpoint(name, config, declared.rollout)
-  }
-
-  private async makeScaling({ endpoint, variant, scaling: wanted, isShared }: Extract<PlannedChange, { readonly kind: 'scaling' }>): Promise<void> {
-    const { scaling } = this.parts
-    if (wanted === null) {
-      await (isShared ? scaling.deletePolicy(endpoint, variant, POLICY_NAME) : scaling.deleteTarget(endpoint, variant)).catch(unlessGone)
-      return
-    }
-    const { min, max, metric, target, scaleInCooldownS, scaleOutCooldownS } = wanted
-    const place = { endpoint, variant }
-    await scaling.putTarget({
-      ...place,
-      minReplicas: min,
-      maxReplicas: max,
-      isScaleInSuspended: false,
-      isScaleOutSuspended: false,
-      isScheduleSuspended: false,
-    })
-    const cooldowns = { scaleInCooldownMs: scaleInCooldownS * 1000, scaleOutCooldownMs: scaleOutCooldownS * 1000 }
-    await scaling.putPolicy({
-      ...place,
-      name: POLICY_NAME,
-      rule: { kind: 'target-tracking', metric, target, ...cooldowns, isScaleInDisabled: false },
-    })
   }
 
   private async untilGone(name: string, signal: AbortSignal): Promise<void> {

@@ -1,5 +1,5 @@
 /** Endpoints in the store: documents that are changed only as they were seen. */
-import type { ResourceRow, ResourceTable } from '#platform/store/resource-rows'
+import { OF_TARGETS, type ResourceRow, type ResourceTable } from '#platform/store/resource-rows'
 import type { EndpointDocument } from './endpoint-document.ts'
 
 export interface EndpointRow {
@@ -27,8 +27,12 @@ export class EndpointRows {
     return row === null ? null : rowOf(row)
   }
 
+  /** With all that scaled it: another one of the name begins without. */
   async remove(name: string): Promise<void> {
-    await this.table.remove('endpoint', name)
+    await this.table.alone('scaling', async (step) => {
+      for (const kind of OF_TARGETS) for (const row of await step.list(kind)) if (row.name.startsWith(`${name}/`)) await step.remove(kind, row.name)
+      await step.remove('endpoint', name)
+    })
   }
 }
 

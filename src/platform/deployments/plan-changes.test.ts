@@ -1,14 +1,24 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { DeclaredEndpoint, Declaration } from '#contract/declaration'
+import type { DeclaredEndpoint, DeclaredScaling, Declaration } from '#contract/declaration'
 import type { Endpoint, EndpointConfig } from '#contract/deployment'
-import type { ScalableTarget, ScalingPolicy } from '#contract/scaling'
-import { planChanges, POLICY_NAME, type PlannedChange, type Present } from './plan-changes.ts'
+import type { ScalableTarget, ScalingPolicy, ScheduledAction } from '#contract/scaling'
+import { planChanges, type PlannedChange, type Present } from './plan-changes.ts'
+import { declaredName, POLICY_NAME } from './plan-scaling.ts'
+
+/** Of what is planned here. */
+type Document = Pick<Declaration, 'models' | 'endpoints'>
 
 const TERMS = { team: 't', prune: false }
 const ROLLOUT = { kind: 'all-at-once', stepPercent: 100, waitMs: 0, bakeMs: 0, maxDurationMs: 1000, alarms: [] } as const
-const EMPTY: Present = { models: [], configs: [], endpoints: [], targets: [], policies: [], schedules: [] }
-const SCALING = { min: 1, max: 3, metric: 'tokens', target: 20, scaleInCooldownS: 60, scaleOutCooldownS: 5 } as const
+const EMPTY: Present = { models: [], configs: [], endpoints: [], targets: [], policies: [], schedules: [], nowMs: 0 }
+const SCALING: DeclaredScaling = {
+  min: 1,
+  max: 3,
+  tracking: { metric: 'tokens', target: 20, scaleInCooldownS: 60, scaleOutCooldownS: 5 },
+  steps: [],
+  schedules: [],
+}
 
 function endpointOf(name: string, more: Partial<DeclaredEndpoint['variants'][number]> = {}): DeclaredEndpoint {
   return {
@@ -19,7 +29,7 @@ function endpointOf(name: string, more: Partial<DeclaredEndpoint['variants'][num
   }
 }
 
-function declare(...endpoints: readonly DeclaredEndpoint[]): Declaration {
+function declare(...endpoints: readonly DeclaredEndpoint[]): Document {
   return { models: [{ name: 'm', source: { served: 'base' }, kvCacheMib: null }], endpoints }
 }
 
@@ -42,6 +52,7 @@ function applied(present: Present, changes: readonly PlannedChange[]): Present {
     targets: [...present.targets],
     policies: [...present.policies],
     schedules: present.schedules,
+    nowMs: present.nowMs,
   }
   const without = <T extends { readonly name: string }>(list: readonly T[], name: string): T[] => list.filter((one) => one.name !== name)
   for (const change of changes) {
@@ -81,17 +92,19 @@ function applied(present: Present, changes: readonly PlannedChange[]): Present {
       next.policies = next.policies.filter(isElsewhere)
       const { scaling } = change
       if (action === 'delete' || scaling === null) continue
-      next.targets.push({ ...place, minReplicas: scaling.min, maxReplicas: scaling.max } as ScalableTarget)
-      const rule = {
-        kind: 'target-tracking',
-        ...scaling,
-        scaleInCooldownMs: scaling.scaleInCooldownS * 1000,
-        scaleOutCooldownMs: scaling.scaleOutCooldownS * 1000,
-      }
-      next.policies.push({ ...place, name: POLICY_NAME, rule, createdMs: 0 } as unknown as ScalingPolicy)
+      const setBounds = { minReplicas: scaling.min, maxReplicas: scaling.max }
+      next.targets.push({ ...place, ...setBounds, setBounds } as ScalableTarget)
+      next.policies.push(...policiesOf(scaling).map((policy) => ({ ...place, ...policy, createdMs: 0 }) as ScalingPolicy))
     }
   }
   return next
+}
+
+function policiesOf({ tracking, steps }: DeclaredScaling): readonly Pick<ScalingPolicy, 'name' | 'rule'>[] {
+  const { metric, target, scaleInCooldownS, scaleOutCooldownS } = tracking!
+  const cooldowns = { scaleInCooldownMs: scaleInCooldownS * 1000, scaleOutCooldownMs: scaleOutCooldownS * 1000, isScaleInDisabled: false }
+  const kept = { name: POLICY_NAME, rule: { kind: 'target-tracking', metric, target, ...cooldowns } } as const
+  return [kept, ...steps.map(({ name, rule }) => ({ name: declaredName(name), rule }))]
 }
 
 function words(changes: readonly PlannedChange[]): readonly string[] {
@@ -204,7 +217,7 @@ test('a variant that comes by a rollout is scaled after it; one that is no more 
 test('policies and schedules of others stay when a document scales no more', () => {
   const before = applied(EMPTY, planChanges(declare(endpointOf('e', { scaling: SCALING })), EMPTY, TERMS))
   const theirs = { ...before.policies[0]!, name: 'theirs' }
-  const place = { endpoint: 'e', variant: 'main' }
+  const place = { name: 'theirs', endpoint: 'e', variant: 'main' } as ScheduledAction
   const shared = (present: Present): unknown => planChanges(declare(endpointOf('e')), present, TERMS).find(({ kind }) => kind === 'scaling')
   expect(shared(before)).toMatchObject({ action: 'delete', isShared: false })
   expect(shared({ ...before, policies: [...before.policies, theirs] })).toMatchObject({ action: 'delete', isShared: true })
@@ -221,14 +234,14 @@ test('an endpoint that is being deleted is waited for and made again, and is not
 test('a model of the server is the same for every team, one of a bucket is not', () => {
   const made = applied(EMPTY, planChanges(declare(endpointOf('e')), EMPTY, TERMS))
   expect(words(planChanges(declare(endpointOf('e')), made, { team: 'u', prune: false }))).toEqual([])
-  const ours: Declaration = { models: [{ name: 'm', source: { object: 's3://inferd-t/m.gguf' }, kvCacheMib: null }], endpoints: [endpointOf('e')] }
+  const ours: Document = { models: [{ name: 'm', source: { object: 's3://inferd-t/m.gguf' }, kvCacheMib: null }], endpoints: [endpointOf('e')] }
   const before = applied(EMPTY, planChanges(ours, EMPTY, TERMS))
   expect(words(planChanges(ours, before, { team: 'u', prune: false }))).toContain('create model m-*')
 })
 
 test('a model of another content is told by what differs', () => {
   const before = applied(EMPTY, planChanges(declare(endpointOf('e')), EMPTY, TERMS))
-  const wanted: Declaration = { models: [{ name: 'm', source: { served: 'base' }, kvCacheMib: 64 }], endpoints: [endpointOf('e')] }
+  const wanted: Document = { models: [{ name: 'm', source: { served: 'base' }, kvCacheMib: 64 }], endpoints: [endpointOf('e')] }
   expect(planChanges(wanted, before, TERMS)[0]).toMatchObject({ action: 'create', kind: 'model', details: ['kvCacheMib: none -> 64'] })
 })
 
@@ -243,7 +256,7 @@ test('whatever two documents say, after both nothing is left but to tidy up and 
   })
   const variants = fc.uniqueArray(variant, { minLength: 1, maxLength: 3, selector: ({ name }) => name })
   const endpoint = fc.record({ name: fc.constantFrom('e', 'f', 'g'), variants, shadows: fc.constant([]), rollout: fc.constant(ROLLOUT) })
-  const document = fc.uniqueArray(endpoint, { maxLength: 3, selector: ({ name }) => name }).map((endpoints): Declaration => ({
+  const document = fc.uniqueArray(endpoint, { maxLength: 3, selector: ({ name }) => name }).map((endpoints): Document => ({
     models: ['m', 'n'].map((name) => ({ name, source: { served: name }, kvCacheMib: null })),
     endpoints,
   }))

@@ -13,15 +13,13 @@ import {
   sourceOf,
 } from '#contract/declaration'
 import type { Endpoint, EndpointConfig, ModelDefinition, VariantChange, VariantSpec } from '#contract/deployment'
-import type { ScalableTarget, ScalingPolicy, ScheduledAction } from '#contract/scaling'
+import { differences } from './differences.ts'
+import type { ThroughputChange } from './plan-provisioned.ts'
+import { leftScaling, type PresentScaling, scalingAt, type ScalingChange, scalingChanges } from './plan-scaling.ts'
 
-export interface Present {
+export interface Present extends PresentScaling {
   readonly models: readonly ModelDefinition[]
   readonly configs: readonly EndpointConfig[]
-  readonly endpoints: readonly Endpoint[]
-  readonly targets: readonly ScalableTarget[]
-  readonly policies: readonly ScalingPolicy[]
-  readonly schedules: readonly Pick<ScheduledAction, 'endpoint' | 'variant'>[]
 }
 
 /** A change, and what it needs to be made. */
@@ -31,6 +29,7 @@ export type PlannedChange = DeclaredChange &
     | { readonly kind: 'configuration'; readonly config: Omit<EndpointConfig, 'createdMs'> | null }
     | EndpointChange
     | ScalingChange
+    | ThroughputChange
   )
 
 interface EndpointChange {
@@ -41,22 +40,11 @@ interface EndpointChange {
   readonly variants: readonly VariantChange[]
 }
 
-interface ScalingChange {
-  readonly kind: 'scaling'
-  readonly endpoint: string
-  readonly variant: string
-  /** null = it goes. */
-  readonly scaling: DeclaredVariant['scaling']
-  /** Policies or schedules of others are of the same target: they stay, and so does it. */
-  readonly isShared: boolean
-}
-
 /** In the `request` of what a document made. */
 const MARK = 'declared'
-export const POLICY_NAME = 'declared'
 
 export function planChanges(
-  { models, endpoints }: Declaration,
+  { models, endpoints }: Pick<Declaration, 'models' | 'endpoints'>,
   present: Present,
   { team, prune }: { readonly team: string; readonly prune: boolean },
 ): readonly PlannedChange[] {
@@ -164,84 +152,14 @@ function driftOf(
   return declared.variants.flatMap((variant) => {
     const placed = found.variants.find(({ name, isShadow }) => name === variant.name && !isShadow)
     if (placed === undefined) return []
-    const { target, policy, isShared } = scalingAt(declared.name, variant.name, present)
-    const isScaled = variant.scaling !== null || (target !== undefined && (policy === undefined || isShared))
+    const { target, policies, isShared } = scalingAt(declared.name, variant.name, present)
+    const isScaled = variant.scaling !== null || (target !== undefined && (policies.length === 0 || isShared))
     const isCounted = variant.serverless === null && !isScaled
     const before = { weight: placed.desiredWeight, ...(isCounted ? { replicas: placed.desiredReplicas } : {}) }
     const after = { weight: variant.weight, ...(isCounted ? { replicas: variant.replicas } : {}) }
     const details = differences(before, after, variant.name)
     return details.length === 0 ? [] : [{ variant: { variant: variant.name, weight: after.weight, replicas: after.replicas ?? null }, details }]
   })
-}
-
-interface ScalingAt {
-  readonly target: ScalableTarget | undefined
-  /** Of a document. */
-  readonly policy: ScalingPolicy | undefined
-  /** Policies or schedules of others are there too. */
-  readonly isShared: boolean
-}
-
-function scalingAt(endpoint: string, variant: string, { targets, policies, schedules }: Present): ScalingAt {
-  const isAt = (one: { readonly endpoint: string; readonly variant: string }): boolean => one.endpoint === endpoint && one.variant === variant
-  const here = policies.filter(isAt)
-  return {
-    target: targets.find(isAt),
-    policy: here.find(({ name }) => name === POLICY_NAME),
-    isShared: schedules.some(isAt) || here.some(({ name }) => name !== POLICY_NAME),
-  }
-}
-
-function scalingChanges(
-  { name: endpoint, variants }: DeclaredEndpoint,
-  config: Omit<EndpointConfig, 'createdMs'>,
-  present: Present,
-): readonly PlannedChange[] {
-  const found = present.endpoints.find(({ name, status }) => name === endpoint && status !== 'Failed' && status !== 'Deleting')
-  return variants.flatMap((variant): readonly PlannedChange[] => {
-    const { target, policy, isShared } = scalingAt(endpoint, variant.name, present)
-    const { name, scaling } = variant
-    const base = { kind: 'scaling', name: `${endpoint}/${name}`, endpoint, variant: name, scaling, isShared } as const
-    if (scaling === null) return policy === undefined ? [] : [{ ...base, action: 'delete', details: [] }]
-    const isRollout = found !== undefined && (found.config !== config.name || found.rollout !== null)
-    if (isRollout && found.variants.every((one) => one.name !== name || one.isShadow || one.serverless !== null))
-      return [{ ...base, action: 'later', details: ['when the rollout has ended'] }]
-    if (target === undefined || policy === undefined) return [{ ...base, action: 'create', details: [] }]
-    const details = differences(scalingOf(target, policy), { ...scaling })
-    return [{ ...base, action: details.length === 0 ? 'keep' : 'update', details }]
-  })
-}
-
-/** What documents scaled, of variants that are no more. */
-function leftScaling(endpoints: readonly DeclaredEndpoint[], staying: readonly Endpoint[], present: Present): readonly PlannedChange[] {
-  const isNamed = ({ endpoint, variant }: ScalingPolicy): boolean =>
-    endpoints.some(({ name, variants }) => name === endpoint && variants.some((one) => one.name === variant))
-  return present.policies
-    .filter((policy) => policy.name === POLICY_NAME && !isNamed(policy) && staying.every(({ name }) => name !== policy.endpoint))
-    .map(({ endpoint, variant }) => ({
-      kind: 'scaling',
-      action: 'delete',
-      name: `${endpoint}/${variant}`,
-      details: [],
-      endpoint,
-      variant,
-      scaling: null,
-      isShared: scalingAt(endpoint, variant, present).isShared,
-    }))
-}
-
-/** As a document says it. */
-function scalingOf({ minReplicas, maxReplicas }: ScalableTarget, { rule }: ScalingPolicy): object {
-  if (rule.kind !== 'target-tracking') return {}
-  const { metric, target, scaleInCooldownMs, scaleOutCooldownMs } = rule
-  return {
-    min: minReplicas,
-    max: maxReplicas,
-    metric,
-    target,
-    scaleInCooldownS: scaleInCooldownMs / 1000,
-    scaleOutCooldownS: scaleOutCooldownMs / 1000,
-  }
 }
 
 interface Kept {
@@ -269,23 +187,4 @@ function unused(present: Present, { configs, models }: Kept): readonly PlannedCh
 function isDeclared({ configs }: Present, { config }: Endpoint): boolean {
   const found = configs.find(({ name }) => name === config)
   return found !== undefined && MARK in found.request
-}
-
-/** Leaves that differ, by their paths, in order. */
-function differences(before: unknown, after: unknown, path = ''): readonly string[] {
-  if (isRecord(before) && isRecord(after)) {
-    const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])]
-    return keys.flatMap((key) =>
-      differences(before[key], after[key], Array.isArray(after) ? `${path}[${key}]` : path === '' ? key : `${path}.${key}`),
-    )
-  }
-  return before === after ? [] : [`${path}: ${wordsOf(before)} -> ${wordsOf(after)}`]
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null
-}
-
-function wordsOf(value: unknown): string {
-  return value === undefined || value === null ? 'none' : isRecord(value) ? JSON.stringify(value) : String(value)
 }

@@ -2,11 +2,11 @@ import { afterEach, expect, test } from 'vitest'
 import { FakeClock, settle } from '#base/fake-clock'
 import type { DeploymentDesk, Endpoint, EndpointVariant } from '#contract/deployment'
 import { InferdError } from '#contract/errors'
-import type { ScalableTarget, ScalingPolicy, ScheduledAction } from '#contract/scaling'
+import type { CapacityBounds, MetricAlarm, ScalableTarget, ScalingPolicy, ScheduledAction } from '#contract/scaling'
 import type { FleetUnit, UnitLoad } from '#platform/deployments/fleet'
 import { createLog } from '#telemetry/log'
 import { Autoscaler } from './autoscaler.ts'
-import type { StoredScaling } from './scaling-desk.ts'
+import type { ScalingState, StoredScaling } from './scaling-desk.ts'
 
 const RULE = {
   kind: 'target-tracking',
@@ -24,6 +24,10 @@ class Scene {
   readonly policies: ScalingPolicy[] = []
   schedules: ScheduledAction[] = []
   readonly told: string[] = []
+  readonly decisions: string[] = []
+  looked: readonly (number | null)[] = []
+  alarms: MetricAlarm[] = []
+  states = new Map<string, ScalingState>()
   readonly replicas = new Map<string, number>()
   concurrency = 0
   isFull = false
@@ -37,6 +41,10 @@ class Scene {
       find: (unit) => ({ measure: () => this.load(unit) }) as unknown as FleetUnit,
       queueWaitMs: () => null,
       backlogs: async () => new Map(),
+      watch: {
+        onLook: (targets) => void (this.looked = targets.map(({ variant }) => variant?.desiredReplicas ?? null)),
+        onDecision: (_target, kind, outcome) => void this.decisions.push(`${kind} ${outcome}`),
+      },
       clock: this.clock,
       log: createLog('silent'),
     })
@@ -45,8 +53,9 @@ class Scene {
 
   add(endpoint: string, bounds: Partial<ScalableTarget> = {}): void {
     const flags = { isScaleInSuspended: false, isScaleOutSuspended: false, isScheduleSuspended: false, createdMs: 0 }
-    this.targets.push({ endpoint, variant: 'v', minReplicas: 1, maxReplicas: 4, ...flags, ...bounds })
-    this.policies.push({ name: 'p', endpoint, variant: 'v', rule: RULE, createdMs: 0 })
+    const setBounds = { minReplicas: 1, maxReplicas: 4 }
+    this.targets.push({ endpoint, variant: 'v', ...setBounds, setBounds, ...flags, ...bounds })
+    this.policies.push({ name: 'p', endpoint, variant: 'v', rule: RULE, request: null, createdMs: 0 })
     this.replicas.set(endpoint, 1)
   }
 
@@ -84,20 +93,26 @@ class Scene {
   }
 
   private desk(): StoredScaling {
-    const putTarget = async (target: Omit<ScalableTarget, 'createdMs'>): Promise<void> => {
-      if (!this.replicas.has(target.endpoint) || target.maxReplicas > 64) throw new InferdError('invalid_parameter', 'it cannot be')
+    const moveBounds = async (target: ScalableTarget, bounds: CapacityBounds): Promise<void> => {
+      if (!this.replicas.has(target.endpoint) || bounds.maxReplicas > 64) throw new InferdError('invalid_parameter', 'it cannot be')
       const index = this.targets.findIndex(({ endpoint }) => endpoint === target.endpoint)
-      this.targets[index] = { ...target, createdMs: 0 }
+      this.targets[index] = { ...target, ...bounds }
     }
     return {
       listTargets: async () => [...this.targets],
       listPolicies: async () => [...this.policies],
       listSchedules: async () => [...this.schedules],
-      putTarget,
+      listAlarms: async () => [...this.alarms],
+      tellAlarm: async ({ name }: MetricAlarm, reading: Pick<MetricAlarm, 'state' | 'reason'>) => {
+        this.alarms = this.alarms.map((alarm) => (alarm.name === name ? { ...alarm, ...reading } : alarm))
+      },
+      states: async () => this.states,
+      putState: async ({ endpoint, variant }: ScalableTarget, state: ScalingState) => void this.states.set(`${endpoint}/${variant}`, state),
+      moveBounds,
       deleteSchedule: async (endpoint: string) => {
         this.schedules = this.schedules.filter((one) => one.endpoint !== endpoint)
       },
-      tell: ({ endpoint, from, to, cause }: { endpoint: string; from: number; to: number; cause: string }) =>
+      tell: async ({ endpoint, from, to, cause }: { endpoint: string; from: number; to: number; cause: string }) =>
         this.told.push(`${endpoint} ${from} -> ${to}: ${cause}`),
     } as unknown as StoredScaling
   }

@@ -5,7 +5,9 @@
  * nothing. What is counted over all replicas (calls, tokens) gives a need that does not depend on how many there are: a change never asks for
  * the next one.
  */
-import type { ScalableTarget, ScalingMetric, ScalingPolicy, StepScaling, TargetTracking } from '#contract/scaling'
+import type { AlarmCondition, ScalableTarget, ScalingMetric, ScalingPolicy, StepScaling, TargetTracking } from '#contract/scaling'
+import { adjusted, stepAt } from '#contract/step-bounds'
+import { isRatio, periodValue, readAlarm } from './read-alarm.ts'
 
 export interface CapacitySample {
   /** Monotonic, as `nowMs`. */
@@ -20,13 +22,38 @@ export interface CapacityHistory {
   /** Oldest first. */
   readonly samples: readonly CapacitySample[]
   readonly lastOutMs: number
+  /** Replicas before the rises that `lastOutMs` is the last of. */
+  readonly lastOutBase: number
   readonly lastInMs: number
+}
+
+/** An alarm that is on, and the policy that it starts. */
+export interface FiredAlarm {
+  readonly name: string
+  readonly policy: string
+  readonly condition: AlarmCondition
+}
+
+export interface CapacityQuestion {
+  readonly target: ScalableTarget
+  readonly policies: readonly ScalingPolicy[]
+  readonly fired: readonly FiredAlarm[]
+  readonly history: CapacityHistory
+  /** Replicas wanted now. */
+  readonly current: number
+  /** Monotonic. */
+  readonly nowMs: number
 }
 
 export interface CapacityDecision {
   readonly replicas: number
+  /** What the next step within the cooldown adds to. */
+  readonly base: number
+  readonly kind: 'bounds' | 'target-tracking' | 'step'
   readonly cause: string
 }
+
+type Wish = Omit<CapacityDecision, 'kind'>
 
 /** Means of the last ten seconds decide about more. */
 const OUT_WINDOW_MS = 10_000
@@ -34,92 +61,87 @@ const MIN_IN_WINDOW_MS = 10_000
 const MAX_IN_WINDOW_MS = 300_000
 /** So much past the target is near enough. */
 const TOLERANCE = 0.1
-/** Means of what is not counted: they say how full each replica is. */
-const RATIOS: ReadonlySet<ScalingMetric> = new Set(['kv-usage', 'queue-wait'])
 
 /** null = as it is. */
-export function decideCapacity(
-  target: ScalableTarget,
-  policies: readonly ScalingPolicy[],
-  history: CapacityHistory,
-  current: number,
-  nowMs: number,
-): CapacityDecision | null {
-  const bounded = Math.min(target.maxReplicas, Math.max(target.minReplicas, current))
-  if (bounded !== current) return { replicas: bounded, cause: `between ${target.minReplicas} and ${target.maxReplicas}` }
-  const clamp = (decision: CapacityDecision): CapacityDecision => ({
-    ...decision,
-    replicas: Math.min(target.maxReplicas, Math.max(target.minReplicas, decision.replicas)),
-  })
-  const wishes = policies.flatMap(({ name, rule }) => {
-    const wish = wishOf(rule, history, current, nowMs)
+export function decideCapacity(question: CapacityQuestion): CapacityDecision | null {
+  const { target, policies, current } = question
+  const bound = (replicas: number): number => Math.min(target.maxReplicas, Math.max(target.minReplicas, replicas))
+  if (bound(current) !== current)
+    return { replicas: bound(current), base: current, kind: 'bounds', cause: `between ${target.minReplicas} and ${target.maxReplicas}` }
+  const wishes = policies.flatMap(({ name, rule }): CapacityDecision | readonly [] => {
+    const wish = rule.kind === 'step' ? stepWish(name, rule, question) : trackingWish(rule, question)
     // Who can ask only for more and does not keeps nobody from having fewer.
-    const isSilent = wish === null || (wish.replicas <= current && !mayScaleIn(rule))
-    return isSilent ? [] : [clamp({ replicas: wish.replicas, cause: `policy ${name}: ${wish.cause}` })]
+    const isSilent = wish === null || (rule.kind === 'target-tracking' && rule.isScaleInDisabled && wish.replicas <= current)
+    return isSilent ? [] : { ...wish, replicas: bound(wish.replicas), kind: rule.kind, cause: `policy ${name}: ${wish.cause}` }
   })
   const most = wishes.toSorted((a, b) => b.replicas - a.replicas)[0]
   if (most === undefined || most.replicas === current) return null
   if (most.replicas > current) return target.isScaleOutSuspended ? null : most
-  // Fewer only if all that may say so agree: also one of which nothing is known.
-  const isAgreed = wishes.length === policies.filter(({ rule }) => mayScaleIn(rule)).length && !target.isScaleInSuspended
-  return isAgreed ? most : null
-}
-
-/** A step may that takes away; one that adds has no word in it. */
-function mayScaleIn(rule: ScalingPolicy['rule']): boolean {
-  return rule.kind === 'step' ? rule.when === 'below' : !rule.isScaleInDisabled
+  if (target.isScaleInSuspended) return null
+  // Fewer only if all that keep to a target agree: also one of which nothing is known.
+  const numKeepers = policies.filter(({ rule }) => rule.kind === 'target-tracking' && !rule.isScaleInDisabled).length
+  return wishes.filter(({ kind }) => kind === 'target-tracking').length === numKeepers ? most : null
 }
 
 /** null = nothing can be said. */
-function wishOf(rule: ScalingPolicy['rule'], history: CapacityHistory, current: number, nowMs: number): CapacityDecision | null {
-  return rule.kind === 'step' ? stepWish(rule, history, current, nowMs) : trackingWish(rule, history, current, nowMs)
-}
-
-function trackingWish(rule: TargetTracking, history: CapacityHistory, current: number, nowMs: number): CapacityDecision | null {
-  const stay = { replicas: current, cause: '' }
+function trackingWish(rule: TargetTracking, { history, current, nowMs }: CapacityQuestion): Wish | null {
+  const stay = { replicas: current, base: current, cause: '' }
   const recent = meanOf(rule.metric, history.samples, nowMs - OUT_WINDOW_MS)
   if (recent === null) return null
   const need = needOf(rule, recent, current)
-  const words = `${rule.metric} is ${round(recent)}, the target ${rule.target}${RATIOS.has(rule.metric) ? '' : ' a replica'}`
+  const words = `${rule.metric} is ${round(recent)}, the target ${rule.target}${isRatio(rule.metric) ? '' : ' a replica'}`
   if (need > current && isPast(rule, recent, current))
-    return nowMs - history.lastOutMs < rule.scaleOutCooldownMs ? stay : { replicas: need, cause: words }
+    return nowMs - history.lastOutMs < rule.scaleOutCooldownMs ? stay : { ...stay, replicas: need, cause: words }
   if (need >= current || rule.isScaleInDisabled) return stay
   const windowMs = Math.min(MAX_IN_WINDOW_MS, Math.max(MIN_IN_WINDOW_MS, rule.scaleInCooldownMs))
   const isResting = nowMs - Math.max(history.lastInMs, history.lastOutMs) < rule.scaleInCooldownMs
   if (isResting || !covers(history.samples, nowMs - windowMs)) return stay
   const within = history.samples.filter(({ atMs }) => atMs >= nowMs - windowMs)
   const largest = Math.max(need, ...within.map((sample) => needOf(rule, sample.values[rule.metric] ?? 0, sample.replicas)))
-  return largest < current ? { replicas: largest, cause: words } : stay
+  return largest < current ? { ...stay, replicas: largest, cause: words } : stay
 }
 
 function needOf({ metric, target }: TargetTracking, value: number, replicas: number): number {
-  return Math.ceil(((RATIOS.has(metric) ? value * replicas : value) / target) * (1 - 1e-9))
+  return Math.ceil(((isRatio(metric) ? value * replicas : value) / target) * (1 - 1e-9))
 }
 
 function isPast({ metric, target }: TargetTracking, value: number, replicas: number): boolean {
-  return (RATIOS.has(metric) ? value : value / Math.max(1, replicas)) > target * (1 + TOLERANCE)
+  return (isRatio(metric) ? value : value / Math.max(1, replicas)) > target * (1 + TOLERANCE)
 }
 
-function stepWish(rule: StepScaling, history: CapacityHistory, current: number, nowMs: number): CapacityDecision | null {
-  const stay = { replicas: current, cause: '' }
-  const recent = meanOf(rule.metric, history.samples, nowMs - OUT_WINDOW_MS)
-  if (recent === null || !covers(history.samples, nowMs - OUT_WINDOW_MS)) return null
-  const value = RATIOS.has(rule.metric) ? recent : recent / Math.max(1, current)
-  const isBreached = rule.when === 'above' ? value > rule.threshold : value < rule.threshold
-  if (!isBreached || nowMs - Math.max(history.lastInMs, history.lastOutMs) < rule.cooldownMs) return stay
-  const past = value - rule.threshold
-  const step = rule.steps.find(({ lower, upper }) => past >= (lower ?? -Infinity) && past < (upper ?? Infinity))
-  if (step === undefined) return stay
-  return { replicas: adjusted(rule, step.adjustment, current), cause: `${rule.metric} is ${round(value)} a replica, ${rule.when} ${rule.threshold}` }
+/** null = nothing starts it, or it asks for no change. Of several alarms the one counts that asks for most. */
+function stepWish(name: string, rule: StepScaling, question: CapacityQuestion): Wish | null {
+  const { fired, history, nowMs } = question
+  const isTriggered = rule.trigger !== null && readAlarm(rule.trigger, history.samples, nowMs, 'ok').state === 'alarm'
+  const conditions = [
+    ...fired.filter(({ policy }) => policy === name).map((alarm) => ({ condition: alarm.condition, by: `alarm ${alarm.name}, ` })),
+    ...(isTriggered ? [{ condition: rule.trigger, by: '' }] : []),
+  ]
+  const wishes = conditions.flatMap(({ condition, by }) => {
+    const wish = startedWish(rule, condition, question)
+    return wish === null ? [] : [{ ...wish, cause: `${by}${wish.cause}` }]
+  })
+  return wishes.toSorted((a, b) => b.replicas - a.replicas)[0] ?? null
 }
 
-function adjusted({ adjustmentType, minAdjustment }: StepScaling, adjustment: number, current: number): number {
-  if (adjustmentType === 'exact') return adjustment
-  if (adjustmentType === 'change') return current + adjustment
-  // As AWS rounds: away from zero below one, towards zero above it.
-  const exact = (current * adjustment) / 100
-  const rounded = Math.abs(exact) < 1 ? Math.sign(exact) : Math.trunc(exact)
-  return current + Math.sign(rounded) * Math.max(Math.abs(rounded), rounded === 0 ? 0 : minAdjustment)
+/**
+ * Out within the cooldown adds to what there was before it: the same step again asks for nothing more, a larger one for the rest. In waits for
+ * the cooldown of any change. Source: Cooldown, StepScalingPolicyConfiguration of Application Auto Scaling.
+ */
+function startedWish(rule: StepScaling, condition: AlarmCondition, { history, current, nowMs }: CapacityQuestion): Wish | null {
+  const statistic = condition.statistic === 'sum' ? 'sum' : rule.aggregation
+  const value = periodValue(condition, statistic, history.samples, nowMs)
+  if (value === null) return null
+  const side = condition.operator === 'above' || condition.operator === 'at-or-above' ? 'above' : 'below'
+  const step = stepAt(rule.steps, value - condition.threshold, side)
+  if (step === null) return null
+  const base = nowMs - history.lastOutMs < rule.cooldownMs ? Math.min(history.lastOutBase, current) : current
+  const cause = `${condition.metric} is ${round(value)}, ${side} ${condition.threshold}`
+  const out = adjusted(rule, step.adjustment, base)
+  if (out > current) return { replicas: out, base, cause }
+  const less = adjusted(rule, step.adjustment, current)
+  const isResting = nowMs - Math.max(history.lastInMs, history.lastOutMs) < rule.cooldownMs
+  return less < current && !isResting ? { replicas: less, base: current, cause } : null
 }
 
 function meanOf(metric: ScalingMetric, samples: readonly CapacitySample[], fromMs: number): number | null {

@@ -1,4 +1,5 @@
 /** The members of the operations. Names, bounds, patterns: the service model of Application Auto Scaling, 2016-02-06. */
+import { MAX_STEPS } from '#contract/step-bounds'
 import type { MemberRule, MemberRules } from '#server/aws-json/member-rules'
 
 type TextRule = Extract<MemberRule, { readonly kind: 'text' }>
@@ -53,6 +54,11 @@ const DIMENSIONS: MemberRule = {
   item: { kind: 'structure', members: { Name: { ...TEXT, isRequired: true }, Value: { ...TEXT, isRequired: true } } },
 }
 
+const STEP: MemberRule = {
+  kind: 'structure',
+  members: { MetricIntervalLowerBound: NUMBER, MetricIntervalUpperBound: NUMBER, ScalingAdjustment: { ...ANY_INTEGER, isRequired: true } },
+}
+
 export const PUT_POLICY: MemberRules = {
   ...PLACE,
   PolicyName: { kind: 'text', minLength: 1, maxLength: 256, pattern: '[^\\p{C}]+', isRequired: true },
@@ -78,6 +84,16 @@ export const PUT_POLICY: MemberRules = {
       ScaleOutCooldown: SECONDS,
       ScaleInCooldown: SECONDS,
       DisableScaleIn: FLAG,
+    },
+  },
+  StepScalingPolicyConfiguration: {
+    kind: 'structure',
+    members: {
+      AdjustmentType: { kind: 'text', words: ['ChangeInCapacity', 'PercentChangeInCapacity', 'ExactCapacity'] },
+      StepAdjustments: { kind: 'list', maxItems: MAX_STEPS, item: STEP },
+      MinAdjustmentMagnitude: { kind: 'integer', min: 1, max: 2_147_483_647 },
+      Cooldown: SECONDS,
+      MetricAggregationType: { kind: 'text', words: ['Average', 'Minimum', 'Maximum'] },
     },
   },
 }

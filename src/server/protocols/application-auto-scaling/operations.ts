@@ -1,12 +1,13 @@
 /** The operations of Application Auto Scaling on variants of endpoints. */
 import { InferdError } from '#contract/errors'
 import type { Scope } from '#contract/principal'
-import type { ScalableTarget, ScalingDesk } from '#contract/scaling'
+import type { MetricAlarm, ScalableTarget, ScalingDesk } from '#contract/scaling'
 import { parseSchedule } from '#contract/schedule'
 import type { AwsJsonOperation } from '#server/aws-json/answer-operation'
 import { checkMembers, type MemberRules } from '#server/aws-json/member-rules'
 import { Fields, invalid } from '#server/fields'
 import type { JsonObject, ServiceContext } from '#server/operation'
+import { alarmArn, policyArn, SCALING_ARN } from '#server/scaling-names'
 import {
   DELETE_POLICY,
   DELETE_SCHEDULE,
@@ -24,8 +25,6 @@ import { encodeRule, readRule } from './policy-request.ts'
 type Place = Pick<ScalableTarget, 'endpoint' | 'variant'>
 
 const DIMENSION = 'sagemaker:variant:DesiredInstanceCount'
-/** Clients show it and take no other form; it stands for no account and no region. */
-const ARN = 'arn:aws:application-autoscaling:local:000000000000:'
 const MAX_RESULTS = 50
 const ANY_COUNT = { min: 0, max: 2_147_483_647 }
 
@@ -48,7 +47,7 @@ export const SCALING_OPERATIONS: Readonly<Record<string, AwsJsonOperation>> = {
       isScaleOutSuspended: suspended['DynamicScalingOutSuspended'] ?? before?.isScaleOutSuspended ?? false,
       isScheduleSuspended: suspended['ScheduledScalingSuspended'] ?? before?.isScheduleSuspended ?? false,
     })
-    return { ScalableTargetARN: `${ARN}scalable-target/${place.endpoint}/${place.variant}` }
+    return { ScalableTargetARN: `${SCALING_ARN}scalable-target/${place.endpoint}/${place.variant}` }
   },
   DeregisterScalableTarget: async (body, context) => {
     checkMembers(body, DEREGISTER)
@@ -66,8 +65,10 @@ export const SCALING_OPERATIONS: Readonly<Record<string, AwsJsonOperation>> = {
     checkMembers(body, PUT_POLICY)
     const name = String(body['PolicyName'])
     const place = placeOf(body)
-    await deskFor(context, 'operate').putPolicy({ ...place, name, rule: readRule(body) })
-    return { PolicyARN: policyArn(place, name), Alarms: [] }
+    const desk = deskFor(context, 'operate')
+    const before = (await desk.listPolicies()).find((policy) => isAt(policy, place) && policy.name === name)
+    await desk.putPolicy({ ...place, name, ...readRule(body, place, before) })
+    return { PolicyARN: policyArn(place, name), Alarms: alarmsOf({ ...place, name }, await desk.listAlarms()) }
   },
   DeleteScalingPolicy: async (body, context) => {
     checkMembers(body, DELETE_POLICY)
@@ -77,9 +78,9 @@ export const SCALING_OPERATIONS: Readonly<Record<string, AwsJsonOperation>> = {
   },
   DescribeScalingPolicies: async (body, context) => {
     const names = readIds(body, DESCRIBE_POLICIES, 'PolicyNames')
-    const found = (await deskFor(context, 'read').listPolicies()).filter(
-      (policy) => isAsked(policy, body) && (names === null || names.includes(policy.name)),
-    )
+    const desk = deskFor(context, 'read')
+    const alarms = await desk.listAlarms()
+    const found = (await desk.listPolicies()).filter((policy) => isAsked(policy, body) && (names === null || names.includes(policy.name)))
     const { page, next } = pageOf(found, body)
     const shown = page.map((policy) => ({
       ...placeView(policy),
@@ -87,6 +88,7 @@ export const SCALING_OPERATIONS: Readonly<Record<string, AwsJsonOperation>> = {
       PolicyARN: policyArn(policy, policy.name),
       CreationTime: policy.createdMs / 1000,
       ...encodeRule(policy),
+      Alarms: alarmsOf(policy, alarms),
     }))
     return { ScalingPolicies: shown, ...next }
   },
@@ -127,7 +129,7 @@ export const SCALING_OPERATIONS: Readonly<Record<string, AwsJsonOperation>> = {
     const shown = page.map((one) => ({
       ...placeView(one),
       ScheduledActionName: one.name,
-      ScheduledActionARN: `${ARN}scheduledAction/${one.endpoint}/${one.variant}/${one.name}`,
+      ScheduledActionARN: `${SCALING_ARN}scheduledAction/${one.endpoint}/${one.variant}/${one.name}`,
       Schedule: one.expression,
       Timezone: one.timezone,
       ...(one.startMs === null ? {} : { StartTime: one.startMs / 1000 }),
@@ -203,8 +205,9 @@ function placeView(place: Place): object {
   return { ServiceNamespace: 'sagemaker', ResourceId: idOf(place), ScalableDimension: DIMENSION }
 }
 
-function policyArn({ endpoint, variant }: Place, name: string): string {
-  return `${ARN}scalingPolicy/${endpoint}/${variant}/${name}`
+function alarmsOf(policy: Place & { readonly name: string }, alarms: readonly MetricAlarm[]): readonly object[] {
+  const ofPolicy = alarms.filter((alarm) => isAt(alarm, policy) && alarm.policies.includes(policy.name))
+  return ofPolicy.map(({ name }) => ({ AlarmName: name, AlarmARN: alarmArn(name) }))
 }
 
 function encodeTarget(target: ScalableTarget): object {
@@ -219,6 +222,6 @@ function encodeTarget(target: ScalableTarget): object {
       DynamicScalingOutSuspended: target.isScaleOutSuspended,
       ScheduledScalingSuspended: target.isScheduleSuspended,
     },
-    ScalableTargetARN: `${ARN}scalable-target/${target.endpoint}/${target.variant}`,
+    ScalableTargetARN: `${SCALING_ARN}scalable-target/${target.endpoint}/${target.variant}`,
   }
 }

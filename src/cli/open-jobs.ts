@@ -7,7 +7,6 @@ import { randomId, type Random } from '#base/random'
 import type { JobsConfig } from '#config/platform-file/jobs'
 import type { JobDesk, RunWireCall } from '#contract/job'
 import { StoredJobs } from '#platform/jobs/job-desk'
-import { holderName, isGone, thisPlace } from '#platform/jobs/holder-place'
 import type { JobHandler } from '#platform/jobs/job-handler'
 import { JobNews } from '#platform/jobs/job-news'
 import { JobRunner } from '#platform/jobs/job-runner'
@@ -16,6 +15,7 @@ import { sweepJobs } from '#platform/jobs/sweep-jobs'
 import { JobStore } from '#platform/store/job-store'
 import type { Store } from '#platform/store/open-store'
 import type { Log } from '#telemetry/log'
+import { holdersHere } from './holders-here.ts'
 
 const DAY_MS = 86_400_000
 
@@ -50,13 +50,11 @@ export function openJobs({ store, config, makers, clock, random, log }: JobParts
   const start = (runCall: RunWireCall): void => {
     const handlers = makers.map((make) => make(runCall, desk))
     const options = { ...DEFAULT_JOB_RUNNER_OPTIONS, maxFaults: maxAttempts }
-    const here = thisPlace()
     runner = new JobRunner({
       store: jobs,
       news,
       handlers,
-      newHolderId: () => holderName(here, randomId('holder')),
-      isGone: (holder) => isGone(holder, { here, isShared: store.isShared, isAlive }),
+      ...holdersHere(store, 'holder'),
       clock,
       random,
       log,
@@ -71,12 +69,4 @@ export function openJobs({ store, config, makers, clock, random, log }: JobParts
     await runner?.drain(graceMs)
   }
   return { desk, start, drain }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'
-  }
 }

@@ -123,7 +123,7 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
   const jobs = openJobs({ store, config: file.jobs, makers, clock, random: parts.random, log })
   const asynchronous = openInvocations({ ...parts, desk: jobs.desk, stores: objects.stores, metrics })
   makers.push(asynchronous.makeHandler)
-  const deployments = openDeployments({ ...parts, routing, objects: objects.stores, watch })
+  const deployments = openDeployments({ ...parts, routing, objects: objects.stores, watch, provisioned: provisioned.desk, metrics })
   const flush = (): Promise<void> => ledger.flush()
   const services = {
     guardrails: safety.archive,

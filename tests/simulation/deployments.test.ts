@@ -103,7 +103,7 @@ class World {
 
   private makeController(): EndpointController {
     const { fleet, watch, clock, rows } = this
-    return new EndpointController({ rows, fleet, watch, alarms: [ALARM], clock, log: createLog('silent') })
+    return new EndpointController({ rows, fleet, peers: null, watch, alarms: [ALARM], clock, log: createLog('silent') })
   }
 
   private create(name: string): void {

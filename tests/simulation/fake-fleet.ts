@@ -21,7 +21,7 @@ export interface Chaos {
 export class FakeFleet implements Fleet {
   readonly units = new Map<string, FakeUnit>()
   readonly routes = new Map<string, RouteDefinition>()
-  /** Were there, or are being made: a name is used once. One that was refused may be asked for again. */
+  /** Are there, or are being made, or leave. One that was refused may be asked for again. */
   private readonly taken = new Set<string>()
   private readonly refused = new Set<string>()
   private readonly clock: Clock
@@ -35,7 +35,7 @@ export class FakeFleet implements Fleet {
   }
 
   async add(terms: UnitTerms, signal: AbortSignal): Promise<FleetUnit> {
-    assert(!this.taken.has(terms.unit), `${terms.unit} is added once`)
+    assert(!this.taken.has(terms.unit), `${terms.unit} is not there when it is added`)
     this.taken.add(terms.unit)
     await this.clock.sleep(this.random.nextFloat() * 300, signal)
     if (this.random.nextFloat() < this.chaos.failShare) {
@@ -84,6 +84,7 @@ export class FakeFleet implements Fleet {
       )
     await this.clock.sleep(this.random.nextFloat() * 500)
     this.units.delete(unit)
+    this.taken.delete(unit)
   }
 
   isFreeName(): boolean {

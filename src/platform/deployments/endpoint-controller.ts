@@ -1,22 +1,27 @@
 /**
  * Makes endpoints what their documents say: starts the units that must run, leads the names to them, lets go of the rest, and writes down how
- * far it is. It keeps nothing that the store does not have but what it sees; after a crash it begins with nothing running.
+ * far it is. It keeps nothing that the store does not have but what it sees; after a crash it begins with nothing running. Of several servers
+ * on one store each makes its own machine so, and one of them, the leader, writes.
  *
  * Order within an endpoint: units up, then names to them, then the others away. So a name always leads to units that are there.
  */
 import type { Clock } from '#base/clock'
 import type { AlarmRule } from '#contract/deployment'
 import { type ErrorRecord, toErrorRecord } from '#contract/errors'
+import type { RouteDefinition } from '#platform/routing/route-definition'
 import type { Log } from '#telemetry/log'
 import { advanceEndpoint, type EndpointSight, type UnitSight } from './advance-endpoint.ts'
 import type { AlarmWatch } from './alarm-watch.ts'
-import { type EndpointDocument, unitsOf, wantedRoutes, wantedUnits } from './endpoint-document.ts'
+import { unitsOf, wantedRoutes, wantedUnits } from './endpoint-document.ts'
 import type { EndpointRow, EndpointRows } from './endpoint-rows.ts'
 import type { Fleet, UnitTerms } from './fleet.ts'
+import { type DeploymentPeers, type DeploymentReport, type EndpointReport, mergeSights } from './peer-sights.ts'
 
 export interface EndpointControllerParts {
   readonly rows: Pick<EndpointRows, 'all' | 'change' | 'remove'>
   readonly fleet: Fleet
+  /** null = no other server uses the store. */
+  readonly peers: DeploymentPeers | null
   readonly watch: AlarmWatch
   readonly alarms: readonly AlarmRule[]
   readonly clock: Clock
@@ -35,11 +40,22 @@ interface PutRoute {
 }
 
 interface Held {
+  /** Of the row: a name may be another endpoint's by now. */
+  readonly createdMs: number
   readonly units: Map<string, HeldUnit>
   readonly routes: Map<string, PutRoute>
+  /** For the leader; null while nothing moves. */
+  report: EndpointReport | null
+}
+
+interface Wanted {
+  readonly units: readonly UnitTerms[]
+  readonly routes: readonly RouteDefinition[]
 }
 
 const TICK_MS = 100
+/** What other servers write is seen so late at most. */
+const PEER_TICK_MS = 500
 const RETRY_REST_MS = 5000
 /** Of a start: a model that is still copied from its bucket by then holds the server up no longer. */
 const START_WAIT_MS = 15_000
@@ -75,6 +91,12 @@ export class EndpointController {
     return (this.held.get(endpoint)?.units.size ?? 0) > 0
   }
 
+  /** For the server that decides. */
+  report(): DeploymentReport {
+    const endpoints = [...this.held].flatMap(([name, { report }]) => (report === null ? [] : [[name, report] as const]))
+    return { endpoints: Object.fromEntries(endpoints) }
+  }
+
   /** The fleet ends by itself. */
   async close(): Promise<void> {
     this.closing.abort()
@@ -90,7 +112,8 @@ export class EndpointController {
         return true
       })
       const pause = new AbortController()
-      const tick = isBusy ? [this.parts.clock.sleep(TICK_MS, AbortSignal.any([signal, pause.signal])).catch(() => {})] : []
+      const tickMs = isBusy ? TICK_MS : this.parts.peers === null ? null : PEER_TICK_MS
+      const tick = tickMs === null ? [] : [this.parts.clock.sleep(tickMs, AbortSignal.any([signal, pause.signal])).catch(() => {})]
       await Promise.race([this.woken.promise, ...tick])
       pause.abort()
       this.woken = Promise.withResolvers()
@@ -101,35 +124,51 @@ export class EndpointController {
   private async look(): Promise<boolean> {
     let isBusy = false
     const rows = await this.parts.rows.all()
+    const lives = new Map(rows.map(({ name, createdMs }) => [name, createdMs]))
+    // Another server took the row away: what is here goes before anything of that name comes again.
+    for (const [name, held] of this.held) {
+      if (lives.get(name) === held.createdMs) continue
+      this.settle({ units: [], routes: [] }, held)
+      if (held.units.size === 0) this.held.delete(name)
+      else isBusy = true
+    }
     for (const row of rows) if (await this.lookAt(row)) isBusy = true
     return isBusy
   }
 
   private async lookAt(row: EndpointRow): Promise<boolean> {
-    const { rows, clock, log } = this.parts
-    const held = this.heldOf(row.name)
-    const document = advanceEndpoint(row.name, row.document, this.sightOf(row, held))
+    const { rows, clock, log, peers } = this.parts
+    const held = this.heldOf(row)
+    if (held.createdMs !== row.createdMs) return true
+    const sight = this.sightOf(row, held)
+    const decides = peers === null || peers.isLeading
+    const document = decides ? advanceEndpoint(row.name, row.document, peers === null ? sight : mergeSights(row, sight, peers)) : row.document
     if (document !== row.document) {
       if ((await rows.change(row, document, clock.wallMs())) === null) return true
       if (document.problem !== row.document.problem && document.problem !== null)
         log.warn({ endpoint: row.name, code: document.problem.code, reason: document.problem.message }, 'endpoint rolled back')
     }
-    this.startUnits(row.name, document, held)
-    this.leadNames(row.name, document, held)
-    this.letGo(row.name, document, held)
-    if (!document.isWanted && held.units.size === 0) {
+    this.settle({ units: wantedUnits(row.name, document), routes: wantedRoutes(row.name, document) }, held)
+    if (decides && !document.isWanted && held.units.size === 0) {
       await rows.remove(row.name)
       this.held.delete(row.name)
       return false
     }
     const isSettled = document.isWanted && document.rollout === null
+    held.report = isSettled ? null : { createdMs: row.createdMs, units: Object.fromEntries(sight.units), alarm: sight.alarm }
     return !isSettled || [...held.units.values()].some(({ state }) => state !== 'here')
   }
 
-  private heldOf(endpoint: string): Held {
-    let held = this.held.get(endpoint)
-    if (held === undefined) this.held.set(endpoint, (held = { units: new Map(), routes: new Map() }))
+  private heldOf({ name, createdMs }: EndpointRow): Held {
+    let held = this.held.get(name)
+    if (held === undefined) this.held.set(name, (held = { createdMs, units: new Map(), routes: new Map(), report: null }))
     return held
+  }
+
+  private settle(wanted: Wanted, held: Held): void {
+    this.startUnits(wanted, held)
+    this.leadNames(wanted, held)
+    this.letGo(wanted, held)
   }
 
   private sightOf({ name, document }: EndpointRow, { units }: Held): EndpointSight {
@@ -145,8 +184,8 @@ export class EndpointController {
     return { units: seen, alarm: rules === undefined ? null : watch.firing(rules, nextUnits), nowMs: clock.wallMs(), sinceMs: this.openedMs }
   }
 
-  private startUnits(endpoint: string, document: EndpointDocument, { units }: Held): void {
-    for (const terms of wantedUnits(endpoint, document)) {
+  private startUnits(wanted: Wanted, { units }: Held): void {
+    for (const terms of wanted.units) {
       const held = units.get(terms.unit)
       const isRested = held?.state === 'failed' && held.retryMs <= this.parts.clock.nowMs()
       if (held === undefined || isRested) this.startUnit(terms, units)
@@ -179,25 +218,24 @@ export class EndpointController {
   }
 
   /** Once all that a name leads to is there. */
-  private leadNames(endpoint: string, document: EndpointDocument, { units, routes }: Held): void {
+  private leadNames(wanted: Wanted, { units, routes }: Held): void {
     const { fleet } = this.parts
-    const wanted = wantedRoutes(endpoint, document)
-    for (const route of wanted) {
+    for (const route of wanted.routes) {
       const targets = [...route.variants, ...route.shadows].map(({ model }) => model)
       const words = JSON.stringify(route)
       if (routes.get(route.name)?.words === words || !targets.every((unit) => units.get(unit)?.state === 'here')) continue
       fleet.putRoute(route)
       routes.set(route.name, { words, targets })
     }
-    for (const name of [...routes.keys()].filter((known) => wanted.every((route) => route.name !== known))) {
+    for (const name of [...routes.keys()].filter((known) => wanted.routes.every((route) => route.name !== known))) {
       fleet.removeRoute(name)
       routes.delete(name)
     }
   }
 
   /** What nobody wants and no name leads to: after a crash in a bake the old replicas may be missing when calls are to go back to them. */
-  private letGo(endpoint: string, document: EndpointDocument, { units, routes }: Held): void {
-    const wanted = new Set(wantedUnits(endpoint, document).map(({ unit }) => unit))
+  private letGo({ units: wantedTerms }: Wanted, { units, routes }: Held): void {
+    const wanted = new Set(wantedTerms.map(({ unit }) => unit))
     const reached = new Set([...routes.values()].flatMap(({ targets }) => targets))
     for (const [unit, { state }] of units) {
       if (!wanted.has(unit) && state !== 'starting' && state !== 'leaving' && !reached.has(unit)) this.retire(unit, units)

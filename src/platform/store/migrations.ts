@@ -6,6 +6,7 @@ import { createFileTable } from './file-rows.ts'
 import { createJobTables } from './job-rows.ts'
 import { createKeyTables } from './keys-table.ts'
 import { createNotificationTable } from './notification-rows.ts'
+import { createPeerTables } from './peer-rows.ts'
 import { createResourceTable } from './resource-rows.ts'
 import { createResponseTable } from './response-rows.ts'
 import { createGuardrailRequestTable } from './guardrail-requests.ts'
@@ -34,6 +35,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: 'usage-groups', apply: createUsageGroupTable },
   { name: 'resources', apply: createResourceTable },
   { name: 'billed-time', apply: addBilledTime },
+  { name: 'peers', apply: createPeerTables },
 ]
 
 /** Applies what is missing, each step in a transaction of its own. Throws store_failed for a store of a newer or another program. */

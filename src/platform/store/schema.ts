@@ -10,6 +10,7 @@ import type { ApiKeyRow, TeamRow } from './keys-table.ts'
 import type { FileRow } from './file-rows.ts'
 import type { JobHolderRow, JobLabelRow, JobLineRow, JobRecordRow, JobRow } from './job-rows.ts'
 import type { NotificationRow } from './notification-rows.ts'
+import type { LeaderRow, PeerRow } from './peer-rows.ts'
 import type { ResourceRow } from './resource-rows.ts'
 import type { ResponseRow } from './response-rows.ts'
 import type { GuardrailRequestRow } from './guardrail-requests.ts'
@@ -27,6 +28,8 @@ export interface Schema {
   readonly job_record: JobRecordRow
   readonly notification: NotificationRow
   readonly resource: ResourceRow
+  readonly peer: PeerRow
+  readonly leader: LeaderRow
   readonly migration: MigrationRow
   readonly usage: UsageRow
   readonly usage_group: UsageGroupRow

@@ -206,7 +206,7 @@ export type ProtocolRoute =
 export interface WireError {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
-  readonly body: string
+  readonly body: string | Uint8Array
 }
 
 export interface ProtocolFamily {

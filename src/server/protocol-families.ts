@@ -4,6 +4,7 @@ import type { ProtocolFamily, ProtocolRoute } from '#server/operation'
 import { applicationAutoScalingFamily } from '#server/protocols/application-auto-scaling/routes'
 import { anthropicFamily } from '#server/protocols/anthropic/routes'
 import { bedrockFamily } from '#server/protocols/bedrock/routes'
+import { cloudwatchCborFamily, cloudwatchJsonFamily } from '#server/protocols/cloudwatch/routes'
 import { managementFamily } from '#server/protocols/management/routes'
 import { oipFamily } from '#server/protocols/oip/routes'
 import { openaiFamily } from '#server/protocols/openai/routes'
@@ -35,6 +36,8 @@ export const PROTOCOL_FAMILIES: readonly ProtocolFamily[] = [
   managementFamily,
   stsFamily,
   applicationAutoScalingFamily,
+  cloudwatchJsonFamily,
+  cloudwatchCborFamily,
 ]
 
 function routeOf<Kind extends ProtocolRoute['kind']>(

@@ -98,7 +98,9 @@ test('the AWS clients sign over HTTP/2 and HTTP/1.1, send a key as a bearer toke
 
 /** Of a body in JSON the keys, of one in XML the elements. */
 function namesIn(body: string): readonly string[] {
-  return body.startsWith('<') ? (body.match(/<\w+/g) ?? []) : Object.keys(JSON.parse(body))
+  // XML, JSON, CBOR.
+  if (body.startsWith('<')) return body.match(/<\w+/g) ?? []
+  return body.startsWith('{') ? Object.keys(JSON.parse(body)) : (body.match(/__type|message/g) ?? [])
 }
 
 test('every registered route refuses who brings no key, in the shape of its family; the probes answer', async () => {
@@ -110,7 +112,7 @@ test('every registered route refuses who brings no key, in the shape of its fami
     const response = await fetch(`${target.url}${url}`, { method, headers, ...(method === 'GET' || method === 'DELETE' ? {} : { body: '{}' }) })
     const expected = families.of(url, headers).encodeError(error, 'x')
     expect([method, path, response.status]).toEqual([method, path, expected.status])
-    expect(namesIn(await response.text())).toEqual(namesIn(expected.body))
+    expect(namesIn(await response.text())).toEqual(namesIn(Buffer.from(expected.body).toString()))
     expect([401, 403]).toContain(response.status)
   }
   expect((await fetch(`${target.url}/nowhere`)).status).toBe(401)

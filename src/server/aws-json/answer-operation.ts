@@ -18,7 +18,7 @@ export async function answerOperation(
 ): Promise<WireReply> {
   const { requestId } = context
   try {
-    const answer = await operation(readBody(bytes), context)
+    const answer = await operation(readAwsJson(bytes), context)
     return {
       status: 200,
       headers: { 'content-type': AWS_JSON_TYPE, 'x-amzn-requestid': requestId },
@@ -30,7 +30,8 @@ export async function answerOperation(
   }
 }
 
-function readBody(bytes: Uint8Array): JsonObject {
+/** Throws malformed_body. */
+export function readAwsJson(bytes: Uint8Array): JsonObject {
   const value = parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'))
   if (!isJsonObject(value)) throw new InferdError('malformed_body', 'the body must be a JSON object')
   return value

@@ -9,6 +9,8 @@ export type MemberRule = { readonly isRequired?: boolean } & (
   | { readonly kind: 'number'; readonly min: number }
   | { readonly kind: 'time' }
   | { readonly kind: 'boolean' }
+  /** Refused elsewhere. */
+  | { readonly kind: 'any' }
   | { readonly kind: 'structure'; readonly members: MemberRules }
   | { readonly kind: 'list'; readonly maxItems: number; readonly item: MemberRule }
   /** Of texts. */
@@ -60,6 +62,8 @@ function checkValue(value: unknown, rule: MemberRule, place: Place): void {
     }
     case 'time':
       return void typed(value, typeof value === 'number' && Number.isFinite(value), place)
+    case 'any':
+      return
     case 'boolean':
       return void typed(value, typeof value === 'boolean', place)
     case 'structure':

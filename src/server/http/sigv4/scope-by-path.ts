@@ -4,7 +4,8 @@ const SAGEMAKER = ['sagemaker']
 const LAMBDA = ['lambda']
 /** Paths that are no AWS API: whatever a signing client has been told. */
 const ANY = ['bedrock', 'sagemaker', 'application-autoscaling', 'lambda', 'execute-api']
-const ROOT = ['sts', ...ANY]
+const MONITORING = ['monitoring']
+const ROOT = ['sts', ...MONITORING, ...ANY]
 
 const SERVICES: readonly (readonly [prefix: string, services: readonly string[]])[] = [
   ['/model/', BEDROCK],
@@ -13,6 +14,7 @@ const SERVICES: readonly (readonly [prefix: string, services: readonly string[]]
   ['/inference-profiles', BEDROCK],
   ['/endpoints/', SAGEMAKER],
   ['/2015-03-31/functions/', LAMBDA],
+  ['/service/', MONITORING],
 ]
 
 export function servicesOf(path: string): readonly string[] {

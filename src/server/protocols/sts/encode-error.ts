@@ -35,7 +35,7 @@ const ROWS: Readonly<Partial<Record<ErrorCode, readonly [status: number, code: s
   store_failed: UNAVAILABLE,
 }
 
-export function encodeError(error: ErrorRecord, requestId: string): WireError {
+export function encodeError(error: ErrorRecord, requestId: string): WireError & { readonly body: string } {
   const { kind, retryable } = ERRORS[error.code]
   const isRejection = kind === 'rejection'
   const [status, code] = ROWS[error.code] ?? (isRejection ? [400, 'ValidationError'] : [500, 'InternalFailure'])

@@ -25,23 +25,44 @@ void pack_float_row(const PackedMatrix& m, int32_t row, const uint8_t* source) {
   for (int32_t c = 0; c < m.numColumns; c++) std::memcpy(target + static_cast<size_t>(c) * kPanelRows * bytes, source + static_cast<size_t>(c) * bytes, bytes);
 }
 
-/** Writes one lane of a group: 32 codes into its planes. */
+uint32_t load_quad(const uint8_t* p) {
+  uint32_t quad;
+  std::memcpy(&quad, p, 4);
+  return quad;
+}
+
+void store_quad(uint8_t* p, uint32_t quad) { std::memcpy(p, &quad, 4); }
+
+/** Writes one lane of a group: 32 codes into its planes, four columns at a time. */
 void pack_group(const FormatTraits& t, const uint8_t* code, int lane, uint8_t* payload) {
+  uint8_t* low = payload + lane * 4;
   if (t.bits == 8) {
-    for (int j = 0; j < 8; j++) std::memcpy(payload + j * 64 + lane * 4, code + j * 4, 4);
+    for (int j = 0; j < 8; j++) store_quad(low + j * 64, load_quad(code + j * 4));
     return;
   }
-  for (int j = 0; j < 4; j++)
-    for (int k = 0; k < 4; k++) payload[j * 64 + lane * 4 + k] = static_cast<uint8_t>((code[j * 4 + k] & 15) | ((code[16 + j * 4 + k] & 15) << 4));
+  for (int j = 0; j < 4; j++) store_quad(low + j * 64, (load_quad(code + j * 4) & 0x0f0f0f0f) | ((load_quad(code + 16 + j * 4) & 0x0f0f0f0f) << 4));
   if (t.bits == 4) return;
-  uint8_t* high = payload + 256 + lane * 4;
   const int bits = t.bits - 4, quadsPerByte = 8 / bits;
-  for (int plane = 0; plane * quadsPerByte < 8; plane++)
-    for (int k = 0; k < 4; k++) {
-      unsigned byte = 0;
-      for (int j = 0; j < quadsPerByte; j++) byte |= static_cast<unsigned>(code[(plane * quadsPerByte + j) * 4 + k] >> 4) << (j * bits);
-      high[plane * 64 + k] = static_cast<uint8_t>(byte);
-    }
+  for (int plane = 0; plane * quadsPerByte < 8; plane++) {
+    uint32_t high = 0;
+    for (int j = 0; j < quadsPerByte; j++) high |= (load_quad(code + (plane * quadsPerByte + j) * 4) >> 4 & (bits == 1 ? 0x01010101 : 0x03030303)) << (j * bits);
+    store_quad(low + 256 + plane * 64, high);
+  }
+}
+
+/** Where a block has 16 bytes with the columns i and i + 16 in byte i, as a panel has them: nothing is to be taken apart then. -1 = nowhere. */
+int nibbles_offset(Format format) {
+  switch (format) {
+    case Format::mxfp4: return 1;
+    case Format::q4_0:
+    case Format::iq4_nl: return 2;
+    case Format::q4_1: return 4;
+    default: return -1;
+  }
+}
+
+void copy_nibbles(const uint8_t* nibbles, int lane, uint8_t* payload) {
+  for (int j = 0; j < 4; j++) store_quad(payload + j * 64 + lane * 4, load_quad(nibbles + j * 4));
 }
 
 void pack_scales(const FormatTraits& t, const UnpackedBlock& block, int lane, size_t group, uint8_t* scales) {
@@ -68,11 +89,17 @@ void pack_quantized_row(const PackedMatrix& m, int32_t row, const uint8_t* sourc
   const FormatTraits& t = traits_of(m.format);
   uint8_t* payload = m.panel(row / kPanelRows);
   uint8_t* scales = payload + payload_bytes(m.format, static_cast<size_t>(m.numColumns));
-  const int lane = row % kPanelRows, groupsPerBlock = t.blockColumns / kGroupColumns;
+  const int lane = row % kPanelRows, groupsPerBlock = t.blockColumns / kGroupColumns, nibbles = nibbles_offset(m.format);
   UnpackedBlock block;
-  for (size_t b = 0; b < static_cast<size_t>(m.numColumns / t.blockColumns); b++) {
-    unpack_block(m.format, source + b * static_cast<size_t>(t.blockBytes), block);
+  for (size_t b = 0; b < static_cast<size_t>(m.numColumns / t.blockColumns); b++, source += t.blockBytes) {
     const size_t group = b * static_cast<size_t>(groupsPerBlock);
+    if (nibbles >= 0) {
+      unpack_plain_scales(m.format, source, block);
+      copy_nibbles(source + nibbles, lane, payload + group * payload_group_bytes(t));
+      pack_scales(t, block, lane, group, scales);
+      continue;
+    }
+    unpack_block(m.format, source, block);
     for (int g = 0; g < groupsPerBlock; g++) pack_group(t, block.code + g * 32, lane, payload + (group + static_cast<size_t>(g)) * payload_group_bytes(t));
     pack_scales(t, block, lane, group, scales);
   }

@@ -39,17 +39,19 @@ void unpack_q2_k(const uint8_t* block, UnpackedBlock& out) {
     out.subMin[j] = static_cast<int8_t>(block[j] >> 4);
   }
   const uint8_t* q = block + 16;
-  for (int i = 0; i < 256; i++) out.code[i] = (q[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2)) & 3;
+  for (int run = 0; run < 8; run++)
+    for (int i = 0; i < 32; i++) out.code[run * 32 + i] = (q[run / 4 * 32 + i] >> (run % 4 * 2)) & 3;
   out.scale = read_u16(block + 80);
   out.min = read_u16(block + 82);
 }
 
 void unpack_q3_k(const uint8_t* block, UnpackedBlock& out) {
   const uint8_t *high = block, *q = block + 32, *scales = block + 96;
-  for (int i = 0; i < 256; i++) {
-    const int low = (q[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2)) & 3;
-    out.code[i] = static_cast<uint8_t>(low | (((high[i % 32] >> (i / 32)) & 1) << 2));
-  }
+  for (int run = 0; run < 8; run++)
+    for (int i = 0; i < 32; i++) {
+      const int low = (q[run / 4 * 32 + i] >> (run % 4 * 2)) & 3;
+      out.code[run * 32 + i] = static_cast<uint8_t>(low | (((high[i] >> run) & 1) << 2));
+    }
   for (int j = 0; j < 16; j++) {
     const int low = j < 8 ? scales[j] & 15 : scales[j - 8] >> 4;
     const int top = (scales[8 + j % 4] >> (j / 4 * 2)) & 3;
@@ -63,7 +65,8 @@ void unpack_q4_k(const uint8_t* block, UnpackedBlock& out) {
   out.min = read_u16(block + 2);
   unpack_k_scales(block + 4, out);
   const uint8_t* q = block + 16;
-  for (int i = 0; i < 256; i++) out.code[i] = (q[i / 64 * 32 + i % 32] >> (i % 64 / 32 * 4)) & 15;
+  for (int run = 0; run < 8; run++)
+    for (int i = 0; i < 32; i++) out.code[run * 32 + i] = (q[run / 2 * 32 + i] >> (run % 2 * 4)) & 15;
 }
 
 void unpack_q5_k(const uint8_t* block, UnpackedBlock& out) {
@@ -71,19 +74,22 @@ void unpack_q5_k(const uint8_t* block, UnpackedBlock& out) {
   out.min = read_u16(block + 2);
   unpack_k_scales(block + 4, out);
   const uint8_t *high = block + 16, *q = block + 48;
-  for (int i = 0; i < 256; i++) {
-    const int low = (q[i / 64 * 32 + i % 32] >> (i % 64 / 32 * 4)) & 15;
-    out.code[i] = static_cast<uint8_t>(low | (((high[i % 32] >> (i / 32)) & 1) << 4));
-  }
+  for (int run = 0; run < 8; run++)
+    for (int i = 0; i < 32; i++) {
+      const int low = (q[run / 2 * 32 + i] >> (run % 2 * 4)) & 15;
+      out.code[run * 32 + i] = static_cast<uint8_t>(low | (((high[i] >> run) & 1) << 4));
+    }
 }
 
 void unpack_q6_k(const uint8_t* block, UnpackedBlock& out) {
   const uint8_t *low = block, *high = block + 128;
-  for (int i = 0; i < 256; i++) {
-    const int half = i / 128, within = i % 128;
-    const int nibble = (low[half * 64 + within % 64] >> (within / 64 * 4)) & 15;
-    const int top = (high[half * 32 + within % 32] >> (within / 32 * 2)) & 3;
-    out.code[i] = static_cast<uint8_t>(nibble | (top << 4));
+  for (int run = 0; run < 8; run++) {
+    const int half = run / 4, quarter = run % 4;
+    for (int i = 0; i < 32; i++) {
+      const int nibble = (low[half * 64 + quarter % 2 * 32 + i] >> (quarter / 2 * 4)) & 15;
+      const int top = (high[half * 32 + i] >> (quarter * 2)) & 3;
+      out.code[run * 32 + i] = static_cast<uint8_t>(nibble | (top << 4));
+    }
   }
   for (int j = 0; j < 16; j++) out.subScale[j] = static_cast<int8_t>(block[192 + j]);
   out.scale = read_u16(block + 208);
@@ -97,32 +103,27 @@ uint16_t half_e8m0_as_bf16(uint8_t e) {
 
 }  // namespace
 
+void unpack_plain_scales(Format format, const uint8_t* block, UnpackedBlock& out) {
+  out.scale = format == Format::mxfp4 ? half_e8m0_as_bf16(block[0]) : read_u16(block);
+  if (traits_of(format).hasMin) out.min = read_u16(block + 2);
+}
+
 void unpack_block(Format format, const uint8_t* block, UnpackedBlock& out) {
+  if (!traits_of(format).isK) unpack_plain_scales(format, block, out);
   switch (format) {
     case Format::q8_0:
-      out.scale = read_u16(block);
       for (int i = 0; i < 32; i++) out.code[i] = block[2 + i] ^ 0x80;
       return;
     case Format::q4_0:
-    case Format::iq4_nl:
-      out.scale = read_u16(block);
-      return unpack_nibbles(block + 2, out.code);
-    case Format::q4_1:
-      out.scale = read_u16(block);
-      out.min = read_u16(block + 2);
-      return unpack_nibbles(block + 4, out.code);
+    case Format::iq4_nl: return unpack_nibbles(block + 2, out.code);
+    case Format::q4_1: return unpack_nibbles(block + 4, out.code);
     case Format::q5_0:
-      out.scale = read_u16(block);
       unpack_nibbles(block + 6, out.code);
       return add_fifth_bit(block + 2, out.code);
     case Format::q5_1:
-      out.scale = read_u16(block);
-      out.min = read_u16(block + 2);
       unpack_nibbles(block + 8, out.code);
       return add_fifth_bit(block + 4, out.code);
-    case Format::mxfp4:
-      out.scale = half_e8m0_as_bf16(block[0]);
-      return unpack_nibbles(block + 1, out.code);
+    case Format::mxfp4: return unpack_nibbles(block + 1, out.code);
     case Format::q2_k: return unpack_q2_k(block, out);
     case Format::q3_k: return unpack_q3_k(block, out);
     case Format::q4_k: return unpack_q4_k(block, out);

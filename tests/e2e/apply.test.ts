@@ -19,8 +19,11 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
+const config = path.join(folder, 'platform.yaml')
+
 async function start(): Promise<InferdProcess> {
-  return (await InferdProcess.start('--log-level', 'warn', '--data-dir', data)).ready()
+  writeFileSync(config, 'provisioned: { inferd-chat: { maxUnits: 2, inputTokensPerMinute: 60000 } }\n')
+  return (await InferdProcess.start('--log-level', 'warn', '--data-dir', data, '--config', config)).ready()
 }
 
 interface Ended {
@@ -124,6 +127,22 @@ test('what is no document is refused by its place before the server is asked', a
   const broken = await inferd('diff', '-f', write('models: [{ name: a, served: b, }\nendpoints: []\n'))
   expect(broken.output).toMatch(/inferd\.yaml: .* at line \d, column \d+/)
   expect([unknown.code, broken.code]).toEqual([1, 1])
+})
+
+test('units of throughput are bought by the document, changed and given back', async () => {
+  const bought = (units: number): string => `provisioned: [{ name: ours, model: inferd-chat, units: ${units} }]\n`
+  expect((await inferd('apply', '-y', '-f', write(bought(1)))).output).toContain('+ create  throughput ours\n')
+  const answer = await server.post('/v1/chat/completions', {
+    model: 'ours',
+    max_tokens: 4,
+    service_tier: 'default',
+    messages: [{ role: 'user', content: 'Hi' }],
+  })
+  expect(await answer.json()).toMatchObject({ service_tier: 'scale' })
+  expect((await inferd('apply', '-y', '-f', write(bought(2)))).output).toContain('! replace throughput ours\n')
+  expect((await inferd('apply', '-y', '-f', write(bought(3)))).output).toContain('3 units')
+  expect((await inferd('apply', '-y', '-f', write(bought(2)))).code).toBe(0)
+  expect((await inferd('apply', '-y', '--prune', '-f', write('models: []'))).output).toContain('- delete  throughput ours\n')
 })
 
 test('once there is a key, one is needed, and its scope decides', async () => {

@@ -24,10 +24,10 @@ export const DEPLOYMENT_ROUTES: readonly ProtocolRoute[] = [
     method: 'POST',
     path: PATH,
     scope: 'operate',
-    handle: async ({ body, query }, { services: { declarations }, principal: { team }, signal }) => {
+    handle: async ({ body, query }, { services: { declarations }, principal: { team, keyId }, signal }) => {
       if (declarations === null) throw new InferdError('route_not_found', 'this server keeps no deployments')
       const isDryRun = flagOf(query, 'dry_run')
-      const terms = { team, prune: flagOf(query, 'prune') }
+      const terms = { team, keyId, prune: flagOf(query, 'prune') }
       const declaration = parseDeclaration(body, 'the document')
       const changes = isDryRun ? await declarations.plan(declaration, terms) : await declarations.apply(declaration, terms, signal)
       return jsonReply({ object: 'deployment_plan', applied: !isDryRun, changes })

@@ -1,4 +1,4 @@
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 
@@ -11,6 +11,8 @@ export default defineConfig({
     // Whatever a test starts keeps its things there, never in the home of the user.
     env: { INFERD_DATA_DIR: join(tmpdir(), `inferd-tests-${process.pid}`) },
     pool: 'forks',
+    // Much of the time is waited for: the one worker that a machine of two cores has by default leaves a core idle.
+    maxWorkers: availableParallelism(),
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },

@@ -15,7 +15,7 @@ const BODY_BYTES = 4 * 1024 * 1024
 const PROBE_EVERY_MS = 100
 const MOST_DELAY_MS = 200
 const PROBES = 8
-const ROUNDS = 4
+const ROUNDS = 12
 
 let server: InferdProcess
 

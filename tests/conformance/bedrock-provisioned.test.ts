@@ -12,9 +12,13 @@ import {
   UpdateProvisionedModelThroughputCommand,
 } from '@aws-sdk/client-bedrock'
 import { BedrockRuntimeClient, ConverseCommand } from '@aws-sdk/client-bedrock-runtime'
+import { execFile } from 'node:child_process'
+import path from 'node:path'
+import { promisify } from 'node:util'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import type { WirePlan } from '../../src/cli/plan-text.ts'
+import { AWS_ENVIRONMENT, COMMAND_TIMEOUT_MS, hasCommand } from './aws-commands.ts'
 import { type ComposedServer, startComposedServer } from './composed-server.ts'
 import { FakeModel } from './fake-model.ts'
 
@@ -253,6 +257,26 @@ test('a plan answers from the ledger what each way of buying costs', async () =>
   const refused = await fetch(`${server.url}/inferd/v1/plan?from=2020-01-01`)
   expect([refused.status, ((await refused.json()) as { error: { param: string } }).error.param]).toEqual([400, 'from'])
 })
+
+test.runIf(hasCommand('python3', '-c', 'import boto3'))(
+  'boto3 buys, calls, renames, lists and gives back',
+  async () => {
+    const program = path.join(import.meta.dirname, 'python/bedrock_provisioned.py')
+    const { stdout } = await promisify(execFile)('python3', [program, server.url], { env: AWS_ENVIRONMENT, timeout: COMMAND_TIMEOUT_MS })
+    expect(JSON.parse(stdout)).toEqual({
+      status: 'InService',
+      units: 2,
+      created: true,
+      tier: 'reserved',
+      names: ['renamed'],
+      tags: [{ key: 'cost', value: 'blue' }],
+      taken: 'ConflictException',
+      too_many: 'ServiceQuotaExceededException',
+      gone: 'ResourceNotFoundException',
+    })
+  },
+  COMMAND_TIMEOUT_MS,
+)
 
 test('a server is not started with units of a model that it cannot promise', async () => {
   await expect(startComposedServer(YAML, [new FakeModel({ name: 'chat' })])).rejects.toMatchObject({

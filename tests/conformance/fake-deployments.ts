@@ -84,6 +84,7 @@ const ALARM: MetricAlarm = {
     Statistic: 'Average',
     Dimensions: [{ Name: 'EndpointName', Value: 'chat' }],
     AlarmDescription: 'too <hot> & busy',
+    AlarmActions: ['arn:aws:application-autoscaling:local:000000000000:scalingPolicy/chat/main/steps'],
   },
   state: 'ok',
   reason: 'concurrency was 1 in the last periods of 60 s',

@@ -1,8 +1,9 @@
 /**
  * One fixture of the wire as text: exchanges of one connection after another, each a request and its answer to the byte. In a head every
  * line ends with CR LF on the wire; a body is the bytes between the empty line and the line feed before the next mark. A binary answer is
- * written as its frames in words (lines with `>`) and as its bytes in base64.
+ * written as its frames, or its CBOR, in words (lines with `>`) and as its bytes in base64.
  */
+import { cbor } from '@smithy/core/cbor'
 import { decodeFrames } from './wire-frames.ts'
 
 export interface WireExchange {
@@ -24,6 +25,7 @@ const ANSWER_MARK = '======== answer'
 const MODEL_NOTE = '# model: '
 const CR_LF_NOTE = '# body: lines end with CR LF'
 const FRAME_TYPE = 'application/vnd.amazon.eventstream'
+const CBOR_TYPE = 'application/cbor'
 const BASE64_WIDTH = 120
 
 /** `parseFixture(printFixture(x))` is x. */
@@ -61,7 +63,8 @@ export function printMessage({ head, body }: WireMessage): string {
   const start = `${head.join('\n')}\n\n`
   if (!isFramed(head)) return start + body.toString()
   const lines = body.toString('base64').match(new RegExp(`.{1,${BASE64_WIDTH}}`, 'g')) ?? []
-  return start + [...decodeFrames(body).map((frame) => `> ${frame}`), ...lines].join('\n')
+  const words = isOfType(head, CBOR_TYPE) ? [JSON.stringify(cbor.deserialize(body))] : decodeFrames(body)
+  return start + [...words.map((word) => `> ${word}`), ...lines].join('\n')
 }
 
 /** The same with the JSON of its lines laid out, so that a difference is one line of a diff. */
@@ -86,8 +89,13 @@ function parseMessage(text: string): WireMessage {
   return { head, body: Buffer.from(lines.join(''), 'base64') }
 }
 
+/** Answers alone: the requests of fixtures are text. */
 function isFramed(head: readonly string[]): boolean {
-  return head.some((line) => line.toLowerCase() === `content-type: ${FRAME_TYPE}`)
+  return head[0]?.startsWith('HTTP/') === true && (isOfType(head, FRAME_TYPE) || isOfType(head, CBOR_TYPE))
+}
+
+function isOfType(head: readonly string[], type: string): boolean {
+  return head.some((line) => line.toLowerCase() === `content-type: ${type}`)
 }
 
 function layOut(json: string): string {

@@ -177,7 +177,7 @@ export class UnitWorld {
     assert(bytes <= BUDGET_BYTES, 'the processes take more than the budget')
     for (const { name, unit, replicas } of this.book.living) {
       unit?.checkInvariants()
-      assert(unit === null || (unit.wantedReplicas === replicas && unit.readyReplicas <= replicas), `${name}: is as large as it was told to be`)
+      assert(unit === null || (unit.wantedReplicas === replicas && unit.readyReplicas <= Math.max(1, replicas)), `${name}: is as large as it was told to be`)
     }
   }
 
@@ -217,7 +217,7 @@ export class UnitWorld {
 
   private scaleSome(): void {
     const made = [...this.book.living].filter(({ unit, serverless }) => unit !== null && serverless === null)
-    this.withSome(made, (one) => this.scale(one, 1 + this.random.nextInt(5)))
+    this.withSome(made, (one) => this.scale(one, this.random.nextInt(6)))
   }
 
   /** One that is not there is made; one that is gets a second unit, which takes over or is given up; some are let go of. */

@@ -119,12 +119,13 @@ export class StoredDeployments implements DeploymentDesk {
         const change = changes.find(({ variant }) => variant === placed.spec.name)
         return change === undefined ? placed : { ...placed, weight: change.weight ?? placed.weight, replicas: change.replicas ?? placed.replicas }
       })
-      for (const { spec, replicas } of variants)
-        requireReplicas(
-          spec.serverless !== null,
-          replicas,
-          changes.find(({ variant }) => variant === spec.name),
-        )
+      for (const { spec, replicas } of variants) {
+        const isChanged = (changes.find(({ variant }) => variant === spec.name)?.replicas ?? null) !== null
+        if (isChanged && spec.serverless !== null)
+          throw new InferdError('invalid_parameter', 'a serverless variant has no number of replicas', { param: 'replicas' })
+        // What is there may be scaled to none: it sleeps.
+        requireReplicas(replicas, 0)
+      }
       requireWeight(variants.map(({ weight }) => weight))
       // Before it is written down: what there is no room for is refused and changes nothing.
       for (const { spec, replicas } of variants)
@@ -221,7 +222,7 @@ function checkVariants({ variants, shadows }: Pick<EndpointConfig, 'name' | 'var
   const names = new Set(all.map(({ name }) => name))
   if (names.size < all.length) throw new InferdError('invalid_parameter', 'two variants have one name', { param: 'variants' })
   requireWeight(variants.map(({ weight }) => weight))
-  for (const { serverless, replicas } of all) requireReplicas(serverless !== null, replicas, undefined)
+  for (const { replicas } of all) requireReplicas(replicas, 1)
 }
 
 function requireWeight(weights: readonly number[]): void {
@@ -229,11 +230,9 @@ function requireWeight(weights: readonly number[]): void {
     throw new InferdError('invalid_parameter', 'weights must be at least 0, and one of them more', { param: 'weight' })
 }
 
-function requireReplicas(isServerless: boolean, replicas: number, change: VariantChange | undefined): void {
-  if (isServerless && change !== undefined && change.replicas !== null)
-    throw new InferdError('invalid_parameter', 'a serverless variant has no number of replicas', { param: 'replicas' })
-  if (!Number.isInteger(replicas) || replicas < 1 || replicas > MAX_REPLICAS)
-    throw new InferdError('invalid_parameter', `a variant has 1 to ${MAX_REPLICAS} replicas`, { param: 'replicas' })
+function requireReplicas(replicas: number, least: number): void {
+  if (!Number.isInteger(replicas) || replicas < least || replicas > MAX_REPLICAS)
+    throw new InferdError('invalid_parameter', `a variant has ${least} to ${MAX_REPLICAS} replicas`, { param: 'replicas' })
 }
 
 function missing(kind: string, name: string): InferdError {

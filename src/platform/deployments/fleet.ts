@@ -11,20 +11,21 @@ export interface UnitTerms {
   readonly source: ModelSource
   /** Of each replica; null = as the configuration says. */
   readonly kvCacheMib: number | null
+  /** 0 = asleep until it is called, as what is scaled to none. */
   readonly replicas: number
   readonly serverless: ServerlessTerms | null
 }
 
 export interface FleetUnit {
   readonly unit: string
-  /** That take calls now. A sleeping serverless unit has 0 and can be called all the same. */
+  /** That take calls now. A sleeping unit has 0 and can be called all the same. */
   readonly readyReplicas: number
   readonly wantedReplicas: number
   /** Calls can be sent to it: as many replicas as wanted, or asleep. */
   readonly isUp: boolean
   /** Why its last start failed; it is tried again after a rest. null = nothing is wrong. */
   readonly problem: ErrorRecord | null
-  /** Scale-in takes no new calls on what goes and lets what runs end. Throws insufficient_memory with need and have, and changes nothing then. */
+  /** To 0: it sleeps, and a call wakes it. Scale-in takes no new calls on what goes and lets what runs end. Throws insufficient_memory with need and have, and changes nothing then. */
   scaleTo(numReplicas: number): void
   /** What is asked of it now, over all replicas. */
   measure(signal: AbortSignal): Promise<UnitLoad>

@@ -31,7 +31,8 @@ export interface PooledUnitParts {
   readonly clock: Clock
 }
 
-const NEVER_IDLE_MS = Number.MAX_SAFE_INTEGER
+/** Of what is let sleep: it was idle for long before, or has answered a call that woke it. */
+const IDLE_MS = 10_000
 
 export class PooledUnit implements FleetUnit {
   readonly unit: string
@@ -44,6 +45,8 @@ export class PooledUnit implements FleetUnit {
   private members: readonly PooledModel[]
   private numMade = 1
   private isRetired = false
+  /** Scaled to none: its one member is woken by calls alone. */
+  private isAsleep = false
   private readonly leaving = new Set<Promise<void>>()
 
   private constructor(parts: PooledUnitParts, first: PooledModel, plan: EnginePlan) {
@@ -63,7 +66,8 @@ export class PooledUnit implements FleetUnit {
     try {
       const plan = await first.survey(signal, { isUrgent: true })
       const unit = new PooledUnit(parts, first, plan)
-      if (terms.serverless !== null && terms.serverless.provisionedConcurrency === 0) {
+      unit.isAsleep = terms.serverless === null && terms.replicas === 0
+      if (unit.isAsleep || terms.serverless?.provisionedConcurrency === 0) {
         unit.requireRoom(1, { isKept: false })
         return unit
       }
@@ -79,7 +83,7 @@ export class PooledUnit implements FleetUnit {
   }
 
   get wantedReplicas(): number {
-    return this.members.length
+    return this.isAsleep ? 0 : this.members.length
   }
 
   get readyReplicas(): number {
@@ -96,12 +100,17 @@ export class PooledUnit implements FleetUnit {
   }
 
   scaleTo(numReplicas: number): void {
-    assert(numReplicas >= 1, 'a unit has a replica')
+    assert(numReplicas >= 0, 'a unit has replicas, or none')
     if (this.isRetired) return
-    const numMore = numReplicas - this.members.length
-    if (numMore > 0) this.requireRoom(numMore, { isKept: true })
+    const { pool } = this.parts
+    const numMore = Math.max(1, numReplicas) - this.members.length
+    const numWoken = this.isAsleep && numReplicas > 0 ? 1 : 0
+    if (numMore + numWoken > 0) this.requireRoom(numMore + numWoken, { isKept: true })
+    if (numWoken > 0) pool.wake(this.members[0]!)
     for (let count = 0; count < numMore; count++) this.grow()
     for (let count = 0; count < -numMore; count++) this.shrink()
+    if (numReplicas === 0 && !this.isAsleep) pool.letSleep(this.members[0]!)
+    this.isAsleep = numReplicas === 0
   }
 
   /** For good: what runs or is held has one replica left, as long as it lasts. Resolves when all processes are gone. */
@@ -174,7 +183,7 @@ function memberTerms({ terms, artifact }: PooledUnitParts, index: number): Param
     unit: terms.unit,
     wanted: 'on-demand',
     isPinned: false,
-    idleTimeoutMs: terms.serverless?.idleTimeoutMs ?? NEVER_IDLE_MS,
+    idleTimeoutMs: terms.serverless?.idleTimeoutMs ?? IDLE_MS,
     isSurveyedAtStart: true,
     replicasOf: (engine) => artifact.replicasOf(name, engine),
   }

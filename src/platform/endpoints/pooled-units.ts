@@ -18,7 +18,7 @@ export class PooledUnits {
     const { registry } = this.parts
     const unit = await PooledUnit.open({ ...this.parts, terms, artifact }, signal)
     registry.addServed(unit.served, {
-      numReplicas: () => unit.wantedReplicas,
+      numReplicas: () => Math.max(1, unit.wantedReplicas),
       maxRunning: terms.serverless?.maxConcurrency ?? null,
       isListed: false,
     })

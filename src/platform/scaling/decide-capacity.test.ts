@@ -156,3 +156,16 @@ test('a policy that only adds, and steps that nothing has started, keep nobody f
   expect(decide({ policies: [less, full], history, current: 5 })).toBeNull()
   expect(decide({ policies: [less, policyOf({ ...TRACKING, metric: 'tokens', target: 0.01 })], history, current: 5 })?.replicas).toBe(4)
 })
+
+test('what may sleep does when nothing is asked of it, and not while it is called, whatever is measured', () => {
+  const target = { ...TARGET, minReplicas: 0 }
+  const waits = policyOf({ ...TRACKING, metric: 'queue-wait', target: 100 })
+  expect(decide({ target, policies: [waits], history: historyOf(0, 2), current: 2 })?.replicas).toBe(0)
+  expect(decide({ target, policies: [waits], history: historyOf(1, 2), current: 2 })?.replicas).toBe(1)
+  expect(decide({ target, policies: [policyOf(LESS)], history: historyOf(0, 1), current: 1 })?.replicas).toBe(0)
+  expect(decide({ target, policies: [waits], history: historyOf(1, 0), current: 0 })).toMatchObject({ replicas: 1, cause: 'it is called' })
+  expect(decide({ target, policies: [waits], history: historyOf(0, 0), current: 0 })).toBeNull()
+  const backlog = historyOf(0, 0)
+  const samples = backlog.samples.map((sample) => ({ ...sample, values: { ...sample.values, backlog: 3, concurrency: null } }))
+  expect(decide({ target, policies: [], history: { ...backlog, samples }, current: 0 })?.replicas).toBe(1)
+})

@@ -59,15 +59,19 @@ type Wish = Omit<CapacityDecision, 'kind'>
 const OUT_WINDOW_MS = 10_000
 const MIN_IN_WINDOW_MS = 10_000
 const MAX_IN_WINDOW_MS = 300_000
+const USED_WINDOW_MS = 60_000
 /** So much past the target is near enough. */
 const TOLERANCE = 0.1
 
 /** null = as it is. */
 export function decideCapacity(question: CapacityQuestion): CapacityDecision | null {
-  const { target, policies, current } = question
-  const bound = (replicas: number): number => Math.min(target.maxReplicas, Math.max(target.minReplicas, replicas))
-  if (bound(current) !== current)
-    return { replicas: bound(current), base: current, kind: 'bounds', cause: `between ${target.minReplicas} and ${target.maxReplicas}` }
+  const { target, policies, history, current, nowMs } = question
+  const least = target.minReplicas === 0 && isUsed(history.samples, nowMs) ? 1 : target.minReplicas
+  const bound = (replicas: number): number => Math.min(target.maxReplicas, Math.max(least, replicas))
+  if (bound(current) !== current) {
+    const cause = current < least && least > target.minReplicas ? 'it is called' : `between ${target.minReplicas} and ${target.maxReplicas}`
+    return { replicas: bound(current), base: current, kind: 'bounds', cause }
+  }
   const wishes = policies.flatMap(({ name, rule }): CapacityDecision | readonly [] => {
     const wish = rule.kind === 'step' ? stepWish(name, rule, question) : trackingWish(rule, question)
     // Who can ask only for more and does not keeps nobody from having fewer.
@@ -101,8 +105,13 @@ function trackingWish(rule: TargetTracking, { history, current, nowMs }: Capacit
   return largest < current ? { ...stay, replicas: largest, cause: words } : stay
 }
 
+/** Whether somebody has called it lately or waits for it: it is not for any policy to let it sleep then. */
+function isUsed(samples: readonly CapacitySample[], nowMs: number): boolean {
+  return samples.some(({ atMs, values: { concurrency, backlog } }) => atMs > nowMs - USED_WINDOW_MS && ((concurrency ?? 0) > 0 || (backlog ?? 0) > 0))
+}
+
 function needOf({ metric, target }: TargetTracking, value: number, replicas: number): number {
-  return Math.ceil(((isRatio(metric) ? value * replicas : value) / target) * (1 - 1e-9))
+  return Math.ceil(((isRatio(metric) ? value * Math.max(1, replicas) : value) / target) * (1 - 1e-9))
 }
 
 function isPast({ metric, target }: TargetTracking, value: number, replicas: number): boolean {

@@ -10,10 +10,10 @@ export interface AlarmError {
 
 type Row = readonly [status: number, type: string]
 
-const DENIED: Row = [403, 'AccessDenied']
 const ROWS: Readonly<Partial<Record<ErrorCode, Row>>> = {
   malformed_body: [400, 'SerializationException'],
   resource_not_found: [404, 'ResourceNotFound'],
+  conflict: [429, 'ConcurrentModificationException'],
   overloaded: [400, 'LimitExceeded'],
   rate_limited: [400, 'Throttling'],
   unauthenticated: [403, 'MissingAuthenticationToken'],
@@ -22,7 +22,7 @@ const ROWS: Readonly<Partial<Record<ErrorCode, Row>>> = {
   signature_expired: [403, 'InvalidSignatureException'],
   incomplete_signature: [400, 'IncompleteSignature'],
   session_expired: [403, 'ExpiredToken'],
-  forbidden: DENIED,
+  forbidden: [403, 'AccessDenied'],
   shutting_down: [503, 'ServiceUnavailable'],
   store_failed: [500, 'InternalServiceFault'],
   internal: [500, 'InternalServiceFault'],

@@ -49,6 +49,7 @@ const platform = await openPlatform({
   requestTimeoutMs: 600_000,
   maxCallBytes: DEFAULT_SERVER_OPTIONS.bodyLimitBytes,
   responseRetentionDays: 1,
+  diskReserveBytes: 0,
   version: '0',
   clock: systemClock,
   random: new SeededRandom(1),

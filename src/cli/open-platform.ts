@@ -37,6 +37,7 @@ import type { Log } from '#telemetry/log'
 import type { Upstream } from '#upstreams/open-upstream'
 import { Metrics } from '#telemetry/metrics'
 import type { SpanExport } from '#telemetry/span-export'
+import { acceptWithRoom } from './accept-with-room.ts'
 import type { DiskDamage } from './disk-damage.ts'
 import { openDoor } from './open-door.ts'
 import { batchMaker } from './open-batches.ts'
@@ -64,6 +65,8 @@ export interface PlatformParts {
   /** Of the body of one call, as the server's door takes it. */
   readonly maxCallBytes: number
   readonly responseRetentionDays: number
+  /** Free space of the data directory's disk below which nothing new is accepted; 0 = none is kept. */
+  readonly diskReserveBytes: number
   readonly version: string
   readonly clock: Clock
   readonly random: Random
@@ -132,11 +135,9 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
     metrics,
     responses,
     background,
-    files,
     credentials: null,
-    jobs: jobs.desk,
     objects: objects.stores,
-    invocations: asynchronous.invocations,
+    ...acceptWithRoom({ jobs: jobs.desk, invocations: asynchronous.invocations, files }, { ...parts, floorBytes: parts.diskReserveBytes }),
     provisioned: provisioned.desk,
     ...deployments.services,
   }

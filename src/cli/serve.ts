@@ -65,6 +65,7 @@ export async function serve(named: readonly string[], config: ServeConfig, signa
     maxSequences: config.engine.maxSequences,
     requestTimeoutMs: config.server.requestTimeoutS * 1000,
     maxCallBytes: config.server.bodyLimitMib * 2 ** 20,
+    diskReserveBytes: config.server.diskReserveMib * 2 ** 20,
     responseRetentionDays: config.server.responseRetentionDays,
     version,
     clock: systemClock,

@@ -82,6 +82,12 @@ export const SERVER_SETTINGS = {
   }),
   replicas: int({ default: 1, min: 1, max: 64, doc: 'Worker processes of each model that is named by `--model`.' }),
   responseRetentionDays: int({ default: 30, min: 1, max: 3650, doc: 'How long kept responses can be read, in days.' }),
+  diskReserveMib: int({
+    default: 256,
+    min: 0,
+    max: 1_048_576,
+    doc: "Free space of the data directory's disk below which no new job, invocation or file is accepted, in MiB; at most a tenth of the disk. 0: none.",
+  }),
   bodyLimitMib: int({ default: 4, min: 1, max: 1024, doc: 'Largest request body, in MiB, after decompression.' }),
   requestTimeoutS: int({ default: 600, min: 1, max: 86_400, doc: 'Longest life of one request, in seconds.' }),
   maxConnections: int({ default: 4096, min: 1, max: 1_000_000, doc: 'Open connections; at the cap the oldest idle one makes room for a new one.' }),

@@ -61,6 +61,7 @@ export async function startComposedServer(
     requestTimeoutMs: 60_000,
     maxCallBytes: DEFAULT_SERVER_OPTIONS.bodyLimitBytes,
     responseRetentionDays: 1,
+    diskReserveBytes: 0,
     version: 'test',
     clock: systemClock,
     random: new SeededRandom(7),

@@ -42,8 +42,8 @@ async function submit({ baseUrl }: InferdProcess, numBytes = 100): Promise<Accep
   return { status: response.status, id: response.status === 202 ? (JSON.parse(text) as { id: string }).id : '', text }
 }
 
-const start = async (dataDir: string): Promise<InferdProcess> =>
-  (await InferdProcess.start('--data-dir', dataDir, '--log-level', 'error', '--drain-s', '60')).ready()
+const start = async (dataDir: string, ...more: readonly string[]): Promise<InferdProcess> =>
+  (await InferdProcess.start('--data-dir', dataDir, '--log-level', 'error', '--drain-s', '60', ...more)).ready()
 
 test.runIf(HAS_LIMITS)(
   `108: a disk that fails a write of the store ends the server with an exit code, and what was acknowledged is there afterwards${HAS_LIMITS ? '' : ' (no prlimit here)'}`,
@@ -71,7 +71,7 @@ test.runIf(HAS_LIMITS)(
 test.runIf(HAS_MOUNT)(
   `107: a full disk is refused in words while calls are answered, and room is used again without a restart${HAS_MOUNT ? '' : ' (may not mount here)'}`,
   async () => {
-    await using server = await start(path.join(small, 'data'))
+    await using server = await start(path.join(small, 'data'), '--disk-reserve-mib', '0')
     const accepted: Acceptance[] = []
     const refused: Acceptance[] = []
     const note = (each: Acceptance): unknown => (each.status === 202 ? accepted : refused).push(each)
@@ -97,6 +97,30 @@ test.runIf(HAS_MOUNT)(
     expect(outcomes.map((name) => name.split('.')[0]).toSorted()).toEqual([...accepted, healed].map(({ id }) => id).toSorted())
     server.child.kill('SIGTERM')
     expect(await server.exited()).toBe(0)
+  },
+  60_000,
+)
+
+test.runIf(HAS_MOUNT)(
+  '107: before the disk is full nothing new is accepted, and what was accepted ends',
+  async () => {
+    await using server = await start(path.join(small, 'reserve'))
+    const { blocks, bsize } = statfsSync(small)
+    const accepted = await submit(server)
+    expect(accepted.status, accepted.text).toBe(202)
+    const ballast = fillUp(small, (blocks * bsize) / 20)
+    await expect.poll(async () => (await submit(server)).text, { timeout: 10_000 }).toMatch(/MiB free, and nothing new is accepted below/)
+    const refused = await server.post('/endpoints/inferd-chat/async', { messages: [{ role: 'user', content: 'Hi' }] })
+    expect([refused.status, Number(refused.headers.get('retry-after'))]).toEqual([(await submit(server)).status, 10])
+    const form = new FormData()
+    form.set('purpose', 'batch')
+    form.set('file', new Blob(['{}']), 'lines.jsonl')
+    const upload = await fetch(`${server.baseUrl}/v1/files`, { method: 'POST', body: form })
+    expect([upload.status, await upload.text()]).toEqual([503, expect.stringContaining('nothing new is accepted')])
+    const state = async (): Promise<unknown> => ((await (await fetch(`${server.baseUrl}/async/${accepted.id}`)).json()) as { state: string }).state
+    await expect.poll(state, { timeout: 20_000 }).toBe('succeeded')
+    rmSync(ballast)
+    await expect.poll(async () => (await submit(server)).status, { timeout: 10_000 }).toBe(202)
   },
   60_000,
 )

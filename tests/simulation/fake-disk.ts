@@ -4,7 +4,7 @@
  */
 import path from 'node:path'
 import type { Random } from '#base/random'
-import type { Disk, DiskEntry, DiskFile, DiskStat, EntryKind } from '#platform/objects/disk'
+import type { Disk, DiskEntry, DiskFile, DiskSpace, DiskStat, EntryKind } from '#platform/objects/disk'
 
 interface FileNode {
   readonly kind: 'file'
@@ -43,6 +43,7 @@ export class FakeDisk implements Disk {
   nowNs = 1_700_000_000_000_000_000n
   readonly log: string[] = []
   numOpen = 0
+  capacity = { freeBytes: 2 ** 40, totalBytes: 2 ** 40 }
   private readonly root: FolderNode
   private isDead = false
 
@@ -172,6 +173,11 @@ export class FakeDisk implements Disk {
   }
 
   /** Counts the call, and lets the fault have its way. True = it is to be torn. */
+  async space(folder: string): Promise<DiskSpace> {
+    await this.call('space', folder)
+    return { ...this.capacity }
+  }
+
   private async call(name: string, file: string): Promise<boolean> {
     await Promise.resolve()
     if (this.isDead) throw new MachineDied()

@@ -1,6 +1,6 @@
 /** The few things that a bucket in a folder asks of a disk: the real one, or one that forgets and fails for a test. */
 import { constants } from 'node:fs'
-import { type FileHandle, link, mkdir, open, readdir, realpath, rename, rmdir, unlink } from 'node:fs/promises'
+import { type FileHandle, link, mkdir, open, readdir, realpath, rename, rmdir, statfs, unlink } from 'node:fs/promises'
 
 export type EntryKind = 'file' | 'folder' | 'other'
 
@@ -14,6 +14,12 @@ export interface DiskStat {
   readonly kind: EntryKind
   readonly numBytes: number
   readonly modifiedNs: bigint
+}
+
+export interface DiskSpace {
+  /** That this process may use. */
+  readonly freeBytes: number
+  readonly totalBytes: number
 }
 
 export interface DiskFile {
@@ -47,6 +53,8 @@ export interface Disk {
   syncFolder(path: string): Promise<void>
   /** Without symbolic links. */
   realPath(path: string): Promise<string>
+  /** Of the file system that the folder is on. */
+  space(path: string): Promise<DiskSpace>
 }
 
 /** Less what the umask takes: the folder says who may come in. */
@@ -75,6 +83,10 @@ export const systemDisk: Disk = {
     }
   },
   realPath: (path) => realpath(path),
+  space: async (path) => {
+    const { bsize, bavail, blocks } = await statfs(path)
+    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize }
+  },
 }
 
 class SystemFile implements DiskFile {

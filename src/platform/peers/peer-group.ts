@@ -22,7 +22,7 @@ export interface PeerGroupParts {
 
 const BEAT_MS = 1000
 /** A server whose beat stands still for so long is dead. */
-export const PEER_LEASE_MS = 6000
+const PEER_LEASE_MS = 6000
 
 /** `Report`: JSON that each server tells the others. */
 export class PeerGroup<Report> {

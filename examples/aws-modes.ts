@@ -1,6 +1,6 @@
 /**
  * Every way to run a model that AWS sells, on one machine, with the AWS clients: real-time, automatic scaling, rollout, serverless,
- * multi-model, asynchronous, batch transform, Bedrock on demand and batch. All that is AWS's own is unchanged but `endpoint`.
+ * multi-model, asynchronous, batch transform, Bedrock on demand, provisioned and batch. All that is AWS's own is unchanged but `endpoint`.
  */
 import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -40,7 +40,7 @@ export async function awsModes({ url, objects }: ExampleServer): Promise<void> {
     runtime: new runtime.BedrockRuntimeClient(aws),
     bucket: new Bucket('inferd-local', objects),
   }
-  for (const mode of [realTime, scaled, rolledOut, serverless, multiModel, asynchronous, transformed, onDemand, inBatch, cleanedUp]) {
+  for (const mode of [realTime, scaled, rolledOut, serverless, multiModel, asynchronous, transformed, onDemand, provisioned, inBatch, cleanedUp]) {
     const startedMs = performance.now()
     const told = await mode(clients)
     process.stdout.write(`${mode.name.padEnd(12)} ${told}  (${Math.round(performance.now() - startedMs)} ms)\n`)
@@ -228,6 +228,26 @@ async function onDemand({ runtime: caller }: Clients): Promise<string> {
   for await (const event of stream ?? []) streamed += event.contentBlockDelta?.delta?.text ?? ''
   assert.equal(streamed, text)
   return `${JSON.stringify(text)}, ${whole.usage?.totalTokens} tokens`
+}
+
+/** Units of throughput, paid by the hour: within them a call is never refused, and costs nothing of its own. */
+async function provisioned({ bedrock: client, runtime: caller }: Clients): Promise<string> {
+  const { provisionedModelArn } = await client.send(
+    new bedrock.CreateProvisionedModelThroughputCommand({ provisionedModelName: 'bought', modelId: MODEL, modelUnits: 1 }),
+  )
+  const { status, modelUnits } = await client.send(new bedrock.GetProvisionedModelThroughputCommand({ provisionedModelId: provisionedModelArn }))
+  assert.equal(status, 'InService')
+  const answer = await caller.send(
+    new runtime.ConverseCommand({
+      modelId: provisionedModelArn,
+      messages: [{ role: 'user', content: [{ text: CAPITAL }] }],
+      inferenceConfig: { maxTokens: 16, temperature: 0 },
+      serviceTier: { type: 'reserved' },
+    }),
+  )
+  assert.equal(answer.serviceTier?.type, 'reserved')
+  await client.send(new bedrock.DeleteProvisionedModelThroughputCommand({ provisionedModelId: provisionedModelArn }))
+  return `${modelUnits} unit, tier ${answer.serviceTier?.type}: ${JSON.stringify(answer.output?.message?.content?.[0]?.text)}`
 }
 
 /** Many calls in one object, at the price of batches, with what the others leave over. */

@@ -149,6 +149,17 @@ def on_demand():
     return repr(text)
 
 
+def provisioned():
+    arn = bedrock.create_provisioned_model_throughput(provisionedModelName="py-bought", modelId=MODEL, modelUnits=1)["provisionedModelArn"]
+    shown = bedrock.get_provisioned_model_throughput(provisionedModelId=arn)
+    assert shown["status"] == "InService", shown
+    messages = [{"role": "user", "content": [{"text": CAPITAL}]}]
+    answer = runtime.converse(modelId=arn, messages=messages, inferenceConfig={"maxTokens": 16}, serviceTier={"type": "reserved"})
+    assert answer["serviceTier"]["type"] == "reserved", answer["serviceTier"]
+    bedrock.delete_provisioned_model_throughput(provisionedModelId=arn)
+    return f"{shown['modelUnits']} unit, tier reserved"
+
+
 def in_batch():
     call = {"messages": [{"role": "user", "content": [{"text": CAPITAL}]}], "inferenceConfig": {"maxTokens": 8}}
     put("py/batch/records.jsonl", "\n".join(json.dumps({"recordId": f"record-{id}", "modelInput": call}) for id in range(20)))
@@ -226,7 +237,7 @@ def until(what, ask):
     raise TimeoutError(f"{what} did not come within a minute")
 
 
-MODES = [real_time, scaled, rolled_out, serverless, multi_model, asynchronous, transformed, on_demand, in_batch, cleaned_up]
+MODES = [real_time, scaled, rolled_out, serverless, multi_model, asynchronous, transformed, on_demand, provisioned, in_batch, cleaned_up]
 
 for mode in MODES:
     started = time.monotonic()

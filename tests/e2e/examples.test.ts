@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { hasCommand } from '../conformance/aws-commands.ts'
 
 const TIMEOUT_MS = 110_000
-const MODES = 10
+const MODES = 11
 
 function run(name: string): string {
   const args = ['--conditions=inferd-source', 'examples/main.ts', name]

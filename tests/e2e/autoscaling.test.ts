@@ -15,9 +15,9 @@ import {
   PutScheduledActionCommand,
   RegisterScalableTargetCommand,
 } from '@aws-sdk/client-application-auto-scaling'
-import { DescribeEndpointCommand } from '@aws-sdk/client-sagemaker'
+import { DeleteEndpointCommand, DescribeEndpointCommand, waitUntilEndpointDeleted } from '@aws-sdk/client-sagemaker'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { ask, awsClients, makeConfig, makeEndpoint, makeModel, type AwsClients } from './aws-clients.ts'
+import { ask, awsClients, makeConfig, makeEndpoint, makeModel, WAIT, type AwsClients } from './aws-clients.ts'
 import { InferdProcess } from './inferd-process.ts'
 
 const PLACE = {
@@ -59,6 +59,24 @@ async function replicasAre(wanted: number): Promise<void> {
     await sleep(100)
   }
   expect(await replicas()).toBe(wanted)
+}
+
+async function cloudwatch(operation: string, body: object): Promise<unknown> {
+  const headers = { 'content-type': 'application/x-amz-json-1.0', 'x-amz-target': `GraniteServiceVersion20100801.${operation}` }
+  return (await fetch(server.baseUrl, { method: 'POST', headers, body: JSON.stringify(body) })).json()
+}
+
+/** Of the last look, which is a second old at most. */
+async function metricsSay(line: string): Promise<void> {
+  for (let tries = 0; tries < 100; tries++) {
+    if ((await metrics()).includes(line)) return
+    await sleep(100)
+  }
+  expect((await metrics()).filter((other) => other.startsWith('inferd_scaling'))).toContain(line)
+}
+
+async function metrics(): Promise<readonly string[]> {
+  return (await (await fetch(`${server.baseUrl}/metrics`)).text()).split('\n')
 }
 
 test('load brings replicas, its end takes them away, and no call fails', async () => {
@@ -106,6 +124,40 @@ test('a scheduled action sets the bounds of its target and is over', async () =>
   expect((await aws.scaling.send(new DescribeScheduledActionsCommand(PLACE))).ScheduledActions).toEqual([])
 })
 
+test('an alarm starts the steps of its policy, and what was done is known after a restart', async () => {
+  const steps = { AdjustmentType: 'ExactCapacity', StepAdjustments: [{ MetricIntervalLowerBound: 0, ScalingAdjustment: 3 }], Cooldown: 600 } as const
+  const stepped = { ...PLACE, PolicyName: 'steps', PolicyType: 'StepScaling', StepScalingPolicyConfiguration: steps } as const
+  await aws.scaling.send(new RegisterScalableTargetCommand({ ...PLACE, MinCapacity: 2, MaxCapacity: 4 }))
+  const { PolicyARN } = await aws.scaling.send(new PutScalingPolicyCommand(stepped))
+  const alarm = {
+    AlarmName: 'any',
+    Namespace: 'AWS/SageMaker',
+    MetricName: 'ConcurrentRequestsPerModel',
+    Dimensions: [{ Name: 'EndpointName', Value: 'busy' }],
+    Statistic: 'Average',
+    Period: 10,
+    EvaluationPeriods: 1,
+    Threshold: 0,
+    ComparisonOperator: 'GreaterThanOrEqualToThreshold',
+    AlarmActions: [PolicyARN],
+  }
+  expect(await cloudwatch('PutMetricAlarm', alarm)).toEqual({})
+  await replicasAre(3)
+  expect(await cloudwatch('DescribeAlarms', {})).toMatchObject({ MetricAlarms: [{ AlarmName: 'any', StateValue: 'ALARM' }] })
+  const activitiesOf = async (): Promise<unknown[]> => (await aws.scaling.send(new DescribeScalingActivitiesCommand(PLACE))).ScalingActivities ?? []
+  const before = await activitiesOf()
+  expect(before[0]).toMatchObject({ Cause: 'policy steps: alarm any, concurrency is 0, above 0' })
+  await metricsSay('inferd_scaling_replicas{endpoint="busy",variant="main",count="desired"} 3')
+  await metricsSay('inferd_scaling_replicas{endpoint="busy",variant="main",count="max"} 4')
+  await metricsSay('inferd_scaling_decisions_total{endpoint="busy",variant="main",cause="step",outcome="out"} 1')
+  await server[Symbol.asyncDispose]()
+  server = await (await InferdProcess.start('--log-level', 'warn', '--data-dir', folder)).ready()
+  aws = awsClients(server.baseUrl)
+  expect(await activitiesOf()).toEqual(before)
+  await cloudwatch('DeleteAlarms', { AlarmNames: ['any'] })
+  await aws.scaling.send(new DeleteScalingPolicyCommand({ ...PLACE, PolicyName: 'steps' }))
+})
+
 test('policies are shown as they were sent; what is not there says so', async () => {
   const { ScalingPolicies } = await aws.scaling.send(new DescribeScalingPoliciesCommand(PLACE))
   expect(ScalingPolicies).toMatchObject([{ PolicyName: 'follow', TargetTrackingScalingPolicyConfiguration: { ...POLICY, DisableScaleIn: false } }])
@@ -124,11 +176,63 @@ test.each([
     'ValidationException',
     /there is no variant/,
   ],
-  ['RegisterScalableTarget', { ...PLACE, MinCapacity: 3, MaxCapacity: 2 }, 'ValidationException', /1 to 64 replicas/],
-  ['RegisterScalableTarget', { ...PLACE, MinCapacity: 0, MaxCapacity: 2 }, 'ValidationException', /1 to 64 replicas/],
+  ['RegisterScalableTarget', { ...PLACE, MinCapacity: 3, MaxCapacity: 2 }, 'ValidationException', /0 to 64 replicas/],
+  ['RegisterScalableTarget', { ...PLACE, MinCapacity: 0, MaxCapacity: 65 }, 'ValidationException', /0 to 64 replicas/],
+  ['RegisterScalableTarget', { ...PLACE, MinCapacity: 0, MaxCapacity: 0 }, 'ValidationException', /0 to 64 replicas/],
   ['RegisterScalableTarget', { ...PLACE, ServiceNamespace: 'ecs', MinCapacity: 1, MaxCapacity: 2 }, 'ValidationException', /enum value set/],
   ['RegisterScalableTarget', PLACE, 'ValidationException', /MinCapacity and MaxCapacity must be given/],
-  ['PutScalingPolicy', { ...PLACE, PolicyName: 'p', PolicyType: 'StepScaling' }, 'ValidationException', /TargetTrackingScaling/],
+  [
+    'PutScalingPolicy',
+    { ...PLACE, PolicyName: 'p', PolicyType: 'StepScaling' },
+    'ValidationException',
+    /StepScalingPolicyConfiguration must be given/,
+  ],
+  [
+    'PutScalingPolicy',
+    { ...PLACE, PolicyName: 'p', PolicyType: 'StepScaling', TargetTrackingScalingPolicyConfiguration: POLICY },
+    'ValidationException',
+    /is not for policies of type StepScaling/,
+  ],
+  [
+    'PutScalingPolicy',
+    {
+      ...PLACE,
+      PolicyName: 'p',
+      PolicyType: 'StepScaling',
+      StepScalingPolicyConfiguration: {
+        AdjustmentType: 'ChangeInCapacity',
+        MinAdjustmentMagnitude: 2,
+        StepAdjustments: [{ MetricIntervalLowerBound: 0, ScalingAdjustment: 1 }],
+      },
+    },
+    'ValidationException',
+    /MinAdjustmentMagnitude is for/,
+  ],
+  ...(
+    [
+      [{ Dimensions: [{ Name: 'EndpointName', Value: 'other' }] }, /Dimensions must name the endpoint/],
+      [{ Dimensions: [{ Name: 'InstanceId', Value: 'i' }] }, /dimension 'InstanceId' is not offered/],
+      [{ Statistic: 'Sum' }, /Statistic of inferd Tokens must be one of Average, Minimum, Maximum/],
+      [{ Unit: 'Bytes' }, /Unit of inferd Tokens must be one of/],
+      [{ Namespace: 'AWS/SageMaker', MetricName: 'Invocations' }, /nothing can keep to it/],
+    ] as const
+  ).map(
+    ([more, words]) =>
+      [
+        'PutScalingPolicy',
+        {
+          ...PLACE,
+          PolicyName: 'p',
+          PolicyType: 'TargetTrackingScaling',
+          TargetTrackingScalingPolicyConfiguration: {
+            TargetValue: 1,
+            CustomizedMetricSpecification: { Namespace: 'inferd', MetricName: 'Tokens', ...more },
+          },
+        },
+        'ValidationException',
+        words,
+      ] as const,
+  ),
   [
     'PutScalingPolicy',
     { ...PLACE, PolicyName: 'p', PolicyType: 'TargetTrackingScaling', TargetTrackingScalingPolicyConfiguration: { ...POLICY, TargetValue: 0 } },
@@ -167,4 +271,14 @@ test.each([
   const told = (await response.json()) as { readonly __type: string; readonly message: string }
   expect(told.message).toMatch(words)
   expect(told.__type).toBe(type)
+})
+
+test('an endpoint that is deleted takes what scaled it along', async () => {
+  await aws.scaling.send(new RegisterScalableTargetCommand({ ...PLACE, MinCapacity: 1, MaxCapacity: 2 }))
+  const named = { ...PLACE, PolicyName: 'follow', PolicyType: 'TargetTrackingScaling' } as const
+  await aws.scaling.send(new PutScalingPolicyCommand({ ...named, TargetTrackingScalingPolicyConfiguration: POLICY }))
+  await aws.control.send(new DeleteEndpointCommand({ EndpointName: 'busy' }))
+  await waitUntilEndpointDeleted({ client: aws.control, ...WAIT }, { EndpointName: 'busy' })
+  expect((await aws.scaling.send(new DescribeScalableTargetsCommand({ ServiceNamespace: 'sagemaker' }))).ScalableTargets).toEqual([])
+  expect((await aws.scaling.send(new DescribeScalingPoliciesCommand({ ServiceNamespace: 'sagemaker' }))).ScalingPolicies).toEqual([])
 })

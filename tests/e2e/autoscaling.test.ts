@@ -14,6 +14,7 @@ import {
   PutScalingPolicyCommand,
   PutScheduledActionCommand,
   RegisterScalableTargetCommand,
+  type StepScalingPolicyConfiguration,
 } from '@aws-sdk/client-application-auto-scaling'
 import { DeleteEndpointCommand, DescribeEndpointCommand, waitUntilEndpointDeleted } from '@aws-sdk/client-sagemaker'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -125,7 +126,11 @@ test('a scheduled action sets the bounds of its target and is over', async () =>
 })
 
 test('an alarm starts the steps of its policy, and what was done is known after a restart', async () => {
-  const steps = { AdjustmentType: 'ExactCapacity', StepAdjustments: [{ MetricIntervalLowerBound: 0, ScalingAdjustment: 3 }], Cooldown: 600 } as const
+  const steps: StepScalingPolicyConfiguration = {
+    AdjustmentType: 'ExactCapacity',
+    StepAdjustments: [{ MetricIntervalLowerBound: 0, ScalingAdjustment: 3 }],
+    Cooldown: 600,
+  }
   const stepped = { ...PLACE, PolicyName: 'steps', PolicyType: 'StepScaling', StepScalingPolicyConfiguration: steps } as const
   await aws.scaling.send(new RegisterScalableTargetCommand({ ...PLACE, MinCapacity: 2, MaxCapacity: 4 }))
   const { PolicyARN } = await aws.scaling.send(new PutScalingPolicyCommand(stepped))

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { TargetTracking } from '#contract/scaling'
-import { noisy, simulate, START_S, TARGET, TRACKING, turnsOf } from './scaled-service.ts'
+import { noisy, simulate, START_S, TARGET, TRACKING, turnsOf } from './scaled-replicas.ts'
 
 test('a step is met within two starts of a replica, and held without a turn', () => {
   const { wanted, waiting } = simulate(

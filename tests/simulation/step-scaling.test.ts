@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { StepScaling } from '#contract/scaling'
-import { noisy, simulate, START_S, TARGET, turnsOf } from './scaled-service.ts'
+import { noisy, simulate, START_S, TARGET, turnsOf } from './scaled-replicas.ts'
 
 const TRIGGER = { metric: 'concurrency', of: 'replica', statistic: 'average', periodMs: 10_000, missing: 'not-breaching' } as const
 

@@ -25,7 +25,10 @@ export interface FleetUnit {
   readonly isUp: boolean
   /** Why its last start failed; it is tried again after a rest. null = nothing is wrong. */
   readonly problem: ErrorRecord | null
-  /** To 0: it sleeps, and a call wakes it. Scale-in takes no new calls on what goes and lets what runs end. Throws insufficient_memory with need and have, and changes nothing then. */
+  /**
+   * To 0: it sleeps, and a call wakes it. Scale-in takes no new calls on what goes and lets what runs end. Throws insufficient_memory with need
+   * and have, and changes nothing then.
+   */
   scaleTo(numReplicas: number): void
   /** What is asked of it now, over all replicas. */
   measure(signal: AbortSignal): Promise<UnitLoad>

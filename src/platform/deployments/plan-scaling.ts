@@ -37,7 +37,7 @@ export function declaredName(name: string): string {
   return `${PREFIX}${name}`
 }
 
-export function isOfDocument({ name }: { readonly name: string }): boolean {
+function isOfDocument({ name }: { readonly name: string }): boolean {
   return name === POLICY_NAME || name.startsWith(PREFIX)
 }
 

@@ -1,7 +1,7 @@
 /**
  * The only source of randomness. `SeededRandom` replays a run from its seed; ids come from `randomId`.
  */
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 
 export interface Random {
   /** Uniform in [0, 2^32). */
@@ -84,4 +84,9 @@ export function randomAlphanumerics(length: number): string {
 /** For keys and nonces. */
 export function secretBytes(length: number): Buffer {
   return randomBytes(length)
+}
+
+/** Version 4, for names that others expect in this form. */
+export function randomUuid(): string {
+  return randomUUID()
 }

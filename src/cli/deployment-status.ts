@@ -62,9 +62,10 @@ function replicasText({ serverless, currentReplicas, desiredReplicas }: Endpoint
   return currentReplicas === 0 ? 'asleep' : 'up'
 }
 
-function noteText({ rollout, problem }: Endpoint): string {
+function noteText({ rollout, problem, capture }: Endpoint): string {
   const way = rollout === null ? [] : [`${rollout.phase} ${rollout.percent}% to ${rollout.toConfig}`]
-  return [...way, ...(problem === null ? [] : [plainText(problem.message)])].join('; ')
+  const kept = capture?.isEnabled === true ? [`captures ${capture.percent}% to ${plainText(capture.uri)}`] : []
+  return [...way, ...kept, ...(problem === null ? [] : [plainText(problem.message)])].join('; ')
 }
 
 /** `models: 2 up, 1 asleep; memory: 1.2 GiB of 8.0 GiB; waiting: 3 calls, 12 asynchronous`. */

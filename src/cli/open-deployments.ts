@@ -5,6 +5,7 @@ import type { PlatformFile } from '#config/platform-file'
 import { InferdError } from '#contract/errors'
 import type { ObjectStores } from '#contract/objects'
 import type { ProvisionedDesk } from '#contract/provisioned'
+import type { EndpointCaptures } from '#platform/capture/call-captures'
 import { AlarmWatch } from '#platform/deployments/alarm-watch'
 import { Declarations } from '#platform/deployments/declaration-desk'
 import { StoredDeployments } from '#platform/deployments/deployment-desk'
@@ -38,6 +39,7 @@ export interface DeploymentParts {
   readonly objects: ObjectStores
   readonly dataDir: string | null
   readonly watch: AlarmWatch
+  readonly captures: EndpointCaptures
   readonly provisioned: ProvisionedDesk
   readonly metrics: Metrics
   readonly clock: Clock
@@ -62,7 +64,7 @@ const QUEUE_WINDOW_MS = 10_000
 const NONE: Deployments = { services: { deployments: null, scaling: null, declarations: null }, start: async () => {}, close: async () => {} }
 
 export function openDeployments(parts: DeploymentParts): Deployments {
-  const { store, file, machine, routing, objects, dataDir, watch, clock, log } = parts
+  const { store, file, machine, routing, objects, dataDir, watch, captures, clock, log } = parts
   if (machine === null) return NONE
   const table = new ResourceTable(store.db)
   const peers = openPeers({ store, onLead: (leads) => (leads ? drive(SUCCESSION_MS) : halt()), clock, log })
@@ -71,9 +73,9 @@ export function openDeployments(parts: DeploymentParts): Deployments {
   const alarms = file.alarms.map(({ windowS, ...rule }) => ({ ...rule, windowMs: windowS * 1000 }))
   const artifacts = dataDir === null ? null : new ObjectArtifacts({ objects, folder: path.join(dataDir, 'models') })
   const fleet = fleetOf(machine, routing, artifacts)
-  const controller = new EndpointController({ rows: new EndpointRows(decided), fleet, peers, watch, alarms, clock, log })
+  const controller = new EndpointController({ rows: new EndpointRows(decided), fleet, peers, captures, watch, alarms, clock, log })
   const alarmNames = alarms.map(({ name }) => name)
-  const desk = new StoredDeployments({ table, fleet, controller, alarmNames, clock })
+  const desk = new StoredDeployments({ table, fleet, controller, objects, alarmNames, clock })
   const scaling = new StoredScaling({ table, deployments: desk, clock })
   const deciding = new StoredDeployments({ table: decided, fleet, controller, alarmNames, clock })
   const pressure = pressureOn(fleet, watch, peers)

@@ -5,6 +5,8 @@ import type { Random } from '#base/random'
 import type { PlatformFile } from '#config/platform-file'
 import { InferdError } from '#contract/errors'
 import type { GenerateRequest, SamplingChange } from '#contract/generate'
+import { EndpointCaptures } from '#platform/capture/call-captures'
+import { DEFAULT_CAPTURE_OPTIONS } from '#platform/capture/capture-options'
 import { DEFAULT_BACKGROUND_RUN_OPTIONS, DetachedRuns } from '#platform/context/background-runs'
 import { StoredResponses } from '#platform/context/response-archive'
 import { truncationStage } from '#platform/context/truncation-stage'
@@ -35,6 +37,7 @@ import { insertEntries } from '#platform/store/usage-table'
 import type { ServerServices } from '#server/services'
 import type { Log } from '#telemetry/log'
 import type { Upstream } from '#upstreams/open-upstream'
+import { CaptureMetrics } from '#telemetry/capture-metrics'
 import { Metrics } from '#telemetry/metrics'
 import type { SpanExport } from '#telemetry/span-export'
 import { acceptWithRoom } from './accept-with-room.ts'
@@ -48,6 +51,7 @@ import { openSafety } from './open-safety.ts'
 import { openShadows } from './open-shadows.ts'
 import { transformMaker } from './open-transforms.ts'
 
+const CAPTURE_CLOSE_MS = 5000
 const LEDGER_CLOSE_MS = 5000
 const DAY_MS = 86_400_000
 
@@ -126,7 +130,14 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
   const jobs = openJobs({ store, config: file.jobs, makers, clock, random: parts.random, log })
   const asynchronous = openInvocations({ ...parts, desk: jobs.desk, stores: objects.stores, metrics })
   makers.push(asynchronous.makeHandler)
-  const deployments = openDeployments({ ...parts, routing, objects: objects.stores, watch, provisioned: provisioned.desk, metrics })
+  const captures = new EndpointCaptures({
+    objects: objects.stores,
+    options: DEFAULT_CAPTURE_OPTIONS,
+    watch: new CaptureMetrics(metrics.registry, file.telemetry.maxLabelValues),
+    clock,
+    log,
+  })
+  const deployments = openDeployments({ ...parts, captures, routing, objects: objects.stores, watch, provisioned: provisioned.desk, metrics })
   const flush = (): Promise<void> => ledger.flush()
   const services = {
     guardrails: safety.archive,
@@ -139,6 +150,7 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
     objects: objects.stores,
     ...acceptWithRoom({ jobs: jobs.desk, invocations: asynchronous.invocations, files }, { ...parts, floorBytes: parts.diskReserveBytes }),
     provisioned: provisioned.desk,
+    captures,
     ...deployments.services,
   }
   await provisioned.start()
@@ -149,6 +161,7 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
     await shadows.close()
     await asynchronous.close()
     await background.close()
+    await captures.close(parts.damage.signal.aborted ? 0 : CAPTURE_CLOSE_MS)
     await ledger.close(parts.damage.signal.aborted ? 0 : LEDGER_CLOSE_MS)
     await tracing?.spans.close()
     await Promise.all(upstreams.map((upstream) => upstream.close()))

@@ -94,6 +94,24 @@ const rollout = z
     alarms,
   }))
 
+const contentTypes = z.array(z.string().min(1).max(256).toLowerCase()).max(10)
+
+const capture = z
+  .strictObject({
+    to: z
+      .string()
+      .regex(/^s3:\/\/[^/]+(\/.*)?$/, 's3://bucket/prefix')
+      .max(512)
+      .describe("Before the endpoint's name in the keys of the objects."),
+    percent: z.int().min(0).max(100).default(100).describe('Of the calls.'),
+    input: z.boolean().default(true),
+    output: z.boolean().default(true),
+    csvTypes: contentTypes.default(['text/csv']).describe('Content types that are kept as text and called CSV.'),
+    jsonTypes: contentTypes.default(['application/json', 'text/event-stream']).describe('The same for JSON; all others are kept in Base64.'),
+  })
+  .refine(({ input, output }) => input || output, 'one of input and output must be kept')
+  .transform(({ to, ...terms }) => ({ uri: to, ...terms }))
+
 const endpoint = z.strictObject({
   name,
   variants: z
@@ -103,6 +121,7 @@ const endpoint = z.strictObject({
     .refine((variants) => variants.some(({ weight }) => weight > 0), 'one variant must have a weight above 0'),
   shadows: z.array(shadow).max(10).default([]).describe('Get copies of calls.'),
   rollout: rollout.prefault({ bakeS: 0 }),
+  capture: capture.optional().describe('A sample of calls and answers, kept in a bucket.'),
 })
 
 const throughput = z.strictObject({

@@ -1,4 +1,5 @@
 /** A whole deployment as one document (`inferd.yaml`), what must change to come to it, and who does that. */
+import type { CaptureTerms } from '#contract/capture'
 import type { ModelSource, RolloutPlan } from '#contract/deployment'
 import type { Commitment } from '#contract/provisioned'
 import type { ScheduledAction, StepScaling, TargetTracking } from '#contract/scaling'
@@ -48,7 +49,12 @@ export interface DeclaredEndpoint {
   readonly shadows: readonly DeclaredVariant[]
   /** How it is changed; no part of what it is. */
   readonly rollout: RolloutPlan
+  /** Absent = no calls are kept. */
+  readonly capture?: DeclaredCapture | undefined
 }
+
+/** To a bucket of the caller's team. */
+export type DeclaredCapture = Omit<CaptureTerms, 'team' | 'isEnabled'>
 
 /** Of the caller's team. */
 export interface DeclaredThroughput {

@@ -3,6 +3,7 @@
  * with variants; a variant is a model with replicas; a change of an endpoint is a rollout. Words: SageMaker's, 2017-07-24. All of it belongs
  * to the server, not to a team.
  */
+import type { CaptureTerms } from '#contract/capture'
 import type { ErrorRecord } from '#contract/errors'
 
 /**
@@ -51,6 +52,8 @@ export interface EndpointConfig {
   readonly variants: readonly VariantSpec[]
   /** Get copies of calls; what they answer is measured and thrown away. `weight` is the share of calls copied, in percent. */
   readonly shadows: readonly VariantSpec[]
+  /** Of calls that its variants answer; absent = none are kept. */
+  readonly capture?: CaptureTerms
   readonly request: DeploymentJson
   readonly createdMs: number
 }
@@ -65,12 +68,27 @@ export interface AlarmRule {
   readonly minSamples: number
 }
 
+/** What variants take along into the next configuration if they have the same name in it. */
+export interface RetainedProperties {
+  /** scaled: of variants that a scaling target is registered for. */
+  readonly replicas: 'all' | 'scaled' | 'none'
+  readonly weight: boolean
+  readonly capture: boolean
+}
+
 /** How calls move from the replicas of one configuration to those of the next. */
 export interface RolloutPlan {
-  /** all-at-once: one step. canary: `stepPercent`, then the rest. linear: `stepPercent` after `stepPercent`. */
-  readonly kind: 'all-at-once' | 'canary' | 'linear'
+  /**
+   * all-at-once: one step. canary: `stepPercent`, then the rest. linear: `stepPercent` after `stepPercent`. rolling: as linear, and so many of the
+   * replicas too: a step's new ones are started when the step comes, and as many of the old ones go after it.
+   */
+  readonly kind: 'all-at-once' | 'canary' | 'linear' | 'rolling'
   /** Of the calls; 100 for all-at-once. */
   readonly stepPercent: number
+  /** Of the new replicas, counts instead of `stepPercent`: their share of all new ones. A step that is all of them moves all calls. */
+  readonly stepReplicas?: number
+  /** Absent: replicas of scaled variants. */
+  readonly retained?: RetainedProperties
   /** Between steps. */
   readonly waitMs: number
   /** After the last step, while the old replicas stay up. Alarms are watched until its end. */
@@ -120,6 +138,8 @@ export interface Endpoint {
   readonly rollout: RolloutView | null
   /** Of the last update, as it was sent; null = there was none. */
   readonly lastPlan: RolloutPlan | null
+  /** Of the configuration that it serves; absent = that has none. */
+  readonly capture?: CaptureTerms
   readonly createdMs: number
   readonly modifiedMs: number
 }

@@ -31,6 +31,18 @@ export function exceptionFrame(exceptionType: string, payload: string): Uint8Arr
   return encodeFrame(encodeHeaders(rows), payload)
 }
 
+/** What frames of events carry, one after the other, without their frames; exceptions carry none of it. `frames`: whole ones of ours. */
+export function payloadsOf(frames: Uint8Array): Uint8Array {
+  const view = Buffer.from(frames.buffer, frames.byteOffset, frames.byteLength)
+  const payloads: Uint8Array[] = []
+  for (let start = 0; start < view.length; start += view.readUInt32BE(start)) {
+    const payloadStart = start + PRELUDE_BYTES + view.readUInt32BE(start + 4)
+    const isEvent = !view.subarray(start, payloadStart).includes(':exception-type')
+    if (isEvent) payloads.push(view.subarray(payloadStart, start + view.readUInt32BE(start) - CRC_BYTES))
+  }
+  return Buffer.concat(payloads)
+}
+
 /** Of a few event types, each encoded once. */
 const headersByEvent = new Map<string, Uint8Array>()
 const MAX_KEPT_HEADERS = 64

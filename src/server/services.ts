@@ -1,4 +1,5 @@
 /** What stands behind routes that are no model calls: ports that the platform implements; null = this server has none. */
+import type { CallCaptures } from '#contract/capture'
 import type { DeclarationDesk } from '#contract/declaration'
 import type { DeploymentDesk } from '#contract/deployment'
 import type { GuardrailService } from '#contract/guardrail'
@@ -35,6 +36,7 @@ export interface ServerServices {
   readonly declarations: DeclarationDesk | null
   readonly provisioned: ProvisionedDesk | null
   readonly plans: ModePlanner | null
+  readonly captures: CallCaptures | null
 }
 
 export const NO_SERVICES: ServerServices = {
@@ -53,4 +55,5 @@ export const NO_SERVICES: ServerServices = {
   declarations: null,
   provisioned: null,
   plans: null,
+  captures: null,
 }

@@ -56,6 +56,7 @@ export async function startScene({ keepsThings }: { readonly keepsThings: boolea
       declarations: fixedDeclarations,
       provisioned: fixedProvisioned,
       plans: { plans: async () => [FIXED_PLAN] },
+      captures: null,
       responses: store === null ? null : new StoredResponses({ store, clock: fixedClock, retentionMs: 86_400_000 }),
       background: store === null ? null : runs,
     },

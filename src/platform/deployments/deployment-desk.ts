@@ -2,18 +2,23 @@
 import type { Clock } from '#base/clock'
 import type { DeploymentDesk, Endpoint, EndpointConfig, ModelDefinition, RolloutPlan, VariantChange } from '#contract/deployment'
 import { InferdError } from '#contract/errors'
+import type { ObjectStores } from '#contract/objects'
 import type { ResourceKind, ResourceTable } from '#platform/store/resource-rows'
+import { beginRollout } from './advance-endpoint.ts'
 import type { EndpointController } from './endpoint-controller.ts'
 import { type EndpointDocument, type Generation, makeGeneration, statusOf, unitName } from './endpoint-document.ts'
 import { type EndpointRow, rowOf } from './endpoint-rows.ts'
 import { encodeEndpoint } from './endpoint-view.ts'
 import type { Fleet } from './fleet.ts'
+import { retainProperties } from './retain-properties.ts'
 
 export interface DeploymentDeskParts {
   readonly table: ResourceTable
   readonly fleet: Fleet
   readonly controller: EndpointController
   readonly alarmNames: readonly string[]
+  /** Where captures are to go must be there; absent = that is not looked at. */
+  readonly objects?: Pick<ObjectStores, 'locate'>
   readonly clock: Clock
 }
 
@@ -54,6 +59,8 @@ export class StoredDeployments implements DeploymentDesk {
   createConfig({ name, ...kept }: Omit<EndpointConfig, 'createdMs'>): Promise<EndpointConfig> {
     return this.change(async (step) => {
       checkVariants({ name, ...kept })
+      // As the beginning of a key, which no part of may be a dot or two.
+      if (kept.capture !== undefined) this.parts.objects?.locate(kept.capture.team, kept.capture.uri.replace(/\/*$/, '/'))
       for (const { model } of [...kept.variants, ...kept.shadows]) if ((await step.find('model', model)) === null) throw missing('model', model)
       return this.insert<EndpointConfig>(step, 'endpoint-config', name, kept)
     })
@@ -89,6 +96,7 @@ export class StoredDeployments implements DeploymentDesk {
         lastPlan: null,
         lastGeneration: 1,
         problem: null,
+        firstConfig: config,
       }
       await this.requirePlace(step, 'endpoint', name)
       return rowOf(await step.insert({ kind: 'endpoint', name, document: JSON.stringify(document) }, clock.wallMs()))
@@ -101,10 +109,12 @@ export class StoredDeployments implements DeploymentDesk {
     const unknown = plan.alarms.find((rule) => typeof rule === 'string' && !this.parts.alarmNames.includes(rule))
     if (unknown !== undefined) throw new InferdError('invalid_parameter', `there is no alarm '${String(unknown)}'`, { param: 'alarms' })
     return this.changeEndpoint(name, async (document, step) => {
-      requireInService(name, document)
-      const { clock } = this.parts
-      const next = await this.generationOf(step, document.lastGeneration + 1, config)
-      const rollout = { plan, phase: 'starting', percent: 0, startedMs: clock.wallMs(), steppedMs: clock.wallMs() } as const
+      const serving = requireInService(name, document)
+      const scaled = new Set((await step.list('scalable-target')).map((row) => row.name))
+      const placed = await this.generationOf(step, document.lastGeneration + 1, config)
+      const next = retainProperties(placed, { serving, retained: plan.retained, isScaled: (variant) => scaled.has(`${name}/${variant}`) })
+      requireWeight(next.variants.map(({ weight }) => weight))
+      const rollout = beginRollout(plan, next, this.parts.clock.wallMs())
       return { ...document, next, rollout, lastPlan: plan, lastGeneration: next.number, problem: null }
     })
   }

@@ -8,11 +8,12 @@
 import type { Clock } from '#base/clock'
 import type { AlarmRule } from '#contract/deployment'
 import { type ErrorRecord, toErrorRecord } from '#contract/errors'
+import type { EndpointCaptures } from '#platform/capture/call-captures'
 import type { RouteDefinition } from '#platform/routing/route-definition'
 import type { Log } from '#telemetry/log'
 import { advanceEndpoint, type EndpointSight, type UnitSight } from './advance-endpoint.ts'
 import type { AlarmWatch } from './alarm-watch.ts'
-import { unitsOf, wantedRoutes, wantedUnits } from './endpoint-document.ts'
+import { unitsOf, wantedCaptures, wantedRoutes, wantedUnits } from './endpoint-document.ts'
 import type { EndpointRow, EndpointRows } from './endpoint-rows.ts'
 import type { Fleet, UnitTerms } from './fleet.ts'
 import { type DeploymentPeers, type DeploymentReport, type EndpointReport, mergeSights } from './peer-sights.ts'
@@ -22,6 +23,8 @@ export interface EndpointControllerParts {
   readonly fleet: Fleet
   /** null = no other server uses the store. */
   readonly peers: DeploymentPeers | null
+  /** Absent = no calls are kept. */
+  readonly captures?: Pick<EndpointCaptures, 'put'>
   readonly watch: AlarmWatch
   readonly alarms: readonly AlarmRule[]
   readonly clock: Clock
@@ -128,6 +131,7 @@ export class EndpointController {
     // Another server took the row away: what is here goes before anything of that name comes again.
     for (const [name, held] of this.held) {
       if (lives.get(name) === held.createdMs) continue
+      this.parts.captures?.put(name, [])
       this.settle({ units: [], routes: [] }, held)
       if (held.units.size === 0) this.held.delete(name)
       else isBusy = true
@@ -148,6 +152,7 @@ export class EndpointController {
       if (document.problem !== row.document.problem && document.problem !== null)
         log.warn({ endpoint: row.name, code: document.problem.code, reason: document.problem.message }, 'endpoint rolled back')
     }
+    this.parts.captures?.put(row.name, wantedCaptures(row.name, document))
     this.settle({ units: wantedUnits(row.name, document), routes: wantedRoutes(row.name, document) }, held)
     if (decides && !document.isWanted && held.units.size === 0) {
       await rows.remove(row.name)
@@ -174,9 +179,12 @@ export class EndpointController {
   private sightOf({ name, document }: EndpointRow, { units }: Held): EndpointSight {
     const { fleet, watch, alarms, clock } = this.parts
     const seen = new Map<string, UnitSight>()
+    const wanted = new Map(wantedUnits(name, document).map(({ unit, replicas, serverless }) => [unit, serverless === null ? replicas : null]))
     for (const [unit, held] of units) {
       const found = held.state === 'here' ? fleet.find(unit) : null
-      seen.set(unit, { isUp: found?.isUp ?? false, problem: held.state === 'failed' ? held.problem : (found?.problem ?? null) })
+      // What there was no room for is not up, though all that could be started is.
+      const isWhole = (wanted.get(unit) ?? found?.wantedReplicas) === found?.wantedReplicas
+      seen.set(unit, { isUp: found?.isUp === true && isWhole, problem: held.state === 'failed' ? held.problem : (found?.problem ?? null) })
     }
     const { next, rollout } = document
     const rules = rollout?.plan.alarms.flatMap((rule) => (typeof rule === 'string' ? (alarms.find(({ name: known }) => known === rule) ?? []) : rule))

@@ -2,8 +2,10 @@
  * An endpoint as it is kept: what is wanted of it and how far that is. From it alone follow the units and routes that must be there; who reads
  * it after a crash goes on where it stood.
  */
+import type { CaptureTerms } from '#contract/capture'
 import type { Endpoint, EndpointConfig, ModelDefinition, RolloutPhase, RolloutPlan, VariantSpec } from '#contract/deployment'
 import type { ErrorRecord } from '#contract/errors'
+import type { UnitCapture } from '#platform/capture/call-captures'
 import type { RouteDefinition, RouteShadow } from '#platform/routing/route-definition'
 import { ROUTE_DEFAULTS } from '#platform/routing/route-table'
 import type { UnitTerms } from './fleet.ts'
@@ -22,6 +24,7 @@ export interface Generation {
   readonly config: string
   readonly variants: readonly PlacedVariant[]
   readonly shadows: readonly PlacedVariant[]
+  readonly capture?: CaptureTerms
 }
 
 export interface Rollout {
@@ -29,6 +32,8 @@ export interface Rollout {
   readonly phase: RolloutPhase
   /** Of the calls that go to the next generation. */
   readonly percent: number
+  /** Of the replicas of the next generation that are wanted; ahead of `percent` while a step of a rolling update starts. Absent = 100. */
+  readonly room?: number
   readonly startedMs: number
   /** Of the last step. */
   readonly steppedMs: number
@@ -49,7 +54,12 @@ export interface EndpointDocument {
   readonly lastPlan: RolloutPlan | null
   readonly lastGeneration: number
   readonly problem: ErrorRecord | null
+  /** Of its creation, for one that failed and has no generation. Absent in what older servers wrote. */
+  readonly firstConfig?: string
 }
+
+/** Shares of counts are not exact. */
+const ROUNDING = 1e-9
 
 export function unitName(endpoint: string, variant: string, generation: number): string {
   return `${endpoint}/${variant}@${generation}`
@@ -70,7 +80,22 @@ export function unitsOf(endpoint: string, { number, variants, shadows }: Generat
 export function wantedUnits(endpoint: string, { isWanted, serving, next, rollout }: EndpointDocument): readonly UnitTerms[] {
   if (!isWanted) return []
   const isNextWanted = next !== null && rollout?.phase !== 'rolling-back'
-  return [...(serving === null ? [] : unitsOf(endpoint, serving)), ...(isNextWanted ? unitsOf(endpoint, next) : [])]
+  const room = isNextWanted ? (rollout?.room ?? 100) : 100
+  // Of a rolling update: what calls have left goes, and one stays until the end for those that come back.
+  const isRolling = isNextWanted && rollout?.plan.kind === 'rolling'
+  const kept = serving === null ? [] : unitsOf(endpoint, isRolling ? partOf(serving, 100 - rollout.percent) : serving)
+  return [...kept, ...(isNextWanted ? unitsOf(endpoint, partOf(next, room)) : [])]
+}
+
+/** With that share of its replicas, of each variant at least one. What sleeps goes on sleeping. */
+function partOf(generation: Generation, percent: number): Generation {
+  if (percent >= 100) return generation
+  const part = (placed: PlacedVariant): PlacedVariant => ({ ...placed, replicas: Math.min(placed.replicas, countOf(placed.replicas, percent)) })
+  return { ...generation, variants: generation.variants.map(part), shadows: generation.shadows.map(part) }
+}
+
+function countOf(replicas: number, percent: number): number {
+  return Math.max(1, Math.ceil((replicas * percent) / 100 - ROUNDING))
 }
 
 /** All names that must lead somewhere: the endpoint's own, and one for each variant. */
@@ -88,6 +113,16 @@ export function wantedRoutes(endpoint: string, { isWanted, serving, next, rollou
       variants: [{ model: unitName(endpoint, spec.name, shown.number), weight: 1 }],
     })),
   ]
+}
+
+/** Units whose calls are kept, of each generation that may get some. */
+export function wantedCaptures(endpoint: string, { isWanted, serving, next }: EndpointDocument): readonly UnitCapture[] {
+  const generations = isWanted ? [serving, next] : []
+  return generations.flatMap((generation) => {
+    if (generation?.capture === undefined) return []
+    const { number, variants, capture: terms } = generation
+    return variants.map(({ spec }) => ({ unit: unitName(endpoint, spec.name, number), variant: spec.name, terms }))
+  })
 }
 
 /** Weights of a generation make `percent` together, whatever their own sum. */
@@ -109,5 +144,6 @@ export function statusOf({ isWanted, serving, rollout, problem }: EndpointDocume
 
 export function makeGeneration(number: number, config: EndpointConfig, modelOf: (name: string) => PlacedVariant['model']): Generation {
   const place = (spec: VariantSpec): PlacedVariant => ({ spec, model: modelOf(spec.model), weight: spec.weight, replicas: spec.replicas })
-  return { number, config: config.name, variants: config.variants.map(place), shadows: config.shadows.map(place) }
+  const placed = { number, config: config.name, variants: config.variants.map(place), shadows: config.shadows.map(place) }
+  return config.capture === undefined ? placed : { ...placed, capture: config.capture }
 }

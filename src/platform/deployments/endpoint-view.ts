@@ -9,7 +9,7 @@ export function encodeEndpoint({ name, document, createdMs, modifiedMs }: Endpoi
   const shown = serving ?? next
   return {
     name,
-    config: shown?.config ?? '',
+    config: shown?.config ?? document.firstConfig ?? '',
     status: statusOf(document),
     problem,
     variants: shown === null ? [] : variantsOf(name, shown, fleet),
@@ -25,6 +25,7 @@ export function encodeEndpoint({ name, document, createdMs, modifiedMs }: Endpoi
             startedMs: rollout.startedMs,
           },
     lastPlan,
+    ...(shown?.capture === undefined ? {} : { capture: shown.capture }),
     createdMs,
     modifiedMs,
   }

@@ -50,7 +50,7 @@ export function planChanges(
 ): readonly PlannedChange[] {
   const names = new Map(models.map((model) => [model.name, digestName(model.name, [model, ...('object' in model.source ? [team] : [])])]))
   const wantedModels = models.map((model) => modelOf(model, names.get(model.name)!, team))
-  const wantedConfigs = endpoints.map((endpoint) => configOf(endpoint, names))
+  const wantedConfigs = endpoints.map((endpoint) => configOf(endpoint, names, team))
   const isNamed = ({ name }: { readonly name: string }): boolean => endpoints.some((endpoint) => endpoint.name === name)
   const leaving = prune ? present.endpoints.filter((one) => one.status !== 'Deleting' && !isNamed(one) && isDeclared(present, one)) : []
   const staying = present.endpoints.filter((one) => !isNamed(one) && !leaving.includes(one))
@@ -82,13 +82,18 @@ function modelOf(model: DeclaredModel, name: string, team: string): Omit<ModelDe
 }
 
 /** How it is rolled out and scaled and its number of replicas make no other configuration: these change in place. */
-function configOf({ name, variants, shadows }: DeclaredEndpoint, models: ReadonlyMap<string, string>): Omit<EndpointConfig, 'createdMs'> {
+function configOf(
+  { name, variants, shadows, capture }: DeclaredEndpoint,
+  models: ReadonlyMap<string, string>,
+  team: string,
+): Omit<EndpointConfig, 'createdMs'> {
   const specOf = ({ scaling: _scaling, serverless, ...rest }: DeclaredVariant): VariantSpec => ({
     ...rest,
     model: models.get(rest.model)!,
     serverless: serverless === null ? null : { ...serverlessOf(serverless) },
   })
-  const content = { variants: variants.map(specOf), shadows: shadows.map(specOf) }
+  const captured = capture === undefined ? {} : { capture: { ...capture, isEnabled: true, team } }
+  const content = { variants: variants.map(specOf), shadows: shadows.map(specOf), ...captured }
   const fixed = { ...content, variants: content.variants.map(({ replicas: _replicas, ...spec }) => spec) }
   return { name: digestName(name, fixed), ...content, request: { [MARK]: content } }
 }
@@ -139,8 +144,8 @@ function endpointChange(declared: DeclaredEndpoint, config: Omit<EndpointConfig,
       )
 }
 
-function contentOf({ variants, shadows }: Pick<EndpointConfig, 'variants' | 'shadows'>): object {
-  return { variants, shadows }
+function contentOf({ variants, shadows, capture }: Pick<EndpointConfig, 'variants' | 'shadows' | 'capture'>): object {
+  return { variants, shadows, ...(capture === undefined ? {} : { capture }) }
 }
 
 /** Replicas that are to be others, weights that somebody has set otherwise. Replicas of a variant that stays scaled are its scaler's. */

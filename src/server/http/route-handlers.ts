@@ -12,7 +12,8 @@ import type { ServerServices } from '#server/services'
 import type { ScopeRefusal } from './door-request.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import type { FamilyRoute } from './family-table.ts'
-import { generateStream, generateWhole } from './generate-exchange.ts'
+import { type CallTap, openTap } from './call-tap.ts'
+import { type GenerateExchange, generateStream, generateWhole } from './generate-exchange.ts'
 import { startInBackground } from './background-exchange.ts'
 import { readIncoming } from './incoming.ts'
 import { findModel, readyFacts, systemFingerprint } from './model-lookup.ts'
@@ -101,18 +102,35 @@ async function generate(route: RouteOf<'generate'>, exchange: Exchange): Promise
   const { report } = caller
   const start = (request: OnlineCall['request'], index: number, signal: AbortSignal): ReturnType<OnlineModels['generate']> =>
     context.online.generate(onlineCall({ caller, call, request, index }), signal)
-  if (call.background !== undefined) return sendReply(reply, await startInBackground({ call, start, scope, report }, call.background, context))
-  if (!call.stream) {
-    const outcome = await generateWhole({ call, start, scope, report }, context.logprobMemory)
-    return sendReply(reply, withReport(call.encodeResponse(outcome, report), report))
+  const running: GenerateExchange = { call, start, scope, report }
+  if (call.background !== undefined) return sendReply(reply, await startInBackground(running, call.background, context))
+  const tap = openTap(context.services.captures, scope.id, { model: model.name, incoming, options: caller.options, report })
+  try {
+    await (call.stream ? answerStreamed(running, exchange, tap) : answerWhole(running, exchange, tap))
+  } finally {
+    tap?.abandon()
   }
+}
+
+async function answerWhole(running: GenerateExchange, { reply, context }: Exchange, tap: CallTap | null): Promise<void> {
+  const { call, report } = running
+  const outcome = await generateWhole(running, context.logprobMemory)
+  const encoded = call.encodeResponse(outcome, report)
+  tap?.reply(encoded)
+  sendReply(reply, withReport(encoded, report))
+}
+
+async function answerStreamed(running: GenerateExchange, { scope, reply, context }: Exchange, tap: CallTap | null): Promise<void> {
+  const { call, report } = running
   const takeOver = (): ReturnType<FastifyReply['getHeaders']> => {
     reply.hijack()
     return reply.getHeaders()
   }
-  const stream = trailedStream(call.startStream(report), report, reply.raw)
+  const encoded = call.startStream(report)
+  const stream = trailedStream(tap?.stream(encoded) ?? encoded, report, reply.raw)
   const writer = new StreamWriter({ response: reply.raw, takeOver, stream, options: context.options, clock: context.clock })
-  const failure = await generateStream({ call, start, scope, report }, { encode: stream.encode, writer })
+  const failure = await generateStream(running, { encode: stream.encode, writer })
+  tap?.streamEnd(encoded)
   if (failure === null) return
   const { code } = toErrorRecord(failure)
   // A client that leaves is no fault of ours; the line of the request says that it was not completed.
@@ -128,7 +146,9 @@ async function embed(route: RouteOf<'embed'>, exchange: Exchange): Promise<void>
   const result = await scope.race(work).catch((error: unknown) => {
     throw placeError(error, call.placeOf)
   })
-  sendReply(reply, withReport(call.encodeResponse(result, caller.report), caller.report))
+  const encoded = call.encodeResponse(result, caller.report)
+  openTap(context.services.captures, scope.id, { model: model.name, incoming, options: caller.options, report: caller.report })?.reply(encoded)
+  sendReply(reply, withReport(encoded, caller.report))
 }
 
 async function count(route: RouteOf<'count'>, exchange: Exchange): Promise<void> {

@@ -1,5 +1,6 @@
 /** The members of the operations on models, endpoint configurations and endpoints. Names, bounds, patterns: the service model of SageMaker, 2017-07-24. */
 import type { MemberRule, MemberRules } from '#server/aws-json/member-rules'
+import { DATA_CAPTURE } from './data-capture.ts'
 
 type TextRule = Extract<MemberRule, { readonly kind: 'text' }>
 
@@ -85,6 +86,7 @@ export const CREATE_CONFIG: MemberRules = {
   EndpointConfigName: NAME,
   ProductionVariants: { ...VARIANTS, isRequired: true },
   ShadowProductionVariants: VARIANTS,
+  DataCaptureConfig: DATA_CAPTURE,
   Tags: TAGS,
   KmsKeyId: KMS_KEY,
   ExecutionRoleArn: ROLE,
@@ -98,6 +100,8 @@ const SIZE: MemberRule = {
     Value: { kind: 'integer', min: 1, max: 100_000_000, isRequired: true },
   },
 }
+
+const EXECUTION_TIMEOUT: MemberRule = { kind: 'integer', min: 600, max: 28_800 }
 
 const DEPLOYMENT_CONFIG: MemberRule = {
   kind: 'structure',
@@ -116,7 +120,16 @@ const DEPLOYMENT_CONFIG: MemberRule = {
           },
         },
         TerminationWaitInSeconds: SECONDS,
-        MaximumExecutionTimeoutInSeconds: { kind: 'integer', min: 600, max: 28_800 },
+        MaximumExecutionTimeoutInSeconds: EXECUTION_TIMEOUT,
+      },
+    },
+    RollingUpdatePolicy: {
+      kind: 'structure',
+      members: {
+        MaximumBatchSize: { ...SIZE, isRequired: true },
+        WaitIntervalInSeconds: { ...SECONDS, isRequired: true },
+        MaximumExecutionTimeoutInSeconds: EXECUTION_TIMEOUT,
+        RollbackMaximumBatchSize: SIZE,
       },
     },
     AutoRollbackConfiguration: {
@@ -139,6 +152,15 @@ export const UPDATE_ENDPOINT: MemberRules = {
   EndpointConfigName: NAME,
   DeploymentConfig: DEPLOYMENT_CONFIG,
   RetainAllVariantProperties: { kind: 'boolean' },
+  ExcludeRetainedVariantProperties: {
+    kind: 'list',
+    maxItems: 3,
+    item: {
+      kind: 'structure',
+      members: { VariantPropertyType: { kind: 'text', words: ['DesiredInstanceCount', 'DesiredWeight', 'DataCaptureConfig'], isRequired: true } },
+    },
+  },
+  RetainDeploymentConfig: { kind: 'boolean' },
 }
 
 export const CHANGE_VARIANTS: MemberRules = {

@@ -3,6 +3,7 @@ import type { EndpointConfig, ServerlessTerms, VariantSpec } from '#contract/dep
 import { Fields, invalid, unsupported } from '#server/fields'
 import type { JsonObject } from '#server/operation'
 import type { AwsJsonOperation } from '#server/aws-json/answer-operation'
+import { readCapture } from './data-capture.ts'
 import { CREATE_CONFIG, nameMember } from './deployment-members.ts'
 import { arnOf, deskFor, need, requireNew, seconds, validated } from './deployments.ts'
 import { checkMembers } from '#server/aws-json/member-rules'
@@ -12,13 +13,13 @@ const LIST = listMembers([])
 const KIND = 'endpoint-config'
 const MEMBER = 'EndpointConfigName'
 /** Refused by name: a copy of `KNOWN_TO_AWS` says that they are known. */
-const REFUSED = ['DataCaptureConfig', 'AsyncInferenceConfig', 'ExplainerConfig', 'VpcConfig', 'MetricsConfig']
+const REFUSED = ['AsyncInferenceConfig', 'ExplainerConfig', 'VpcConfig', 'MetricsConfig']
 const IDLE_TIMEOUT_MS = 300_000
 
 export const ENDPOINT_CONFIG_OPERATIONS: Readonly<Record<string, AwsJsonOperation>> = {
   CreateEndpointConfig: async (body, context) => {
     const desk = deskFor(context, 'operate')
-    const config = readConfig(body)
+    const config = readConfig(body, context.principal.team)
     requireNew(await desk.findConfig(config.name), KIND, config.name)
     for (const { model } of [...config.variants, ...config.shadows]) need(await desk.findModel(model), 'model', model)
     await validated(desk.createConfig(config))
@@ -48,7 +49,7 @@ export const ENDPOINT_CONFIG_OPERATIONS: Readonly<Record<string, AwsJsonOperatio
 }
 
 /** Throws malformed_body, invalid_parameter and unsupported_parameter. */
-function readConfig(body: JsonObject): Omit<EndpointConfig, 'createdMs'> {
+function readConfig(body: JsonObject, team: string): Omit<EndpointConfig, 'createdMs'> {
   for (const name of REFUSED) if (Object.hasOwn(body, name)) throw unsupported(name, `${name} is not offered by this server`)
   checkMembers(body, CREATE_CONFIG)
   const fields = new Fields(body)
@@ -58,7 +59,9 @@ function readConfig(body: JsonObject): Omit<EndpointConfig, 'createdMs'> {
   const names = [...variants, ...shadows].map((variant) => String(variant['VariantName']))
   const taken = names.find((name, index) => names.indexOf(name) !== index)
   if (taken !== undefined) throw invalid('VariantName', `two variants have the name '${taken}'`)
-  return { name: fields.requiredText(MEMBER), variants: variants.map(readVariant), shadows: shadows.map(readVariant), request: body }
+  const config = { name: fields.requiredText(MEMBER), variants: variants.map(readVariant), shadows: shadows.map(readVariant), request: body }
+  const capture = readCapture(body, team)
+  return capture === null ? config : { ...config, capture }
 }
 
 function readVariant(body: JsonObject): VariantSpec {

@@ -1,13 +1,14 @@
 /** CreateEndpoint, DescribeEndpoint, ListEndpoints, UpdateEndpoint, UpdateEndpointWeightsAndCapacities, DeleteEndpoint. */
 import type { Endpoint, EndpointVariant, VariantChange } from '#contract/deployment'
-import { Fields, unsupported } from '#server/fields'
+import { Fields } from '#server/fields'
 import type { JsonObject, ServiceContext } from '#server/operation'
 import type { AwsJsonOperation } from '#server/aws-json/answer-operation'
+import { encodeCaptureSummary } from './data-capture.ts'
 import { CHANGE_VARIANTS, CREATE_ENDPOINT, nameMember, UPDATE_ENDPOINT } from './deployment-members.ts'
 import { arnOf, deskFor, need, requireNew, seconds, validated } from './deployments.ts'
 import { checkMembers, type MemberRules } from '#server/aws-json/member-rules'
 import { listMembers, pageOfNamed } from './named-page.ts'
-import { encodePlan, readPlan } from './rollout-plan.ts'
+import { encodePlan, readPlan, readRetained } from './rollout-plan.ts'
 
 const LIST = listMembers(['OutOfService', 'Creating', 'Updating', 'SystemUpdating', 'RollingBack', 'InService', 'Deleting', 'Failed'])
 const MAX_REASON_LENGTH = 1024
@@ -23,10 +24,9 @@ export const ENDPOINT_OPERATIONS: Readonly<Record<string, AwsJsonOperation>> = {
   },
   UpdateEndpoint: async (body, context) => {
     const { desk, name, config } = await readOrder(body, UPDATE_ENDPOINT, context)
-    if (body['RetainAllVariantProperties'] === true)
-      throw unsupported('RetainAllVariantProperties', 'RetainAllVariantProperties is not offered: weights and counts are those of the configuration')
-    need(await desk.findEndpoint(name), 'endpoint', name)
-    await validated(desk.updateEndpoint(name, config, readPlan(body)))
+    const { lastPlan } = need(await desk.findEndpoint(name), 'endpoint', name)
+    const plan = body['RetainDeploymentConfig'] === true && lastPlan !== null ? lastPlan : readPlan(body)
+    await validated(desk.updateEndpoint(name, config, { ...plan, retained: readRetained(body) }))
     return { EndpointArn: arnOf('endpoint', name) }
   },
   UpdateEndpointWeightsAndCapacities: async (body, context) => {
@@ -82,7 +82,7 @@ async function needEndpoint(body: JsonObject, context: ServiceContext): Promise<
 }
 
 function encodeEndpoint(endpoint: Endpoint): object {
-  const { config, problem, variants, rollout, lastPlan } = endpoint
+  const { config, problem, variants, rollout, lastPlan, capture } = endpoint
   const shown = (isShadow: boolean): readonly object[] => variants.filter((variant) => variant.isShadow === isShadow).map(encodeVariant)
   const shadows = shown(true)
   return {
@@ -91,6 +91,7 @@ function encodeEndpoint(endpoint: Endpoint): object {
     ProductionVariants: shown(false),
     ...(shadows.length === 0 ? {} : { ShadowProductionVariants: shadows }),
     ...(problem === null ? {} : { FailureReason: problem.message.slice(0, MAX_REASON_LENGTH) }),
+    ...(capture === undefined ? {} : { DataCaptureConfig: encodeCaptureSummary(capture) }),
     ...(lastPlan === null ? {} : { LastDeploymentConfig: encodePlan(lastPlan) }),
     ...(rollout === null ? {} : { PendingDeploymentSummary: { EndpointConfigName: rollout.toConfig, StartTime: seconds(rollout.startedMs) } }),
   }

@@ -75,6 +75,10 @@ function modelTerms({ models, maxSequences, routing }: DoorParts): ModelTerms {
       const targets = routing.targetsOf(queue)
       return targets.length === 0 || targets.some((name) => isUp(models.find(name)?.state))
     },
+    maxRunning: (queue) => {
+      const each = routing.targetsOf(queue).map((name) => models.boundOf(name))
+      return each.length === 0 || each.includes(null) ? null : each.reduce<number>((sum, one) => sum + (one ?? 0), 0)
+    },
     maxSequences: (queue) => {
       const each = routing.targetsOf(queue).map((name) => models.maxRunningOf(name, maxSequences))
       return each.length === 0 || each.includes(null) ? null : each.reduce<number>((sum, one) => sum + (one ?? 0), 0)

@@ -38,7 +38,8 @@ function admissionOf({
   config = {},
   spent = 0n,
   prices = PRICES,
-}: { clock?: WallClock; config?: object; spent?: bigint; prices?: PriceTable } = {}): {
+  terms = TERMS,
+}: { clock?: WallClock; config?: object; spent?: bigint; prices?: PriceTable; terms?: ModelTerms } = {}): {
   readonly admission: Admission
   readonly clock: WallClock
   readonly budgets: BudgetBook
@@ -46,7 +47,7 @@ function admissionOf({
   const budgets = new BudgetBook({ spentSince: () => Promise.resolve(spent) })
   const admission = new Admission({
     config: admissionSection.parse(config),
-    terms: TERMS,
+    terms,
     prices,
     budgets,
     reservations: null,
@@ -69,6 +70,20 @@ async function outcomeOf(admission: Admission, call: OnlineCall, signal = NEVER)
 function count(outcomes: readonly string[], outcome: string): number {
   return outcomes.filter((each) => each === outcome).length
 }
+
+test('a model that may be given two choices at a time gets two and not a quarter more, and a herd before it is answered in its turn', async () => {
+  const { admission, clock } = admissionOf({ terms: { ...TERMS, maxRunning: () => 2 } })
+  const calls = Array.from({ length: 9 }, () => callOf())
+  const outcomes = Promise.all(calls.map((call) => outcomeOf(admission, call)))
+  for (let numEnded = 0; numEnded < calls.length; numEnded++) {
+    await clock.advance(100)
+    expect(admission.figures).toMatchObject([
+      { numRunning: Math.min(2, calls.length - numEnded), numWaiting: Math.max(0, calls.length - numEnded - 2) },
+    ])
+    admission.settle(calls[numEnded]!, { cost: 0n, usage: usageOf(1), wasStarted: true })
+  }
+  expect(count(await outcomes, 'admitted')).toBe(calls.length)
+})
 
 test('of 100 parallel requests of 60 % of the budget exactly one is admitted, and what is settled never exceeds the budget', async () => {
   const { admission } = admissionOf()

@@ -28,6 +28,8 @@ export interface ModelTerms {
   contextLength(model: string): number | null
   /** Sequences that the model runs at a time, over all replicas; null = not known. */
   maxSequences(queue: string): number | null
+  /** Choices that it may be given at a time, whatever it could run; null = no bound. None when not given. */
+  maxRunning?(queue: string): number | null
   /** Whether one of its models is up, and not asleep or starting. True when not given. */
   isUp?(queue: string): boolean
 }
@@ -259,13 +261,14 @@ export class Admission implements Settlement {
     const { config, clock, random, requestTimeoutMs, terms } = this.parts
     const capacity = config.capacity[queue] ?? config.capacity['*'] ?? {}
     const maxWaitMs = config.maxWaitS * 1000
+    const bound = (): number | null => capacity.maxRunning ?? terms.maxRunning?.(queue) ?? null
     const gate = new ModelGate({
       options: {
-        maxRunning: () => capacity.maxRunning ?? Math.ceil((terms.maxSequences(queue) ?? UNKNOWN_SEQUENCES) * FEED),
+        maxRunning: () => bound() ?? Math.ceil((terms.maxSequences(queue) ?? UNKNOWN_SEQUENCES) * FEED),
         maxRunningTokens: capacity.maxRunningTokens ?? null,
         flexShare: config.flexShare,
         // A bound that somebody has set is one for all tiers together; our own engines displace flex.
-        yieldsFlex: () => capacity.maxRunning === undefined && terms.maxSequences(queue) !== null,
+        yieldsFlex: () => bound() === null && terms.maxSequences(queue) !== null,
         maxWaiting: config.maxWaiting,
         maxWaitingTokens: config.maxWaitingTokens,
         maxWaitMs: { priority: maxWaitMs, default: maxWaitMs, flex: config.flexMaxWaitS * 1000 },

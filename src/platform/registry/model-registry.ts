@@ -88,6 +88,11 @@ export class ModelRegistry implements ModelDirectory {
     return numReplicas === null ? null : Math.min(Math.max(1, numReplicas) * perReplica, other?.maxRunning ?? Infinity)
   }
 
+  /** Choices that it may be given at a time by its own terms; null = as many as it can run. */
+  boundOf(name: string): number | null {
+    return this.others.get(name)?.maxRunning ?? null
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.listLocal().flatMap(({ members }) => members.map((member) => member.replica.stop())))
   }

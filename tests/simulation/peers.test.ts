@@ -151,3 +151,27 @@ test('without the fence of the store a server that was stopped decides beside th
   })
   expect(Math.max(...(await Promise.all(played)))).toBeGreaterThan(0)
 })
+
+test('what one server was told the others do within half a second, and one that goes in order is followed at its next beat', async () => {
+  const world = new World(9)
+  Object.assign(world.chaos, { failShare: 0, storeFailShare: 0, stopShare: 0 })
+  const { store, clock } = world
+  while (store.rows.size === 0) world.act()
+  for (const server of world.living) server.resume()
+  for (let round = 0; round < 100; round++) await clock.advance(250)
+  const [name, row] = [...store.rows].find(([, { document }]) => statusOf(document) === 'InService')!
+  const { serving } = row.document
+  const variants = serving!.variants.map((placed, index) => ({ ...placed, weight: 5 + index, replicas: 4 }))
+  store.write(row, { ...row.document, serving: { ...serving!, variants } }, clock.wallMs())
+  // 500 ms, and what the store takes.
+  await clock.advance(500 + 40)
+  for (const { fleet } of world.living) {
+    for (const { spec } of variants) expect(fleet.find(`${name}/${spec.name}@${serving!.number}`)?.wantedReplicas).toBe(4)
+    expect(fleet.routes.get(name)).toEqual(wantedRoutes(name, store.rows.get(name)!.document)[0])
+  }
+  const leader = world.living.find(({ group }) => group.isLeading)!
+  const closed = leader.close()
+  await clock.advance(1200)
+  await closed
+  expect(world.living.filter(({ group }) => group.isLeading).map((server) => server !== leader)).toEqual([true])
+})

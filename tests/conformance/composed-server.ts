@@ -3,6 +3,7 @@ import path from 'node:path'
 import { systemClock } from '#base/clock'
 import { SeededRandom } from '#base/random'
 import { parsePlatformFile } from '#config/platform-file'
+import type { CallCaptures } from '#contract/capture'
 import type { RunWireCall } from '#contract/job'
 import type { ObjectStores } from '#contract/objects'
 import { DiskDamage } from '../../src/cli/disk-damage.ts'
@@ -19,6 +20,7 @@ export interface ComposedServer extends AsyncDisposable {
   readonly port: number
   readonly call: RunWireCall
   readonly objects: ObjectStores | null
+  readonly captures: CallCaptures | null
   /** What the ledger has of the model so far, exact. */
   ledger(model: string): Promise<LedgerRow>
   /** Of all records that `ledger` has made sure of. */
@@ -75,6 +77,7 @@ export async function startComposedServer(
     port: target.port,
     call: target.server.call,
     objects: platform.services.objects,
+    captures: platform.services.captures,
     ledger: (model) => ledgerRow(target, model),
     labels: async () => {
       const rows = await store.db.selectFrom('usage').select('metadata').execute()

@@ -54,6 +54,7 @@ export class EndpointCaptures implements CallCaptures {
   /** By endpoint, those names. */
   private readonly namesOf = new Map<string, readonly string[]>()
   private readonly lanes = new Map<string, CaptureLane>()
+  private isClosed = false
 
   constructor(parts: CapturesParts) {
     this.parts = parts
@@ -93,6 +94,8 @@ export class EndpointCaptures implements CallCaptures {
     const flushed = Promise.all([...this.lanes.values()].map((lane) => lane.flush()))
     await Promise.race([flushed, this.parts.clock.sleep(timeoutMs, done.signal).catch(() => {})])
     done.abort()
+    this.isClosed = true
+    this.byName.clear()
     await Promise.all([...this.lanes.values()].map((lane) => lane.close()))
   }
 
@@ -105,10 +108,10 @@ export class EndpointCaptures implements CallCaptures {
     const at: CapturePlace = { endpoint: capture.endpoint, variant, terms }
     const input = terms.input ? cut(request.contentType, request.bytes, parts.options.maxBodyBytes) : null
     const inputBytes = (input?.bytes.length ?? 0) + RECORD_BYTES
-    const isLost = (terms.output && answer.kind === 'lost') || !held.take(inputBytes)
+    const isLost = this.isClosed || (terms.output && answer.kind === 'lost') || !held.take(inputBytes)
     if (isLost) {
       held.release(answerBytes)
-      return parts.watch.onDropped(at, 1, 'full')
+      return parts.watch.onDropped(at, 1, this.isClosed ? 'shutdown' : 'full')
     }
     const output = terms.output && answer.kind === 'kept' ? answer.body : null
     if (output === null) held.release(answerBytes)

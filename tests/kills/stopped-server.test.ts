@@ -5,6 +5,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { DeregisterScalableTargetCommand, RegisterScalableTargetCommand } from '@aws-sdk/client-application-auto-scaling'
 import { DescribeEndpointCommand, UpdateEndpointCommand } from '@aws-sdk/client-sagemaker'
 import { afterAll, expect, test } from 'vitest'
 import { ask, type AwsClients, awsClients, makeConfig, makeEndpoint, makeModel } from '../e2e/aws-clients.ts'
@@ -66,6 +67,11 @@ async function update(aws: AwsClients, config: string): Promise<void> {
   )
 }
 
+async function replicas(aws: AwsClients): Promise<number | undefined> {
+  const { ProductionVariants } = await aws.control.send(new DescribeEndpointCommand({ EndpointName: 'shared' }))
+  return ProductionVariants?.[0]?.CurrentInstanceCount
+}
+
 /** `config status`, and whether calls are shared with the next configuration. */
 async function state(aws: AwsClients): Promise<string> {
   const { EndpointConfigName, EndpointStatus, FailureReason, PendingDeploymentSummary } = await aws.control.send(
@@ -91,6 +97,17 @@ test.runIf(HAS_POSTGRES)(
     // What one server was told the other one serves, too.
     for (const { baseUrl } of [first, second])
       await expect.poll(() => ask(awsClients(baseUrl), 'shared').then(({ text }) => text, String), POLL).toBe(PARIS)
+
+    // One decides about capacity: both have as many replicas, and it was done once.
+    const scaled = {
+      ServiceNamespace: 'sagemaker',
+      ResourceId: 'endpoint/shared/variant/main',
+      ScalableDimension: 'sagemaker:variant:DesiredInstanceCount',
+    } as const
+    await made.scaling.send(new RegisterScalableTargetCommand({ ...scaled, MinCapacity: 2, MaxCapacity: 2 }))
+    for (const { baseUrl } of [first, second]) await expect.poll(() => replicas(awsClients(baseUrl)), POLL).toBe(2)
+    expect(await query(url, "select name from resource where kind = 'scaling-activity'")).toHaveLength(1)
+    await made.scaling.send(new DeregisterScalableTargetCommand(scaled))
 
     const killed = await servers.leader()
     const other = killed === first ? second : first

@@ -10,6 +10,7 @@ import { SeededRandom } from '#base/random'
 import type { EndpointConfig, RolloutPlan } from '#contract/deployment'
 import type { MeteredCall } from '#platform/metering/metering'
 import type { UsageRecord } from '#contract/usage-record'
+import { beginRollout } from '#platform/deployments/advance-endpoint'
 import { AlarmWatch } from '#platform/deployments/alarm-watch'
 import { EndpointController } from '#platform/deployments/endpoint-controller'
 import { type EndpointDocument, makeGeneration, statusOf, unitsOf, wantedUnits } from '#platform/deployments/endpoint-document'
@@ -123,14 +124,17 @@ class World {
 
   private async update(row: EndpointRow): Promise<void> {
     const { random } = this
-    const kind = (['all-at-once', 'canary', 'linear'] as const)[Math.floor(random.nextFloat() * 3)]!
+    const kind = (['all-at-once', 'canary', 'linear', 'rolling'] as const)[Math.floor(random.nextFloat() * 4)]!
     const stepPercent = kind === 'all-at-once' ? 100 : 5 + Math.floor(random.nextFloat() * 45)
-    const plan = { kind, stepPercent, waitMs: random.nextFloat() * 2000, bakeMs: random.nextFloat() * 3000, maxDurationMs: 30_000, alarms: ['slow'] }
+    const times = { waitMs: random.nextFloat() * 2000, bakeMs: random.nextFloat() * 3000, maxDurationMs: 30_000 }
+    const size = kind === 'rolling' ? { stepPercent, stepReplicas: 1 + Math.floor(random.nextFloat() * 3) } : { stepPercent }
+    const plan: RolloutPlan = { kind, ...size, ...times, alarms: ['slow'] }
     const nowMs = this.clock.wallMs()
     const lastGeneration = row.document.lastGeneration + 1
-    const rollout = { plan, phase: 'starting', percent: 0, startedMs: nowMs, steppedMs: nowMs } as const
+    const next = this.generation(lastGeneration)
+    const rollout = beginRollout(plan, next, nowMs)
     this.numUpdates++
-    await this.edit(row, { ...row.document, next: this.generation(lastGeneration), rollout, lastPlan: plan, lastGeneration, problem: null })
+    await this.edit(row, { ...row.document, next, rollout, lastPlan: plan, lastGeneration, problem: null })
   }
 
   private async reweigh(row: EndpointRow): Promise<void> {

@@ -1,7 +1,7 @@
 /** Where an endpoint goes next: a pure function of what is kept, what is seen, and the time. */
 import type { RolloutPlan } from '#contract/deployment'
 import type { ErrorRecord } from '#contract/errors'
-import { type EndpointDocument, type Rollout, unitsOf } from './endpoint-document.ts'
+import { type EndpointDocument, type Generation, type Rollout, unitsOf } from './endpoint-document.ts'
 
 /** What is seen of a unit. */
 export interface UnitSight {
@@ -21,6 +21,9 @@ export interface EndpointSight {
   readonly sinceMs: number
 }
 
+/** Shares of counts are not exact: three thirds are all. */
+const ROUNDING = 1e-6
+
 /** The same document when nothing changes. One step at a time: what comes after it is seen the next time. */
 export function advanceEndpoint(name: string, document: EndpointDocument, sight: EndpointSight): EndpointDocument {
   const { isWanted, next, rollout } = document
@@ -31,10 +34,12 @@ export function advanceEndpoint(name: string, document: EndpointDocument, sight:
   if (problem !== null) return { ...document, problem, rollout: { ...rollout, phase: 'rolling-back', percent: 0, steppedMs: sight.nowMs } }
   // After a restart they load again, whatever the phase: nothing goes on without them.
   if (!units.every((unit) => unit?.isUp === true)) return document
-  if (rollout.phase === 'starting') return started(document, rollout, sight.nowMs)
+  if (rollout.phase === 'starting') return started(document, next, rollout, sight.nowMs)
+  if (isGrowing(rollout)) return { ...document, rollout: stepped(rollout, next, sight.nowMs) }
   const waitMs = rollout.phase === 'shifting' ? rollout.plan.waitMs : rollout.plan.bakeMs
   if (sight.nowMs - Math.max(rollout.steppedMs, sight.sinceMs) < waitMs) return document
-  return rollout.phase === 'baking' ? served(document) : { ...document, rollout: stepped(rollout, sight.nowMs) }
+  if (rollout.phase === 'baking') return served(document)
+  return { ...document, rollout: rollout.plan.kind === 'rolling' ? widened(rollout, next) : stepped(rollout, next, sight.nowMs) }
 }
 
 function problemOf({ plan, phase, startedMs }: Rollout, units: readonly (UnitSight | null)[], { alarm, nowMs }: EndpointSight): ErrorRecord | null {
@@ -49,20 +54,42 @@ function record(code: ErrorRecord['code'], message: string): ErrorRecord {
 }
 
 /** A first generation serves as soon as it is up: nobody was served before. */
-function started(document: EndpointDocument, rollout: Rollout, nowMs: number): EndpointDocument {
-  return document.serving === null ? served(document) : { ...document, rollout: stepped(rollout, nowMs) }
+function started(document: EndpointDocument, next: Generation, rollout: Rollout, nowMs: number): EndpointDocument {
+  return document.serving === null ? served(document) : { ...document, rollout: stepped(rollout, next, nowMs) }
 }
 
 function served(document: EndpointDocument): EndpointDocument {
   return { ...document, serving: document.next, next: null, rollout: null, problem: null }
 }
 
-function stepped(rollout: Rollout, nowMs: number): Rollout {
-  const percent = nextPercent(rollout.plan, rollout.percent)
+/** The replicas of a step of a rolling update are starting. */
+function isGrowing({ room, percent }: Rollout): boolean {
+  return room !== undefined && room > percent
+}
+
+function widened(rollout: Rollout, next: Generation): Rollout {
+  return { ...rollout, room: nextPercent(rollout.plan, rollout.percent, next) }
+}
+
+/** Where a rollout begins; a rolling update with the replicas of its first step. */
+export function beginRollout(plan: RolloutPlan, next: Generation, nowMs: number): Rollout {
+  const rollout: Rollout = { plan, phase: 'starting', percent: 0, startedMs: nowMs, steppedMs: nowMs }
+  return plan.kind === 'rolling' ? widened(rollout, next) : rollout
+}
+
+function stepped(rollout: Rollout, next: Generation, nowMs: number): Rollout {
+  const percent = rollout.room ?? nextPercent(rollout.plan, rollout.percent, next)
   return { ...rollout, percent, phase: percent === 100 ? 'baking' : 'shifting', steppedMs: nowMs }
 }
 
-function nextPercent({ kind, stepPercent }: RolloutPlan, percent: number): number {
-  if (kind === 'all-at-once' || (kind === 'canary' && percent > 0)) return 100
-  return Math.min(100, percent + stepPercent)
+function nextPercent(plan: RolloutPlan, percent: number, next: Generation): number {
+  if (plan.kind === 'all-at-once' || (plan.kind === 'canary' && percent > 0)) return 100
+  const reached = percent + stepOf(plan, next)
+  return reached > 100 - ROUNDING ? 100 : reached
+}
+
+/** A sleeping replica counts as one: calls wake it. */
+function stepOf({ stepPercent, stepReplicas }: RolloutPlan, { variants }: Generation): number {
+  if (stepReplicas === undefined) return stepPercent
+  return (100 * stepReplicas) / variants.reduce((sum, { replicas }) => sum + Math.max(1, replicas), 0)
 }

@@ -47,6 +47,10 @@ export class DeploymentClient {
     await this.json('DELETE', `${PATH}/endpoints/${encodeURIComponent(name)}`)
   }
 
+  compare(endpoint: string, query: URLSearchParams): Promise<object> {
+    return this.json('GET', `${PATH}/endpoints/${encodeURIComponent(endpoint)}/comparison?${query.toString()}`)
+  }
+
   /** In the text format of Prometheus. */
   metrics(): Promise<string> {
     return this.send('GET', '/metrics')

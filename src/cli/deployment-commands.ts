@@ -16,6 +16,9 @@ interface Flags {
   readonly wait?: string
   readonly json?: true
   readonly watch?: true
+  readonly baseline?: string
+  readonly from?: string
+  readonly to?: string
 }
 
 const WAIT_S = int({ default: 600, min: 0, max: 86_400, doc: 'How long to wait, in seconds; 0 = not at all.' })
@@ -38,6 +41,20 @@ export function addDeploymentCommands(program: Command, signal: AbortSignal): vo
     .option('--watch', 'again with each change, until it is interrupted')
     .action(async ({ json, watch, ...flags }: Flags) =>
       (await import('./deployment-status.ts')).deploymentStatus({ server: serverOf(flags), json: json === true, watch: watch === true }, signal),
+    )
+  addSettings(
+    program.command('compare').description('show how the variants of an endpoint did beside each other').argument('<endpoint>'),
+    CLIENT_SETTINGS,
+  )
+    .option('--baseline <VARIANT>', 'compared with it: VARIANT or VARIANT@GENERATION (default: the heaviest, or the generation before)')
+    .option('--from <TIME>', 'from this day or moment on, UTC (default: a day ago)')
+    .option('--to <TIME>', 'before this day or moment')
+    .option('--json', 'as JSON')
+    .action(async (endpoint: string, { baseline, from, to, json, ...flags }: Flags) =>
+      (await import('./compare.ts')).compare(
+        { server: serverOf(flags), endpoint, baseline: baseline ?? null, from: from ?? null, to: to ?? null, json: json === true },
+        signal,
+      ),
     )
   const remove = program.command('delete').description('delete what is deployed').command('endpoint')
   addSettings(remove.description('delete an endpoint; running calls end first').argument('<name>'), CLIENT_SETTINGS)

@@ -6,6 +6,7 @@ import { InferdError } from '#contract/errors'
 import type { ObjectStores } from '#contract/objects'
 import type { ProvisionedDesk } from '#contract/provisioned'
 import type { EndpointCaptures } from '#platform/capture/call-captures'
+import { comparisonDesk } from '#platform/comparison/comparison-desk'
 import { AlarmWatch } from '#platform/deployments/alarm-watch'
 import { Declarations } from '#platform/deployments/declaration-desk'
 import { StoredDeployments } from '#platform/deployments/deployment-desk'
@@ -41,13 +42,15 @@ export interface DeploymentParts {
   readonly watch: AlarmWatch
   readonly captures: EndpointCaptures
   readonly provisioned: ProvisionedDesk
+  /** Brings what the ledger has to the store. */
+  readonly flush: () => Promise<void>
   readonly metrics: Metrics
   readonly clock: Clock
   readonly log: Log
 }
 
 export interface Deployments {
-  readonly services: Pick<ServerServices, 'deployments' | 'scaling' | 'declarations'>
+  readonly services: Pick<ServerServices, 'deployments' | 'scaling' | 'declarations' | 'comparisons'>
   /** Resolves when what was deployed before has its names again. */
   start(): Promise<void>
   close(): Promise<void>
@@ -61,7 +64,8 @@ interface Pressure extends Pick<AutoscalerParts, 'find' | 'queueWaitMs'> {
 const SUCCESSION_MS = 10_000
 const QUEUE_WINDOW_MS = 10_000
 
-const NONE: Deployments = { services: { deployments: null, scaling: null, declarations: null }, start: async () => {}, close: async () => {} }
+const NO_DESKS = { deployments: null, scaling: null, declarations: null, comparisons: null }
+const NONE: Deployments = { services: NO_DESKS, start: async () => {}, close: async () => {} }
 
 export function openDeployments(parts: DeploymentParts): Deployments {
   const { store, file, machine, routing, objects, dataDir, watch, captures, clock, log } = parts
@@ -115,6 +119,7 @@ export function openDeployments(parts: DeploymentParts): Deployments {
     services: {
       deployments: desk,
       scaling,
+      comparisons: comparisonDesk({ store, deployments: desk, flush: parts.flush, clock }),
       declarations: new Declarations({ deployments: desk, scaling, provisioned: parts.provisioned, alarmNames, clock }),
     },
     start: async () => {

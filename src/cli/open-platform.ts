@@ -137,8 +137,8 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
     clock,
     log,
   })
-  const deployments = openDeployments({ ...parts, captures, routing, objects: objects.stores, watch, provisioned: provisioned.desk, metrics })
   const flush = (): Promise<void> => ledger.flush()
+  const deployments = openDeployments({ ...parts, flush, captures, routing, objects: objects.stores, watch, provisioned: provisioned.desk, metrics })
   const services = {
     guardrails: safety.archive,
     usage: usageReports(store, flush),

@@ -1,5 +1,6 @@
 /** What stands behind routes that are no model calls: ports that the platform implements; null = this server has none. */
 import type { CallCaptures } from '#contract/capture'
+import type { ComparisonDesk } from '#contract/comparison'
 import type { DeclarationDesk } from '#contract/declaration'
 import type { DeploymentDesk } from '#contract/deployment'
 import type { GuardrailService } from '#contract/guardrail'
@@ -36,6 +37,7 @@ export interface ServerServices {
   readonly declarations: DeclarationDesk | null
   readonly provisioned: ProvisionedDesk | null
   readonly plans: ModePlanner | null
+  readonly comparisons: ComparisonDesk | null
   readonly captures: CallCaptures | null
 }
 
@@ -55,5 +57,6 @@ export const NO_SERVICES: ServerServices = {
   declarations: null,
   provisioned: null,
   plans: null,
+  comparisons: null,
   captures: null,
 }

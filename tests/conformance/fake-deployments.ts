@@ -1,4 +1,5 @@
 /** What is deployed on the server of the wire scene: one endpoint in the midst of a rollout, scaled; nothing can be changed. */
+import type { ComparedUnit, Comparison } from '#contract/comparison'
 import type { DeclarationDesk } from '#contract/declaration'
 import type { DeploymentDesk, Endpoint, EndpointConfig, ModelDefinition } from '#contract/deployment'
 import { InferdError } from '#contract/errors'
@@ -141,4 +142,34 @@ export const fixedScaling: ScalingDesk = {
 export const fixedDeclarations: DeclarationDesk = {
   plan: async () => [{ action: 'update', kind: 'endpoint', name: 'chat', details: ['variants[0].weight: 1 -> 2'] }],
   apply: refuse,
+}
+
+const COMPARED_UNIT: ComparedUnit = { name: 'main@1', isShadow: false, numCalls: 120, numErrors: 2, numSampled: 118 }
+
+export const FIXED_COMPARISON: Comparison = {
+  endpoint: 'chat',
+  fromMs: 1_700_000_000_000,
+  toMs: 1_700_086_400_000,
+  baseline: COMPARED_UNIT,
+  comparisons: [
+    {
+      candidate: { ...COMPARED_UNIT, name: 'trial@1', isShadow: true },
+      metrics: [
+        { metric: 'ttft', scale: 'ratio', baseline: 100, candidate: 125, estimate: 1.25, low: 1.1, high: 4 / 3, verdict: 'worse', callsNeeded: 900 },
+        {
+          metric: 'cost',
+          scale: 'difference',
+          baseline: 0.01,
+          candidate: null,
+          estimate: null,
+          low: null,
+          high: null,
+          verdict: 'too-little-data',
+          callsNeeded: null,
+        },
+      ],
+    },
+  ],
+  confidence: 0.95,
+  numVerdicts: 7,
 }

@@ -10,7 +10,7 @@ import { DEFAULT_BACKGROUND_RUN_OPTIONS, DetachedRuns } from '#platform/context/
 import { StoredResponses } from '#platform/context/response-archive'
 import { directModels, type OnlineModels } from '#platform/online/online-models'
 import { openStore } from '#platform/store/open-store'
-import { fixedDeclarations, fixedDeployments, fixedScaling } from './fake-deployments.ts'
+import { FIXED_COMPARISON, fixedDeclarations, fixedDeployments, fixedScaling } from './fake-deployments.ts'
 import { FIXED_PLAN, fixedProvisioned } from './fake-provisioned.ts'
 import { FakeGuardrails } from './fake-guardrails.ts'
 import { FakeInvocations } from './fake-invocations.ts'
@@ -56,6 +56,7 @@ export async function startScene({ keepsThings }: { readonly keepsThings: boolea
       declarations: fixedDeclarations,
       provisioned: fixedProvisioned,
       plans: { plans: async () => [FIXED_PLAN] },
+      comparisons: { compare: async () => FIXED_COMPARISON },
       captures: null,
       responses: store === null ? null : new StoredResponses({ store, clock: fixedClock, retentionMs: 86_400_000 }),
       background: store === null ? null : runs,

@@ -42,11 +42,13 @@ function write(document: string): string {
   return file
 }
 
+const STEPS = '{ name: s, metric: tokens, above: 1000000, changes: [{ from: 0, by: 1 }] }'
+const DAILY = '{ name: daily, at: cron(0 8 * * ? *), timezone: Europe/Berlin, max: 2 }'
 const FIRST = `
 models: [{ name: chat, served: inferd-chat, kvCacheMib: 16 }]
 endpoints:
   - name: support
-    variants: [{ model: chat, scaling: { max: 2, metric: concurrency, target: 8 } }]
+    variants: [{ model: chat, scaling: { max: 2, metric: concurrency, target: 8, steps: [${STEPS}], schedules: [${DAILY}] } }]
   - name: nightly
     variants: [{ model: chat, serverless: {} }]
 `
@@ -73,6 +75,8 @@ test('a document is applied, waited for and shown; again there is nothing to cha
     const answer = await server.post('/v1/chat/completions', { model, max_tokens: 4, messages: [{ role: 'user', content: 'Hi' }] })
     expect(answer.status).toBe(200)
   }
+  const compared = await inferd('compare', 'support')
+  expect(compared).toEqual({ code: 1, output: expect.stringContaining('calls in that time went to main@1') as string })
   const { output } = await inferd('status', '--json')
   expect((JSON.parse(output) as { endpoints: { name: string }[] }).endpoints.map(({ name }) => name)).toEqual(['support', 'nightly'])
 })

@@ -4,6 +4,7 @@ import { InferdError } from '#contract/errors'
 import { invalid } from '#server/fields'
 import type { ProtocolRoute } from '#server/operation'
 import { jsonReply } from '#server/wire-reply'
+import { encodeComparison, readComparisonQuery } from './comparison-query.ts'
 
 const PATH = '/inferd/v1/deployments'
 
@@ -31,6 +32,16 @@ export const DEPLOYMENT_ROUTES: readonly ProtocolRoute[] = [
       const declaration = parseDeclaration(body, 'the document')
       const changes = isDryRun ? await declarations.plan(declaration, terms) : await declarations.apply(declaration, terms, signal)
       return jsonReply({ object: 'deployment_plan', applied: !isDryRun, changes })
+    },
+  },
+  {
+    kind: 'service',
+    method: 'GET',
+    path: `${PATH}/endpoints/:name/comparison`,
+    scope: 'operate',
+    handle: async ({ params, query }, { services: { comparisons } }) => {
+      if (comparisons === null) throw new InferdError('route_not_found', 'this server keeps no deployments')
+      return jsonReply(encodeComparison(await comparisons.compare(readComparisonQuery(params['name'] ?? '', query))))
     },
   },
   {

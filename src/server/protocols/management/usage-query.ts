@@ -75,7 +75,7 @@ function nameOf(query: URLSearchParams, name: string): string | null {
 }
 
 /** A date (its first moment, UTC) or a moment with its zone. */
-function timeOf(query: URLSearchParams, name: string): number | null {
+export function timeOf(query: URLSearchParams, name: string): number | null {
   const value = query.get(name)
   if (value === null) return null
   const isTime = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/.test(value)

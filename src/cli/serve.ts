@@ -17,7 +17,7 @@ import { parseModelArguments, type ModelArgument } from './model-argument.ts'
 import { DiskDamage } from './disk-damage.ts'
 import { openDataStore } from './open-data-store.ts'
 import { openModels } from './open-models.ts'
-import { openPlatform } from './open-platform.ts'
+import { openPlatform, type PlatformParts } from './open-platform.ts'
 
 /** Served when no model is named. */
 const SHIPPED_MODEL: ModelArgument = {
@@ -63,10 +63,7 @@ export async function serve(named: readonly string[], config: ServeConfig, signa
     models: registry,
     machine: models,
     maxSequences: config.engine.maxSequences,
-    requestTimeoutMs: config.server.requestTimeoutS * 1000,
-    maxCallBytes: config.server.bodyLimitMib * 2 ** 20,
-    diskReserveBytes: config.server.diskReserveMib * 2 ** 20,
-    responseRetentionDays: config.server.responseRetentionDays,
+    ...platformLimits(config.server),
     version,
     clock: systemClock,
     random: new SeededRandom(randomSeed()),
@@ -117,6 +114,17 @@ function modelsOf(named: readonly string[], file: PlatformFile, replicas: number
   return models.length === 0 && file.upstreams.length === 0 && file.modelFolders.length === 0
     ? [{ ...SHIPPED_MODEL, ...ALWAYS_ON, replicas }]
     : models
+}
+
+function platformLimits(
+  config: ServerConfig,
+): Pick<PlatformParts, 'requestTimeoutMs' | 'maxCallBytes' | 'diskReserveBytes' | 'responseRetentionDays'> {
+  return {
+    requestTimeoutMs: config.requestTimeoutS * 1000,
+    maxCallBytes: config.bodyLimitMib * 2 ** 20,
+    diskReserveBytes: config.diskReserveMib * 2 ** 20,
+    responseRetentionDays: config.responseRetentionDays,
+  }
 }
 
 function serverOptions(config: ServerConfig, version: string): typeof DEFAULT_SERVER_OPTIONS {

@@ -16,8 +16,13 @@ import {
   RegisterScalableTargetCommand,
   type StepScalingPolicyConfiguration,
 } from '@aws-sdk/client-application-auto-scaling'
-import { DeleteEndpointCommand, DescribeEndpointCommand, waitUntilEndpointDeleted } from '@aws-sdk/client-sagemaker'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import {
+  DeleteEndpointCommand,
+  DescribeEndpointCommand,
+  UpdateEndpointWeightsAndCapacitiesCommand,
+  waitUntilEndpointDeleted,
+} from '@aws-sdk/client-sagemaker'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { ask, awsClients, makeConfig, makeEndpoint, makeModel, WAIT, type AwsClients } from './aws-clients.ts'
 import { InferdProcess } from './inferd-process.ts'
 
@@ -286,4 +291,19 @@ test('an endpoint that is deleted takes what scaled it along', async () => {
   await waitUntilEndpointDeleted({ client: aws.control, ...WAIT }, { EndpointName: 'busy' })
   expect((await aws.scaling.send(new DescribeScalableTargetsCommand({ ServiceNamespace: 'sagemaker' }))).ScalableTargets).toEqual([])
   expect((await aws.scaling.send(new DescribeScalingPoliciesCommand({ ServiceNamespace: 'sagemaker' }))).ScalingPolicies).toEqual([])
+})
+
+test('a variant of no replicas sleeps, and a call wakes it for good', async () => {
+  await makeConfig(aws, 'lazy', { model: 'busy' })
+  await makeEndpoint(aws, 'lazy', 'lazy')
+  await aws.scaling.send(new RegisterScalableTargetCommand({ ...PLACE, ResourceId: 'endpoint/lazy/variant/main', MinCapacity: 0, MaxCapacity: 2 }))
+  const none = [{ VariantName: 'main', DesiredInstanceCount: 0 }]
+  await aws.control.send(new UpdateEndpointWeightsAndCapacitiesCommand({ EndpointName: 'lazy', DesiredWeightsAndCapacities: none }))
+  const counts = async (): Promise<unknown> => {
+    const [variant] = (await aws.control.send(new DescribeEndpointCommand({ EndpointName: 'lazy' }))).ProductionVariants ?? []
+    return [variant?.DesiredInstanceCount, variant?.CurrentInstanceCount]
+  }
+  await vi.waitFor(async () => expect(await counts()).toEqual([0, 0]), { timeout: 60_000, interval: 200 })
+  expect((await ask(aws, 'lazy')).text).not.toBe('')
+  await vi.waitFor(async () => expect(await counts()).toEqual([1, 1]), { timeout: 60_000, interval: 200 })
 })

@@ -62,8 +62,8 @@ export interface StepScaling {
 /** So many of the last periods are past a threshold. Words: alarms of CloudWatch, 2010-08-01. */
 export interface AlarmCondition {
   readonly metric: ScalingMetric
-  /** Of what is counted: of each replica, or of all. */
-  readonly of: 'replica' | 'variant'
+  /** Of what is counted: of each replica, or of all. unserved: 1 while there is some of it and no replica is wanted, else 0. */
+  readonly of: 'replica' | 'variant' | 'unserved'
   /** sum: of what is counted a minute, over the period. */
   readonly statistic: 'average' | 'minimum' | 'maximum' | 'sum'
   readonly operator: 'above' | 'at-or-above' | 'below' | 'at-or-below'

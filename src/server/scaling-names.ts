@@ -32,6 +32,7 @@ const METRICS: Readonly<Record<string, NamedMetric>> = {
   'AWS/SageMaker ConcurrentRequestsPerModel': counted('concurrency'),
   'AWS/SageMaker ApproximateBacklogSizePerInstance': counted('backlog'),
   'AWS/SageMaker ApproximateBacklogSize': counted('backlog', 'variant'),
+  'AWS/SageMaker HasBacklogWithoutCapacity': counted('backlog', 'unserved'),
   'inferd Concurrency': counted('concurrency'),
   'inferd Invocations': counted('invocations'),
   'inferd Backlog': counted('backlog'),

@@ -89,6 +89,24 @@ test.each([
   expect(message).toMatch(words)
 })
 
+test("the alarm of AWS's guide for asynchronous endpoints is taken as it is", async () => {
+  const guide = {
+    AlarmName: 'step_scaling_policy_alarm_name',
+    MetricName: 'HasBacklogWithoutCapacity',
+    Namespace: 'AWS/SageMaker',
+    Statistic: 'Average',
+    EvaluationPeriods: 2,
+    DatapointsToAlarm: 2,
+    Threshold: 1,
+    ComparisonOperator: 'GreaterThanOrEqualToThreshold',
+    TreatMissingData: 'missing',
+    Dimensions: [{ Name: 'EndpointName', Value: 'chat' }],
+    Period: 60,
+    AlarmActions: alarm['AlarmActions'],
+  }
+  expect(await onAlarms('PutMetricAlarm', guide)).toEqual([200, {}])
+})
+
 test('members that are empty are as if they were not there', async () => {
   const [status] = await onAlarms('PutMetricAlarm', { ...alarm, OKActions: [], InsufficientDataActions: [], Tags: [], Metrics: null })
   expect(status).toBe(200)

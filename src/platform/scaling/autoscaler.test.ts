@@ -17,6 +17,31 @@ const RULE = {
   isScaleInDisabled: false,
 } as const
 
+const ALARM: MetricAlarm = {
+  name: 'a',
+  endpoint: 'e',
+  variant: 'v',
+  condition: {
+    metric: 'concurrency',
+    of: 'variant',
+    statistic: 'average',
+    operator: 'above',
+    threshold: 2,
+    periodMs: 10_000,
+    numPeriods: 1,
+    numBreaching: 1,
+    missing: 'missing',
+  },
+  policies: ['p'],
+  isEnabled: true,
+  request: {},
+  state: 'unknown',
+  reason: '',
+  stateSinceMs: 0,
+  createdMs: 0,
+  modifiedMs: 0,
+}
+
 /** Endpoints of one variant each, with the load that the test says. */
 class Scene {
   readonly clock = new FakeClock()
@@ -192,4 +217,40 @@ test.each([
   scene.schedule('e', change)
   await scene.seconds(2)
   expect(scene.targets[0]).toMatchObject({ minReplicas: min, maxReplicas: max })
+})
+
+test('a cooldown that began before the server was started is waited for', async () => {
+  scene.add('e')
+  scene.policies[0] = { ...scene.policies[0]!, rule: { ...RULE, scaleOutCooldownMs: 20_000 } }
+  scene.states.set('e/v', { outMs: scene.clock.wallMs() - 5000, outBase: 1, inMs: null })
+  scene.concurrency = 6
+  await scene.seconds(13)
+  expect(scene.replicas.get('e')).toBe(1)
+  await scene.seconds(5)
+  expect(scene.replicas.get('e')).toBe(3)
+  expect(scene.states.get('e/v')).toMatchObject({ outBase: 1, inMs: null })
+})
+
+test('an alarm that goes on starts its policy and is written down once; one that may not act starts nothing', async () => {
+  scene.add('e')
+  const steps = [{ lower: 0, upper: null, adjustment: 1 }]
+  const change = { kind: 'step', trigger: null, adjustmentType: 'change', minAdjustment: 1, aggregation: 'average' } as const
+  scene.policies[0] = { ...scene.policies[0]!, rule: { ...change, steps, cooldownMs: 600_000 } }
+  scene.alarms = [{ ...ALARM, isEnabled: false }]
+  scene.concurrency = 6
+  await scene.seconds(20)
+  expect([scene.alarms[0]?.state, scene.replicas.get('e')]).toEqual(['alarm', 1])
+  scene.alarms = [{ ...ALARM, state: 'alarm' }]
+  await scene.seconds(20)
+  expect([scene.replicas.get('e'), scene.told, scene.decisions]).toEqual([
+    2,
+    ['e 1 -> 2: policy p: alarm a, concurrency is 6, above 2'],
+    ['step out'],
+  ])
+  scene.concurrency = 0
+  await scene.seconds(20)
+  expect([scene.alarms[0]?.state, scene.looked]).toEqual(['ok', [2]])
+  scene.targets.length = 0
+  await scene.seconds(2)
+  expect([scene.alarms[0]?.state, scene.looked]).toEqual(['unknown', []])
 })

@@ -72,3 +72,11 @@ test('counts are of a replica or of all, shares and waits of neither; a sum is o
   expect(periodValue(CONDITION, 'maximum', samplesOf(1, 5).slice(3), 15_000)).toBe(5)
   expect(periodValue(CONDITION, 'minimum', samplesOf(1, 5).slice(3), 15_000)).toBe(1)
 })
+
+test('what waits where there is no replica is told apart from what waits for one', () => {
+  const at = (replicas: number, backlog: number): unknown => {
+    const samples = samplesOf(0).map((sample) => ({ ...sample, replicas, values: { ...sample.values, backlog } }))
+    return periodValue({ metric: 'backlog', of: 'unserved', periodMs: 10_000 }, 'average', samples, 10_000)
+  }
+  expect([at(0, 3), at(0, 0), at(1, 3)]).toEqual([1, 0, 0])
+})

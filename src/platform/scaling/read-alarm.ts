@@ -47,6 +47,7 @@ export function periodValue(
   const values = samples.flatMap(({ atMs, replicas, values: all }) => {
     const value = atMs > fromMs && atMs <= untilMs ? all[metric] : null
     if (value === null) return []
+    if (of === 'unserved') return value > 0 && replicas === 0 ? 1 : 0
     return of === 'variant' || isRatio(metric) ? value : value / Math.max(1, replicas)
   })
   if (values.length === 0) return null

@@ -7,6 +7,7 @@ import type { UsageRecord } from '#contract/usage-record'
 import { insertEntries } from '#platform/store/usage-table'
 import type { Store } from '#platform/store/open-store'
 import { onEachStore } from '../../../tests/stores/each-store.ts'
+import { usageRecord } from '../../../tests/stores/usage-record.ts'
 import { comparisonDesk } from './comparison-desk.ts'
 
 const VARIANT = { model: 'm', desiredWeight: 1, currentReplicas: 1, desiredReplicas: 1, serverless: null } as const
@@ -17,34 +18,17 @@ let numRecords = 0
 
 function recordOf(unit: string, words: Partial<UsageRecord> = {}): UsageRecord {
   numRecords++
-  return {
-    requestId: `r${numRecords}`,
+  return usageRecord({
     wallMs: clock.wallMs() - 1000,
-    keyId: 'k',
-    team: 'red',
-    dialect: 'openai',
-    operation: 'chat',
     requestedModel: 'chat',
     model: unit,
-    tier: 'default',
-    streamed: true,
-    inputTokens: 10,
-    cachedTokens: 0,
-    cacheWriteTokens: 0,
     outputTokens: 5 + (numRecords % 3),
-    reasoningTokens: 0,
-    responseCache: 'none',
     ttftMs: 50 + (numRecords % 7),
     tpotMs: 5,
-    queueMs: 0,
     durationMs: 100,
-    billedMs: 1,
-    price: '',
     cost: 1_000_000n,
-    error: null,
-    metadata: {},
     ...words,
-  }
+  })
 }
 
 async function write(count: number, unit: string, words: Partial<UsageRecord> = {}): Promise<void> {

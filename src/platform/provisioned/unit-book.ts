@@ -4,6 +4,7 @@
  */
 import type { ProvisionedThroughput } from '#contract/provisioned'
 import { RateLimit } from '#platform/admission/rate-limit'
+import type { UnitFigures } from '#telemetry/unit-metrics'
 
 export interface UnitTokens {
   /** Not those of the prefix cache, as far as that is known. */
@@ -35,19 +36,6 @@ export interface UnitShare {
   settle(used: UnitTokens, nowMs: number): void
 }
 
-export interface UnitFigures {
-  readonly id: string
-  readonly name: string
-  readonly model: string
-  readonly units: number
-  readonly numRunning: number
-  /** Since the server started. */
-  readonly numWithin: number
-  readonly numSpilled: number
-  readonly promptTokens: number
-  readonly outputTokens: number
-}
-
 interface Account {
   throughput: ProvisionedThroughput
   readonly input: RateLimit
@@ -64,8 +52,7 @@ export class UnitBook {
   private readonly accounts = new Map<string, Account>()
 
   get figures(): readonly UnitFigures[] {
-    return [...this.accounts.values()].map(({ throughput: { id, name, model, units }, input: _input, output: _output, ...counts }) => ({
-      id,
+    return [...this.accounts.values()].map(({ throughput: { name, model, units }, input: _input, output: _output, ...counts }) => ({
       name,
       model,
       units,

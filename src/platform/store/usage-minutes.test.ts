@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { UsageRecord } from '#contract/usage-record'
 import { onEachStore } from '../../../tests/stores/each-store.ts'
+import { usageRecord } from '../../../tests/stores/usage-record.ts'
 import { selectMinutes } from './usage-minutes.ts'
 import { insertEntries } from './usage-table.ts'
 
@@ -8,34 +9,7 @@ const START_MS = 1_764_547_200_000
 const ALL = { team: null, keyId: null, model: null, fromMs: null, toMs: null }
 
 function recordOf(words: Partial<UsageRecord>): UsageRecord {
-  return {
-    requestId: 'r',
-    wallMs: START_MS,
-    keyId: 'k',
-    team: 'red',
-    dialect: 'openai',
-    operation: 'chat',
-    requestedModel: 'm',
-    model: 'm',
-    tier: 'default',
-    streamed: false,
-    inputTokens: 10,
-    cachedTokens: 4,
-    cacheWriteTokens: 0,
-    outputTokens: 5,
-    reasoningTokens: 1,
-    responseCache: 'none',
-    ttftMs: null,
-    tpotMs: null,
-    queueMs: null,
-    durationMs: 1,
-    billedMs: 2.5,
-    price: '',
-    cost: 0n,
-    error: null,
-    metadata: {},
-    ...words,
-  }
+  return usageRecord({ inputTokens: 10, cachedTokens: 4, outputTokens: 5, reasoningTokens: 1, billedMs: 2.5, ...words })
 }
 
 onEachStore(({ open }) => {

@@ -3,6 +3,7 @@ import { sql, type Kysely } from 'kysely'
 import type { Usage } from '#contract/generate'
 import type { UsageFilter } from '#contract/usage-record'
 import type { Schema } from './schema.ts'
+import { matching } from './usage-table.ts'
 
 export interface MinuteRow {
   readonly model: string
@@ -20,7 +21,7 @@ const MINUTE_MS = 60_000
 /** Calls that a model answered, in order of time; shadows and hours of provisioned throughput are none. `limit`: most rows. */
 export async function selectMinutes(db: Kysely<Schema>, filter: UsageFilter, limit: number): Promise<readonly MinuteRow[]> {
   const minute = sql<number>`wall_ms / ${sql.lit(MINUTE_MS)}`
-  let query = db
+  const query = db
     .selectFrom('usage')
     .select([
       'model',
@@ -34,6 +35,7 @@ export async function selectMinutes(db: Kysely<Schema>, filter: UsageFilter, lim
       sql<number>`sum(billed_us)`.as('billed_us'),
       sql<number>`sum(case when tier = 'flex' then input_tokens + output_tokens else 0 end)`.as('patient_tokens'),
     ])
+    .where(matching(filter))
     .where('model', 'is not', null)
     .where('operation', '<>', 'provisioned_throughput')
     .where('team', '<>', 'inferd-shadow')
@@ -41,11 +43,6 @@ export async function selectMinutes(db: Kysely<Schema>, filter: UsageFilter, lim
     .orderBy(minute)
     .orderBy('model')
     .limit(limit)
-  if (filter.team !== null) query = query.where('team', '=', filter.team)
-  if (filter.keyId !== null) query = query.where('key_id', '=', filter.keyId)
-  if (filter.model !== null) query = query.where('model', '=', filter.model)
-  if (filter.fromMs !== null) query = query.where('wall_ms', '>=', filter.fromMs)
-  if (filter.toMs !== null) query = query.where('wall_ms', '<', filter.toMs)
   const rows = await query.execute()
   return rows.map((row) => ({
     model: row.model ?? '',

@@ -4,38 +4,13 @@ import { expect, test } from 'vitest'
 import { ERRORS, type ErrorCode } from '#contract/errors'
 import type { UsageRecord } from '#contract/usage-record'
 import { onEachStore } from '../../../tests/stores/each-store.ts'
+import { usageRecord } from '../../../tests/stores/usage-record.ts'
 import { insertEntries, insertReservations, sumOfCosts, sumUsage, takeOpenReservations } from './usage-table.ts'
 
 const ALL = { team: null, keyId: null, model: null, fromMs: null, toMs: null }
 const WALL_MS = 1_764_547_200_000
 
-const RECORD: UsageRecord = {
-  requestId: 'r',
-  wallMs: WALL_MS,
-  keyId: 'k',
-  team: 'red',
-  dialect: 'openai',
-  operation: 'chat',
-  requestedModel: 'm',
-  model: 'm',
-  tier: 'default',
-  streamed: false,
-  inputTokens: 1,
-  cachedTokens: 0,
-  cacheWriteTokens: 0,
-  outputTokens: 2,
-  reasoningTokens: 0,
-  responseCache: 'none',
-  ttftMs: 1.5,
-  tpotMs: null,
-  queueMs: 0,
-  durationMs: 12.25,
-  billedMs: 3.5,
-  price: '',
-  cost: 1_000_001n,
-  error: null,
-  metadata: {},
-}
+const RECORD = usageRecord({ wallMs: WALL_MS, ttftMs: 1.5, durationMs: 12.25, billedMs: 3.5, cost: 1_000_001n })
 
 /** Anything that a caller can put into a record, U+0000 and halves of code points too. */
 const anyText = fc.string({ unit: 'binary', maxLength: 12 })

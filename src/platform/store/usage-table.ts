@@ -2,7 +2,7 @@
  * The ledger's rows, the reservations of money behind calls that are not settled yet, and every question asked of either. A sum of
  * money is exact: each row has it in two integers (millionths of a dollar, and the rest), because picodollars outgrow 64 bits.
  */
-import { sql, type Kysely } from 'kysely'
+import { type Expression, type ExpressionBuilder, type Kysely, sql, type SqlBool } from 'kysely'
 import type { Picodollars } from '#contract/call'
 import type { UsageFilter, UsageRecord, UsageTotal } from '#contract/usage-record'
 import type { Schema } from './schema.ts'
@@ -211,17 +211,13 @@ export async function sumUsage(
       sumOf('cost_micros').as('cost_micros'),
       sumOf('cost_rest').as('cost_rest'),
     ])
+    .where(matching(filter))
     .limit(limit)
   for (const column of columns)
     query = query
       .select(sql<string | number | null>`${sql.ref(column)}`.as(`group_${column}`))
       .groupBy(column)
       .orderBy(column, (order) => order.asc().nullsFirst())
-  if (filter.team !== null) query = query.where('team', '=', filter.team)
-  if (filter.keyId !== null) query = query.where('key_id', '=', filter.keyId)
-  if (filter.model !== null) query = query.where('model', '=', filter.model)
-  if (filter.fromMs !== null) query = query.where('wall_ms', '>=', filter.fromMs)
-  if (filter.toMs !== null) query = query.where('wall_ms', '<', filter.toMs)
   const rows = await query.execute()
   return rows.map((row) => ({
     group: Object.fromEntries(groupBy.map((group) => [group, groupText(group, Reflect.get(row, `group_${GROUP_COLUMNS[group]}`))])),
@@ -235,6 +231,18 @@ export async function sumUsage(
     billedMs: Number(row.billed_us) / 1000,
     cost: BigInt(row.cost_micros) * PICOS_PER_MICRO + BigInt(row.cost_rest),
   }))
+}
+
+/** As a condition on the ledger's rows. */
+export function matching({ team, keyId, model, fromMs, toMs }: UsageFilter): (rows: ExpressionBuilder<Schema, 'usage'>) => Expression<SqlBool> {
+  return (rows) =>
+    rows.and([
+      ...(team === null ? [] : [rows('team', '=', team)]),
+      ...(keyId === null ? [] : [rows('key_id', '=', keyId)]),
+      ...(model === null ? [] : [rows('model', '=', model)]),
+      ...(fromMs === null ? [] : [rows('wall_ms', '>=', fromMs)]),
+      ...(toMs === null ? [] : [rows('wall_ms', '<', toMs)]),
+    ])
 }
 
 const GROUP_COLUMNS = { key: 'key_id', team: 'team', model: 'model', day: 'day' } as const

@@ -115,3 +115,14 @@ test('the newest thousand activities are kept, newest first', async () => {
   const causes = (await desk.listActivities()).map(({ cause }) => cause)
   expect([causes.length, causes[0], causes.at(-1)]).toEqual([1000, '1002', '3'])
 })
+
+test('targets and policies that an earlier version kept are read', async () => {
+  const store = await openStore({ file: null })
+  const table = new ResourceTable(store.db)
+  await table.insert({ kind: 'scalable-target', name: 'e/v', document: JSON.stringify(TARGET) }, 5)
+  await table.insert({ kind: 'scaling-policy', name: 'e/v/p', document: JSON.stringify({ ...PLACE, name: 'p', rule: RULE }) }, 5)
+  const desk = new StoredScaling({ table, deployments: {} as DeploymentDesk, clock: new FakeClock() })
+  expect(await desk.listTargets()).toMatchObject([{ setBounds: { minReplicas: 1, maxReplicas: 4 }, minReplicas: 1, createdMs: 5 }])
+  expect(await desk.listPolicies()).toMatchObject([{ request: null, name: 'p' }])
+  await store.close()
+})

@@ -77,8 +77,10 @@ export class StoredScaling implements ScalingDesk {
     if (!isThere) throw missing('target', targetName(place))
   }
 
-  listTargets(): Promise<readonly ScalableTarget[]> {
-    return this.list('scalable-target')
+  /** What an earlier version kept does not say what was set: it is what it has. */
+  async listTargets(): Promise<readonly ScalableTarget[]> {
+    const targets = await this.list<ScalableTarget & { readonly setBounds?: CapacityBounds }>('scalable-target')
+    return targets.map(({ minReplicas, maxReplicas, ...rest }) => ({ setBounds: { minReplicas, maxReplicas }, minReplicas, maxReplicas, ...rest }))
   }
 
   async putPolicy(policy: Omit<ScalingPolicy, 'createdMs'>): Promise<ScalingPolicy> {
@@ -89,8 +91,10 @@ export class StoredScaling implements ScalingDesk {
     if (!(await this.remove('scaling-policy', { endpoint, variant }, name))) throw missing('policy', name)
   }
 
-  listPolicies(): Promise<readonly ScalingPolicy[]> {
-    return this.list('scaling-policy')
+  /** As listTargets: nor how it was asked for. */
+  async listPolicies(): Promise<readonly ScalingPolicy[]> {
+    const policies = await this.list<ScalingPolicy & { readonly request?: ScalingPolicy['request'] }>('scaling-policy')
+    return policies.map((policy) => ({ request: null, ...policy }))
   }
 
   async putSchedule(action: Omit<ScheduledAction, 'createdMs'>): Promise<ScheduledAction> {

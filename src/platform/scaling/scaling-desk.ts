@@ -79,7 +79,7 @@ export class StoredScaling implements ScalingDesk {
 
   /** What an earlier version kept does not say what was set: it is what it has. */
   async listTargets(): Promise<readonly ScalableTarget[]> {
-    const targets = await this.list<ScalableTarget & { readonly setBounds?: CapacityBounds }>('scalable-target')
+    const targets = await this.list<Omit<ScalableTarget, 'setBounds'> & { readonly setBounds?: CapacityBounds }>('scalable-target')
     return targets.map(({ minReplicas, maxReplicas, ...rest }) => ({ setBounds: { minReplicas, maxReplicas }, minReplicas, maxReplicas, ...rest }))
   }
 
@@ -93,7 +93,7 @@ export class StoredScaling implements ScalingDesk {
 
   /** As listTargets: nor how it was asked for. */
   async listPolicies(): Promise<readonly ScalingPolicy[]> {
-    const policies = await this.list<ScalingPolicy & { readonly request?: ScalingPolicy['request'] }>('scaling-policy')
+    const policies = await this.list<Omit<ScalingPolicy, 'request'> & { readonly request?: ScalingPolicy['request'] }>('scaling-policy')
     return policies.map((policy) => ({ request: null, ...policy }))
   }
 

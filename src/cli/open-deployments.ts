@@ -14,10 +14,13 @@ import { EndpointController } from '#platform/deployments/endpoint-controller'
 import { EndpointRows } from '#platform/deployments/endpoint-rows'
 import type { Fleet, UnitTerms } from '#platform/deployments/fleet'
 import { ObjectArtifacts } from '#platform/deployments/object-artifact'
+import { StoredTags } from '#platform/deployments/tag-desk'
+import type { DeployedTerms } from '#platform/invocations/deployed-terms'
 import type { RoutingHandler } from '#platform/routing/routing-handler'
 import { Autoscaler, type AutoscalerParts, type ScalingWatch } from '#platform/scaling/autoscaler'
 import { busiestLoad, longestWait, measureLoads } from '#platform/scaling/peer-loads'
 import { StoredScaling } from '#platform/scaling/scaling-desk'
+import { ScalingDriver } from '#platform/scaling/scaling-driver'
 import { selectBacklog } from '#platform/store/job-backlog'
 import type { Store } from '#platform/store/open-store'
 import { ResourceTable } from '#platform/store/resource-rows'
@@ -33,7 +36,7 @@ export type Machine = Pick<OpenModels, 'units' | 'artifactOf' | 'alwaysOn'>
 
 export interface DeploymentParts {
   readonly store: Store
-  readonly file: Pick<PlatformFile, 'alarms' | 'telemetry'>
+  readonly file: Pick<PlatformFile, 'alarms' | 'asyncInference' | 'telemetry'>
   /** null = there are no deployments. */
   readonly machine: Machine | null
   readonly routing: RoutingHandler
@@ -41,6 +44,7 @@ export interface DeploymentParts {
   readonly dataDir: string | null
   readonly watch: AlarmWatch
   readonly captures: EndpointCaptures
+  readonly asyncTerms: DeployedTerms
   readonly provisioned: ProvisionedDesk
   /** Brings what the ledger has to the store. */
   readonly flush: () => Promise<void>
@@ -50,7 +54,7 @@ export interface DeploymentParts {
 }
 
 export interface Deployments {
-  readonly services: Pick<ServerServices, 'deployments' | 'scaling' | 'declarations' | 'comparisons'>
+  readonly services: Pick<ServerServices, 'deployments' | 'scaling' | 'declarations' | 'tags' | 'comparisons'>
   /** Resolves when what was deployed before has its names again. */
   start(): Promise<void>
   close(): Promise<void>
@@ -63,23 +67,25 @@ interface Pressure extends Pick<AutoscalerParts, 'find' | 'queueWaitMs'> {
 /** Who leads next does what was due since the one before him was seen last. */
 const SUCCESSION_MS = 10_000
 const QUEUE_WINDOW_MS = 10_000
+const MAX_TAGGED_JOBS = 10_000
 
-const NO_DESKS = { deployments: null, scaling: null, declarations: null, comparisons: null }
+const NO_DESKS = { deployments: null, scaling: null, declarations: null, tags: null, comparisons: null }
 const NONE: Deployments = { services: NO_DESKS, start: async () => {}, close: async () => {} }
 
 export function openDeployments(parts: DeploymentParts): Deployments {
-  const { store, file, machine, routing, objects, dataDir, watch, captures, clock, log } = parts
+  const { store, file, machine, routing, objects, dataDir, watch, captures, asyncTerms, clock, log } = parts
   if (machine === null) return NONE
   const table = new ResourceTable(store.db)
-  const peers = openPeers({ store, onLead: (leads) => (leads ? drive(SUCCESSION_MS) : halt()), clock, log })
+  const peers = openPeers({ store, onLead: (leads) => (leads ? driver.drive(SUCCESSION_MS) : driver.halt()), clock, log })
   // What is decided for all servers is written only by the one that decides.
   const decided = peers === null ? table : new ResourceTable(store.db, peers.mayDecide)
   const alarms = file.alarms.map(({ windowS, ...rule }) => ({ ...rule, windowMs: windowS * 1000 }))
   const artifacts = dataDir === null ? null : new ObjectArtifacts({ objects, folder: path.join(dataDir, 'models') })
   const fleet = fleetOf(machine, routing, artifacts)
-  const controller = new EndpointController({ rows: new EndpointRows(decided), fleet, peers, captures, watch, alarms, clock, log })
+  const controller = new EndpointController({ rows: new EndpointRows(decided), fleet, peers, captures, asyncTerms, watch, alarms, clock, log })
   const alarmNames = alarms.map(({ name }) => name)
-  const desk = new StoredDeployments({ table, fleet, controller, objects, alarmNames, clock })
+  const topicNames = file.asyncInference.topics.map(({ name }) => name)
+  const desk = new StoredDeployments({ table, fleet, controller, objects, alarmNames, topicNames, clock })
   const scaling = new StoredScaling({ table, deployments: desk, clock })
   const deciding = new StoredDeployments({ table: decided, fleet, controller, alarmNames, clock })
   const pressure = pressureOn(fleet, watch, peers)
@@ -95,16 +101,7 @@ export function openDeployments(parts: DeploymentParts): Deployments {
       clock,
       log,
     })
-  let scaler: Autoscaler | null = null
-  let halted: Promise<unknown> = Promise.resolve()
-  const drive = (lookBackMs: number): void => {
-    scaler = makeScaler()
-    scaler.start(clock.wallMs() - lookBackMs)
-  }
-  const halt = (): void => {
-    halted = Promise.all([halted, scaler?.close()])
-    scaler = null
-  }
+  const driver = new ScalingDriver(makeScaler, clock)
   const report = async (): Promise<ServerReport> => ({
     ...controller.report(),
     ...(await measureLoads({
@@ -120,18 +117,18 @@ export function openDeployments(parts: DeploymentParts): Deployments {
       deployments: desk,
       scaling,
       comparisons: comparisonDesk({ store, deployments: desk, flush: parts.flush, clock }),
+      tags: new StoredTags({ table, clock, maxJobs: MAX_TAGGED_JOBS }),
       declarations: new Declarations({ deployments: desk, scaling, provisioned: parts.provisioned, alarmNames, clock }),
     },
     start: async () => {
       await controller.start()
       void artifacts?.sweep()
-      if (peers === null) drive(0)
+      if (peers === null) driver.drive(0)
       else await peers.start(report)
     },
     close: async () => {
       await peers?.close()
-      halt()
-      await halted
+      await driver.close()
       await controller.close()
     },
   }

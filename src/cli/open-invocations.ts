@@ -10,6 +10,7 @@ import type { JobDesk } from '#contract/job'
 import type { ObjectStores } from '#contract/objects'
 import { configuredTerms } from '#platform/invocations/async-terms'
 import { Courier, type Topic } from '#platform/invocations/courier'
+import type { DeployedTerms } from '#platform/invocations/deployed-terms'
 import { InvocationDesk } from '#platform/invocations/invocation-desk'
 import { InvocationHandler } from '#platform/invocations/invocation-handler'
 import { selectBacklog } from '#platform/store/job-backlog'
@@ -25,6 +26,7 @@ export interface InvocationParts {
   readonly store: Store
   readonly desk: JobDesk
   readonly stores: ObjectStores
+  readonly deployed: DeployedTerms
   readonly file: Pick<PlatformFile, 'asyncInference' | 'egress' | 'telemetry'>
   /** Of the body of one call: what the server's own door takes. */
   readonly maxCallBytes: number
@@ -47,11 +49,11 @@ const CLOSED = new InferdError('shutting_down', 'the server is shutting down')
 
 /** Throws invalid_parameter for topics that cannot be. The courier runs from here on. */
 export function openInvocations(parts: InvocationParts): OpenedInvocations {
-  const { store, desk, stores, file, clock, random, log } = parts
+  const { store, desk, stores, deployed, file, clock, random, log } = parts
   const config = file.asyncInference
   const egress = new Egress(file.egress.hosts)
   const topics = openTopics(config, egress)
-  const termsOf = configuredTerms(config)
+  const termsOf = deployed.over(configuredTerms(config))
   const metrics = openMetrics(parts)
   const receivers = new UpstreamClient(egress, RECEIVER_LIMITS)
   const courier = new Courier({

@@ -5,8 +5,6 @@ import type { Random } from '#base/random'
 import type { PlatformFile } from '#config/platform-file'
 import { InferdError } from '#contract/errors'
 import type { GenerateRequest, SamplingChange } from '#contract/generate'
-import { EndpointCaptures } from '#platform/capture/call-captures'
-import { DEFAULT_CAPTURE_OPTIONS } from '#platform/capture/capture-options'
 import { DEFAULT_BACKGROUND_RUN_OPTIONS, DetachedRuns } from '#platform/context/background-runs'
 import { StoredResponses } from '#platform/context/response-archive'
 import { truncationStage } from '#platform/context/truncation-stage'
@@ -37,19 +35,17 @@ import { insertEntries } from '#platform/store/usage-table'
 import type { ServerServices } from '#server/services'
 import type { Log } from '#telemetry/log'
 import type { Upstream } from '#upstreams/open-upstream'
-import { CaptureMetrics } from '#telemetry/capture-metrics'
 import { Metrics } from '#telemetry/metrics'
 import type { SpanExport } from '#telemetry/span-export'
 import { acceptWithRoom } from './accept-with-room.ts'
 import type { DiskDamage } from './disk-damage.ts'
+import { openCaptures } from './open-captures.ts'
 import { openDoor } from './open-door.ts'
-import { batchMaker } from './open-batches.ts'
 import { type Deployments, type Machine, openDeployments } from './open-deployments.ts'
-import { openInvocations } from './open-invocations.ts'
-import { openJobs, type Jobs, type MakeHandler } from './open-jobs.ts'
+import type { Jobs } from './open-jobs.ts'
 import { openSafety } from './open-safety.ts'
 import { openShadows } from './open-shadows.ts'
-import { transformMaker } from './open-transforms.ts'
+import { openWork } from './open-work.ts'
 
 const CAPTURE_CLOSE_MS = 5000
 const LEDGER_CLOSE_MS = 5000
@@ -123,22 +119,20 @@ export async function openPlatform(parts: PlatformParts): Promise<Platform> {
   const responses = await openResponses(parts, closing.signal, onFailure)
   const files = await openFiles(parts, closing.signal, onFailure)
   const objects = await openObjects(parts)
-  const makers: MakeHandler[] = [
-    batchMaker({ files, objects: objects.stores, clock, random: parts.random }),
-    transformMaker({ objects: objects.stores, clock, random: parts.random }),
-  ]
-  const jobs = openJobs({ store, config: file.jobs, makers, clock, random: parts.random, log })
-  const asynchronous = openInvocations({ ...parts, desk: jobs.desk, stores: objects.stores, metrics })
-  makers.push(asynchronous.makeHandler)
-  const captures = new EndpointCaptures({
-    objects: objects.stores,
-    options: DEFAULT_CAPTURE_OPTIONS,
-    watch: new CaptureMetrics(metrics.registry, file.telemetry.maxLabelValues),
-    clock,
-    log,
-  })
+  const { jobs, asynchronous, asyncTerms } = openWork({ ...parts, files, objects: objects.stores, metrics })
+  const captures = openCaptures({ ...parts, objects: objects.stores, metrics })
   const flush = (): Promise<void> => ledger.flush()
-  const deployments = openDeployments({ ...parts, flush, captures, routing, objects: objects.stores, watch, provisioned: provisioned.desk, metrics })
+  const deployments = openDeployments({
+    ...parts,
+    flush,
+    captures,
+    asyncTerms,
+    routing,
+    objects: objects.stores,
+    watch,
+    provisioned: provisioned.desk,
+    metrics,
+  })
   const services = {
     guardrails: safety.archive,
     usage: usageReports(store, flush),

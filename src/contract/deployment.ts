@@ -46,6 +46,20 @@ export interface VariantSpec {
   readonly serverless: ServerlessTerms | null
 }
 
+/** Of asynchronous invocations of an endpoint. null = as the server's file says. */
+export interface AsyncTerms {
+  /** Folders, as `s3://bucket/prefix`. */
+  readonly outputUri: string | null
+  readonly failureUri: string | null
+  /** Of each replica. */
+  readonly maxConcurrent: number | null
+  /** Names of topics of the server's file. */
+  readonly successTopic: string | null
+  readonly errorTopic: string | null
+  /** Which notifications hold the response itself. */
+  readonly includeResponseIn: readonly ('success' | 'error')[] | null
+}
+
 export interface EndpointConfig {
   readonly name: string
   /** At least one. */
@@ -54,6 +68,8 @@ export interface EndpointConfig {
   readonly shadows: readonly VariantSpec[]
   /** Of calls that its variants answer; absent = none are kept. */
   readonly capture?: CaptureTerms
+  /** Absent = all as the server's file says. */
+  readonly asyncInference?: AsyncTerms
   readonly request: DeploymentJson
   readonly createdMs: number
 }

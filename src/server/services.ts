@@ -12,6 +12,7 @@ import type { ModePlanner } from '#contract/mode-plan'
 import type { ScalingDesk } from '#contract/scaling'
 import type { FileShelf } from '#contract/stored-file'
 import type { BackgroundRuns, ResponseArchive } from '#contract/stored-response'
+import type { TagDesk } from '#contract/tags'
 import type { CredentialIssuer } from '#contract/temporary-credentials'
 import type { UsageReports } from '#contract/usage-record'
 
@@ -33,6 +34,8 @@ export interface ServerServices {
   readonly objects: ObjectStores | null
   readonly invocations: Invocations | null
   readonly deployments: DeploymentDesk | null
+  /** null = nothing has tags. */
+  readonly tags: TagDesk | null
   readonly scaling: ScalingDesk | null
   readonly declarations: DeclarationDesk | null
   readonly provisioned: ProvisionedDesk | null
@@ -53,6 +56,7 @@ export const NO_SERVICES: ServerServices = {
   objects: null,
   invocations: null,
   deployments: null,
+  tags: null,
   scaling: null,
   declarations: null,
   provisioned: null,

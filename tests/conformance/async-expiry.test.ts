@@ -11,6 +11,7 @@ import { createLog } from '#telemetry/log'
 import { Metrics } from '#telemetry/metrics'
 import { openInvocations } from '../../src/cli/open-invocations.ts'
 import { openJobs } from '../../src/cli/open-jobs.ts'
+import { DeployedTerms } from '#platform/invocations/deployed-terms'
 import { MemoryObjects } from '../invocations/memory-objects.ts'
 
 const SIGNAL = new AbortController().signal
@@ -24,7 +25,7 @@ test('115: what waits behind a full endpoint past its time to live is expired: n
   const metrics = new Metrics({ version: '0', maxLabelValues: 10, figures: () => ({ queues: [], ledger: { lagMs: 0, numWaiting: 0 } }) })
   const makers: Parameters<typeof openJobs>[0]['makers'][number][] = []
   const jobs = openJobs({ ...common, config: EMPTY_PLATFORM_FILE.jobs, makers })
-  const opened = openInvocations({ ...common, desk: jobs.desk, stores, file, maxCallBytes: 1000, metrics })
+  const opened = openInvocations({ ...common, desk: jobs.desk, stores, deployed: new DeployedTerms(), file, maxCallBytes: 1000, metrics })
   const { invocations } = opened
   makers.push(opened.makeHandler)
   const asked: string[] = []

@@ -20,7 +20,7 @@ const desk: DeploymentDesk = {
   createModel: async (model) => kept(models, { ...model, createdMs: 0 }),
   findModel: async (name) => models.get(name) ?? null,
   createConfig: async (config) => kept(configs, { ...config, createdMs: 0 }),
-  findConfig: async (name) => configs.get(name) ?? null,
+  findConfig: async (name) => configs.get(name) ?? fixedDeployments.findConfig(name),
   updateEndpoint: async (_name, _config, plan) => {
     plans.push(plan)
     const [endpoint] = await fixedDeployments.listEndpoints()
@@ -55,7 +55,20 @@ beforeEach(async () => {
   expect((await call('CreateModel', { ModelName: 'm', PrimaryContainer: container })).status).toBe(200)
 })
 
+function withOutput(output: object): object {
+  return { ...CONFIG, AsyncInferenceConfig: { OutputConfig: output } }
+}
+
+function rolling(size: object, more: object = {}, beside: object = {}): object {
+  return { ...UPDATE, DeploymentConfig: { RollingUpdatePolicy: { MaximumBatchSize: size, WaitIntervalInSeconds: 1, ...more }, ...beside } }
+}
+
 const VARIANT = { VariantName: 'main', ModelName: 'm', InitialInstanceCount: 1 }
+const TAG = { Key: 'a', Value: 'b' }
+const COUNT = { Type: 'INSTANCE_COUNT', Value: 1 }
+const WEIGHT = { VariantPropertyType: 'DesiredWeight' }
+const UPDATE = { EndpointName: 'chat', EndpointConfigName: 'chat-1' }
+const BLUE_GREEN = { TrafficRoutingConfiguration: { Type: 'ALL_AT_ONCE', WaitIntervalInSeconds: 0 } }
 const CONFIG = { EndpointConfigName: 'c', ProductionVariants: [VARIANT] }
 
 test('a member that is null was not given', async () => {
@@ -82,7 +95,19 @@ test.each<[operation: string, type: string, told: RegExp, body: object | string]
   ['CreateEndpointConfig', 'ValidationException', /must not be null/, { EndpointConfigName: 'c', ProductionVariants: null }],
   ['CreateEndpointConfig', 'ValidationException', /two variants .*'main'/, { ...CONFIG, ProductionVariants: [VARIANT, VARIANT] }],
   ['CreateEndpointConfig', 'ValidationException', /two variants have/, { ...CONFIG, ShadowProductionVariants: [VARIANT] }],
-  ['CreateEndpointConfig', 'ValidationException', /AsyncInferenceConfig is not offered/, { ...CONFIG, AsyncInferenceConfig: {} }],
+  ['CreateEndpointConfig', 'ValidationException', /outputConfig.* must not be null/, { ...CONFIG, AsyncInferenceConfig: {} }],
+  ['CreateEndpointConfig', 'ValidationException', /s3:\/\/bucket/, withOutput({ S3OutputPath: 'https://elsewhere/' })],
+  ['CreateEndpointConfig', 'ValidationException', /KmsKeyId is not offered/, withOutput({ KmsKeyId: 'k' })],
+  ['CreateEndpointConfig', 'ValidationException', /regular expression/, withOutput({ NotificationConfig: { SuccessTopic: 'hook' } })],
+  ['CreateEndpointConfig', 'ValidationException', /key is given twice/, { ...CONFIG, Tags: [TAG, TAG] }],
+  ['CreateEndpointConfig', 'ValidationException', /reserved/, { ...CONFIG, Tags: [{ Key: 'AWS:x', Value: '' }] }],
+  ['UpdateEndpoint', 'ValidationException', /5 to 50 percent/, rolling({ Type: 'CAPACITY_PERCENT', Value: 4 })],
+  ['UpdateEndpoint', 'ValidationException', /not made in batches/, rolling(COUNT, { RollbackMaximumBatchSize: COUNT })],
+  ['UpdateEndpoint', 'ValidationException', /give only one/, rolling(COUNT, {}, { BlueGreenUpdatePolicy: BLUE_GREEN })],
+  ['UpdateEndpoint', 'ValidationException', /with RetainAllVariantProperties/, { ...UPDATE, ExcludeRetainedVariantProperties: [WEIGHT] }],
+  ['ListTags', 'ValidationException', /regular expression/, { ResourceArn: 'chat' }],
+  ['ListTags', 'ValidationException', /have tags here/, { ResourceArn: 'arn:aws:sagemaker:local:000000000000:pipeline/p' }],
+  ['AddTags', 'ValidationException', /Could not find endpoint/, { ResourceArn: 'arn:aws:sagemaker:local:000000000000:endpoint/nobody', Tags: [TAG] }],
   ['DescribeEndpoint', 'ValidationException', /Could not find endpoint "arn:aws:sagemaker:.*nobody"/, { EndpointName: 'nobody' }],
   ['DescribeEndpoint', 'ValidationException', /regular expression/, { EndpointName: '../../etc' }],
   ['ListEndpoints', 'ValidationException', /NextToken/, { NextToken: 'of-another' }],
@@ -113,4 +138,24 @@ test('a configuration is shown as it was sent', async () => {
     }),
     { seed: 5, numRuns: 100 },
   )
+})
+
+test('what an update takes along is told by properties; what is excluded is not, and without the word only what scaling has reached is', async () => {
+  const updates = [{}, { RetainAllVariantProperties: true }, { RetainAllVariantProperties: true, ExcludeRetainedVariantProperties: [WEIGHT] }]
+  for (const update of updates) expect(await call('UpdateEndpoint', { ...UPDATE, ...update })).toMatchObject({ status: 200 })
+  expect(plans.map(({ retained }) => retained)).toEqual([
+    { replicas: 'scaled', weight: false, capture: false },
+    { replicas: 'all', weight: true, capture: true },
+    { replicas: 'all', weight: false, capture: true },
+  ])
+})
+
+test('a rolling update and steps of replicas reach the desk as they were sent', async () => {
+  expect(await call('UpdateEndpoint', rolling(COUNT))).toMatchObject({ status: 200 })
+  const policy = { TrafficRoutingConfiguration: { Type: 'LINEAR', WaitIntervalInSeconds: 2, LinearStepSize: COUNT } }
+  expect(await call('UpdateEndpoint', { ...UPDATE, DeploymentConfig: { BlueGreenUpdatePolicy: policy } })).toMatchObject({ status: 200 })
+  expect(plans).toMatchObject([
+    { kind: 'rolling', stepReplicas: 1, waitMs: 1000, bakeMs: 1000 },
+    { kind: 'linear', stepReplicas: 1, waitMs: 2000, bakeMs: 0 },
+  ])
 })

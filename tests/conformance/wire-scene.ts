@@ -52,6 +52,7 @@ export async function startScene({ keepsThings }: { readonly keepsThings: boolea
       objects: new FakeObjects(),
       invocations: new FakeInvocations(),
       deployments: fixedDeployments,
+      tags: null,
       scaling: fixedScaling,
       declarations: fixedDeclarations,
       provisioned: fixedProvisioned,

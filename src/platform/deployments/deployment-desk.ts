@@ -1,6 +1,6 @@
 /** What is declared: models, endpoint configurations and endpoints, each a row; the controller does what they say. */
 import type { Clock } from '#base/clock'
-import type { DeploymentDesk, Endpoint, EndpointConfig, ModelDefinition, RolloutPlan, VariantChange } from '#contract/deployment'
+import type { AsyncTerms, DeploymentDesk, Endpoint, EndpointConfig, ModelDefinition, RolloutPlan, VariantChange } from '#contract/deployment'
 import { InferdError } from '#contract/errors'
 import type { ObjectStores } from '#contract/objects'
 import type { ResourceKind, ResourceTable } from '#platform/store/resource-rows'
@@ -17,6 +17,8 @@ export interface DeploymentDeskParts {
   readonly fleet: Fleet
   readonly controller: EndpointController
   readonly alarmNames: readonly string[]
+  /** Whom notifications of asynchronous invocations can go to; absent = nobody. */
+  readonly topicNames?: readonly string[]
   /** Where captures are to go must be there; absent = that is not looked at. */
   readonly objects?: Pick<ObjectStores, 'locate'>
   readonly clock: Clock
@@ -45,6 +47,7 @@ export class StoredDeployments implements DeploymentDesk {
       const user = configs.find(({ variants, shadows }) => [...variants, ...shadows].some(({ model }) => model === name))
       if (user !== undefined) throw new InferdError('conflict', `the endpoint configuration '${user.name}' names the model '${name}'`)
       if (!(await step.remove('model', name))) throw missing('model', name)
+      await step.remove('tags', `model/${name}`)
     })
   }
 
@@ -59,6 +62,7 @@ export class StoredDeployments implements DeploymentDesk {
   createConfig({ name, ...kept }: Omit<EndpointConfig, 'createdMs'>): Promise<EndpointConfig> {
     return this.change(async (step) => {
       checkVariants({ name, ...kept })
+      this.checkTopics(kept.asyncInference)
       // As the beginning of a key, which no part of may be a dot or two.
       if (kept.capture !== undefined) this.parts.objects?.locate(kept.capture.team, kept.capture.uri.replace(/\/*$/, '/'))
       for (const { model } of [...kept.variants, ...kept.shadows]) if ((await step.find('model', model)) === null) throw missing('model', model)
@@ -72,6 +76,7 @@ export class StoredDeployments implements DeploymentDesk {
       const user = users.find(({ document: { serving, next } }) => serving?.config === name || next?.config === name)
       if (user !== undefined) throw new InferdError('conflict', `the endpoint '${user.name}' uses the endpoint configuration '${name}'`)
       if (!(await step.remove('endpoint-config', name))) throw missing('endpoint configuration', name)
+      await step.remove('tags', `endpoint-config/${name}`)
     })
   }
 
@@ -155,6 +160,12 @@ export class StoredDeployments implements DeploymentDesk {
 
   async listEndpoints(): Promise<readonly Endpoint[]> {
     return (await this.parts.table.list('endpoint')).map((row) => encodeEndpoint(rowOf(row), this.parts.fleet))
+  }
+
+  private checkTopics(terms: AsyncTerms | undefined): void {
+    const { topicNames = [] } = this.parts
+    const unknown = [terms?.successTopic, terms?.errorTopic].find((topic) => typeof topic === 'string' && !topicNames.includes(topic))
+    if (unknown !== undefined) throw new InferdError('invalid_parameter', `there is no topic '${unknown}'`, { param: 'NotificationConfig' })
   }
 
   private async changeEndpoint(

@@ -9,11 +9,12 @@ import type { Clock } from '#base/clock'
 import type { AlarmRule } from '#contract/deployment'
 import { type ErrorRecord, toErrorRecord } from '#contract/errors'
 import type { EndpointCaptures } from '#platform/capture/call-captures'
+import type { DeployedTerms } from '#platform/invocations/deployed-terms'
 import type { RouteDefinition } from '#platform/routing/route-definition'
 import type { Log } from '#telemetry/log'
 import { advanceEndpoint, type EndpointSight, type UnitSight } from './advance-endpoint.ts'
 import type { AlarmWatch } from './alarm-watch.ts'
-import { unitsOf, wantedCaptures, wantedRoutes, wantedUnits } from './endpoint-document.ts'
+import { unitsOf, wantedAsync, wantedCaptures, wantedRoutes, wantedUnits } from './endpoint-document.ts'
 import type { EndpointRow, EndpointRows } from './endpoint-rows.ts'
 import type { Fleet, UnitTerms } from './fleet.ts'
 import { type DeploymentPeers, type DeploymentReport, type EndpointReport, mergeSights } from './peer-sights.ts'
@@ -25,6 +26,8 @@ export interface EndpointControllerParts {
   readonly peers: DeploymentPeers | null
   /** Absent = no calls are kept. */
   readonly captures?: Pick<EndpointCaptures, 'put'>
+  /** Absent = there are no asynchronous invocations. */
+  readonly asyncTerms?: Pick<DeployedTerms, 'put'>
   readonly watch: AlarmWatch
   readonly alarms: readonly AlarmRule[]
   readonly clock: Clock
@@ -132,6 +135,7 @@ export class EndpointController {
     for (const [name, held] of this.held) {
       if (lives.get(name) === held.createdMs) continue
       this.parts.captures?.put(name, [])
+      this.parts.asyncTerms?.put(name, null)
       this.settle({ units: [], routes: [] }, held)
       if (held.units.size === 0) this.held.delete(name)
       else isBusy = true
@@ -153,6 +157,7 @@ export class EndpointController {
         log.warn({ endpoint: row.name, code: document.problem.code, reason: document.problem.message }, 'endpoint rolled back')
     }
     this.parts.captures?.put(row.name, wantedCaptures(row.name, document))
+    this.parts.asyncTerms?.put(row.name, wantedAsync(document))
     this.settle({ units: wantedUnits(row.name, document), routes: wantedRoutes(row.name, document) }, held)
     if (decides && !document.isWanted && held.units.size === 0) {
       await rows.remove(row.name)

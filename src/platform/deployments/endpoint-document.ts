@@ -3,9 +3,10 @@
  * it after a crash goes on where it stood.
  */
 import type { CaptureTerms } from '#contract/capture'
-import type { Endpoint, EndpointConfig, ModelDefinition, RolloutPhase, RolloutPlan, VariantSpec } from '#contract/deployment'
+import type { AsyncTerms, Endpoint, EndpointConfig, ModelDefinition, RolloutPhase, RolloutPlan, VariantSpec } from '#contract/deployment'
 import type { ErrorRecord } from '#contract/errors'
 import type { UnitCapture } from '#platform/capture/call-captures'
+import type { DeployedAsync } from '#platform/invocations/deployed-terms'
 import type { RouteDefinition, RouteShadow } from '#platform/routing/route-definition'
 import { ROUTE_DEFAULTS } from '#platform/routing/route-table'
 import type { UnitTerms } from './fleet.ts'
@@ -25,6 +26,7 @@ export interface Generation {
   readonly variants: readonly PlacedVariant[]
   readonly shadows: readonly PlacedVariant[]
   readonly capture?: CaptureTerms
+  readonly asyncInference?: AsyncTerms
 }
 
 export interface Rollout {
@@ -125,6 +127,13 @@ export function wantedCaptures(endpoint: string, { isWanted, serving, next }: En
   })
 }
 
+/** What the configuration that most calls go to says of asynchronous invocations, and over how many replicas; null = nothing. */
+export function wantedAsync({ isWanted, serving, next, rollout }: EndpointDocument): DeployedAsync | null {
+  const shown = next !== null && rollout?.percent === 100 ? next : serving
+  if (!isWanted || shown?.asyncInference === undefined) return null
+  return { terms: shown.asyncInference, numReplicas: shown.variants.reduce((sum, { replicas }) => sum + replicas, 0) }
+}
+
 /** Weights of a generation make `percent` together, whatever their own sum. */
 function shareOf(endpoint: string, { number, variants }: Generation, percent: number): RouteDefinition['variants'] {
   const total = variants.reduce((sum, { weight }) => sum + weight, 0)
@@ -145,5 +154,6 @@ export function statusOf({ isWanted, serving, rollout, problem }: EndpointDocume
 export function makeGeneration(number: number, config: EndpointConfig, modelOf: (name: string) => PlacedVariant['model']): Generation {
   const place = (spec: VariantSpec): PlacedVariant => ({ spec, model: modelOf(spec.model), weight: spec.weight, replicas: spec.replicas })
   const placed = { number, config: config.name, variants: config.variants.map(place), shadows: config.shadows.map(place) }
-  return config.capture === undefined ? placed : { ...placed, capture: config.capture }
+  const { capture, asyncInference } = config
+  return { ...placed, ...(capture === undefined ? {} : { capture }), ...(asyncInference === undefined ? {} : { asyncInference }) }
 }

@@ -27,10 +27,11 @@ export class EndpointRows {
     return row === null ? null : rowOf(row)
   }
 
-  /** With all that scaled it: another one of the name begins without. */
+  /** With its tags and all that scaled it: another one of the name begins without. */
   async remove(name: string): Promise<void> {
     await this.table.alone('scaling', async (step) => {
       for (const kind of OF_TARGETS) for (const row of await step.list(kind)) if (row.name.startsWith(`${name}/`)) await step.remove(kind, row.name)
+      await step.remove('tags', `endpoint/${name}`)
       await step.remove('endpoint', name)
     })
   }

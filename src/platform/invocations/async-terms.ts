@@ -32,6 +32,7 @@ export function configuredTerms({ endpoints, ...all }: AsyncInferenceConfig): Te
   }
 }
 
-function folderOf(uri: string | null): string | null {
+/** As EndpointTerms has it. */
+export function folderOf(uri: string | null): string | null {
   return uri === null ? null : uri.replace(/\/$/, '')
 }

@@ -16,6 +16,7 @@ export type ResourceKind =
   | 'scaling-activity'
   | 'metric-alarm'
   | 'provisioned-throughput'
+  | 'tags'
 
 /** Their names begin with `endpoint/variant`, and they go with it. */
 export const OF_TARGETS = ['scalable-target', 'scaling-policy', 'scheduled-action', 'scaling-state'] as const satisfies readonly ResourceKind[]

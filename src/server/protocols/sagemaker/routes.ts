@@ -11,6 +11,7 @@ import { encodeControlError } from './control/control-error.ts'
 import { ENDPOINT_CONFIG_OPERATIONS } from './control/endpoint-config-operations.ts'
 import { ENDPOINT_OPERATIONS } from './control/endpoint-operations.ts'
 import { MODEL_OPERATIONS } from './control/model-operations.ts'
+import { TAG_OPERATIONS } from './control/tag-operations.ts'
 import { TRANSFORM_OPERATIONS } from './control/transform-operations.ts'
 import { encodeError } from './encode-error.ts'
 import { modelOfTarget, variantName } from './endpoint-model.ts'
@@ -35,7 +36,7 @@ type Transport = 'bare' | 'parts'
 
 const BODY_KINDS = ['inputs', 'messages', 'input'] as const
 const CONTROL_PLANE = 'SageMaker.'
-const CONTROL_OPERATIONS = { ...TRANSFORM_OPERATIONS, ...MODEL_OPERATIONS, ...ENDPOINT_CONFIG_OPERATIONS, ...ENDPOINT_OPERATIONS }
+const CONTROL_OPERATIONS = { ...TRANSFORM_OPERATIONS, ...MODEL_OPERATIONS, ...ENDPOINT_CONFIG_OPERATIONS, ...ENDPOINT_OPERATIONS, ...TAG_OPERATIONS }
 
 export function sagemakerFamily(dialects: BodyDialects): ProtocolFamily {
   return {

@@ -1,6 +1,8 @@
 /** The members of the operations on models, endpoint configurations and endpoints. Names, bounds, patterns: the service model of SageMaker, 2017-07-24. */
 import type { MemberRule, MemberRules } from '#server/aws-json/member-rules'
+import { ASYNC_INFERENCE } from './async-inference.ts'
 import { DATA_CAPTURE } from './data-capture.ts'
+import { TAGS } from './tag-members.ts'
 
 type TextRule = Extract<MemberRule, { readonly kind: 'text' }>
 
@@ -10,18 +12,6 @@ const KMS_KEY: MemberRule = { kind: 'text', maxLength: 2048, pattern: '[a-zA-Z0-
 const MODEL_URI: MemberRule = { kind: 'text', maxLength: 1024, pattern: '(https|s3)://([^/]+)/?(.*)' }
 const COUNT: MemberRule = { kind: 'integer', min: 0, max: Number.MAX_SAFE_INTEGER }
 const SECONDS: MemberRule = { kind: 'integer', min: 0, max: 3600 }
-
-const TAGS: MemberRule = {
-  kind: 'list',
-  maxItems: 50,
-  item: {
-    kind: 'structure',
-    members: {
-      Key: { kind: 'text', minLength: 1, maxLength: 128, isRequired: true },
-      Value: { kind: 'text', maxLength: 256, isRequired: true },
-    },
-  },
-}
 
 const CONTAINER: MemberRules = {
   ContainerHostname: { kind: 'text', maxLength: 63, pattern: '[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}' },
@@ -87,6 +77,7 @@ export const CREATE_CONFIG: MemberRules = {
   ProductionVariants: { ...VARIANTS, isRequired: true },
   ShadowProductionVariants: VARIANTS,
   DataCaptureConfig: DATA_CAPTURE,
+  AsyncInferenceConfig: ASYNC_INFERENCE,
   Tags: TAGS,
   KmsKeyId: KMS_KEY,
   ExecutionRoleArn: ROLE,

@@ -1,28 +1,33 @@
 /** CreateEndpointConfig, DescribeEndpointConfig, ListEndpointConfigs, DeleteEndpointConfig. */
-import type { EndpointConfig, ServerlessTerms, VariantSpec } from '#contract/deployment'
+import type { AsyncTerms, EndpointConfig, ServerlessTerms, VariantSpec } from '#contract/deployment'
 import { Fields, invalid, unsupported } from '#server/fields'
-import type { JsonObject } from '#server/operation'
+import type { JsonObject, ServiceContext } from '#server/operation'
 import type { AwsJsonOperation } from '#server/aws-json/answer-operation'
+import { readAsyncTerms } from './async-inference.ts'
 import { readCapture } from './data-capture.ts'
 import { CREATE_CONFIG, nameMember } from './deployment-members.ts'
 import { arnOf, deskFor, need, requireNew, seconds, validated } from './deployments.ts'
 import { checkMembers } from '#server/aws-json/member-rules'
 import { listMembers, pageOfNamed } from './named-page.ts'
+import { keepTags, readTags } from './tags.ts'
 
 const LIST = listMembers([])
 const KIND = 'endpoint-config'
 const MEMBER = 'EndpointConfigName'
 /** Refused by name: a copy of `KNOWN_TO_AWS` says that they are known. */
-const REFUSED = ['AsyncInferenceConfig', 'ExplainerConfig', 'VpcConfig', 'MetricsConfig']
+const REFUSED = ['ExplainerConfig', 'VpcConfig', 'MetricsConfig']
 const IDLE_TIMEOUT_MS = 300_000
 
 export const ENDPOINT_CONFIG_OPERATIONS: Readonly<Record<string, AwsJsonOperation>> = {
   CreateEndpointConfig: async (body, context) => {
     const desk = deskFor(context, 'operate')
     const config = readConfig(body, context.principal.team)
+    const tags = readTags(body)
+    checkAsyncFolders(config.asyncInference, context)
     requireNew(await desk.findConfig(config.name), KIND, config.name)
     for (const { model } of [...config.variants, ...config.shadows]) need(await desk.findModel(model), 'model', model)
     await validated(desk.createConfig(config))
+    await keepTags(`${KIND}/${config.name}`, tags, context)
     return { EndpointConfigArn: arnOf(KIND, config.name) }
   },
   DescribeEndpointConfig: async (body, context) => {
@@ -48,6 +53,15 @@ export const ENDPOINT_CONFIG_OPERATIONS: Readonly<Record<string, AwsJsonOperatio
   },
 }
 
+/** Who makes the configuration has the buckets; who calls later needs them too. */
+function checkAsyncFolders(terms: AsyncTerms | undefined, { principal, services: { objects } }: ServiceContext): void {
+  for (const uri of [terms?.outputUri, terms?.failureUri]) {
+    if (uri === undefined || uri === null) continue
+    if (objects === null) throw unsupported('AsyncInferenceConfig', 'this server has no objects')
+    objects.locate(principal.team, uri)
+  }
+}
+
 /** Throws malformed_body, invalid_parameter and unsupported_parameter. */
 function readConfig(body: JsonObject, team: string): Omit<EndpointConfig, 'createdMs'> {
   for (const name of REFUSED) if (Object.hasOwn(body, name)) throw unsupported(name, `${name} is not offered by this server`)
@@ -60,8 +74,8 @@ function readConfig(body: JsonObject, team: string): Omit<EndpointConfig, 'creat
   const taken = names.find((name, index) => names.indexOf(name) !== index)
   if (taken !== undefined) throw invalid('VariantName', `two variants have the name '${taken}'`)
   const config = { name: fields.requiredText(MEMBER), variants: variants.map(readVariant), shadows: shadows.map(readVariant), request: body }
-  const capture = readCapture(body, team)
-  return capture === null ? config : { ...config, capture }
+  const [capture, asyncInference] = [readCapture(body, team), readAsyncTerms(body)]
+  return { ...config, ...(capture === null ? {} : { capture }), ...(asyncInference === null ? {} : { asyncInference }) }
 }
 
 function readVariant(body: JsonObject): VariantSpec {

@@ -8,6 +8,7 @@ import { CHANGE_VARIANTS, CREATE_ENDPOINT, nameMember, UPDATE_ENDPOINT } from '.
 import { arnOf, deskFor, need, requireNew, seconds, validated } from './deployments.ts'
 import { checkMembers, type MemberRules } from '#server/aws-json/member-rules'
 import { listMembers, pageOfNamed } from './named-page.ts'
+import { keepTags, readTags } from './tags.ts'
 import { encodePlan, readPlan, readRetained } from './rollout-plan.ts'
 
 const LIST = listMembers(['OutOfService', 'Creating', 'Updating', 'SystemUpdating', 'RollingBack', 'InService', 'Deleting', 'Failed'])
@@ -19,7 +20,9 @@ export const ENDPOINT_OPERATIONS: Readonly<Record<string, AwsJsonOperation>> = {
     requireNew(await desk.findEndpoint(name), 'endpoint', name)
     // Of the updates to come, each of which brings its own: what could not be one is refused now.
     readPlan(body)
+    const tags = readTags(body)
     await validated(desk.createEndpoint(name, config))
+    await keepTags(`endpoint/${name}`, tags, context)
     return { EndpointArn: arnOf('endpoint', name) }
   },
   UpdateEndpoint: async (body, context) => {

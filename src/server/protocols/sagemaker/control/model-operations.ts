@@ -7,6 +7,7 @@ import { CREATE_MODEL, nameMember } from './deployment-members.ts'
 import { arnOf, deskFor, need, requireNew, seconds, validated } from './deployments.ts'
 import { checkMembers } from '#server/aws-json/member-rules'
 import { listMembers, pageOfNamed } from './named-page.ts'
+import { keepTags, readTags } from './tags.ts'
 
 const LIST = listMembers([])
 /** As the images of TGI and of LMI take the name of a model. */
@@ -17,10 +18,12 @@ export const MODEL_OPERATIONS: Readonly<Record<string, AwsJsonOperation>> = {
   CreateModel: async (body, context) => {
     const desk = deskFor(context, 'operate')
     const model = readModel(body, context.principal.team)
+    const tags = readTags(body)
     if (model.source.kind === 'served') needServed(model.source.model, context.models)
     else locate(model.source.uri, context)
     requireNew(await desk.findModel(model.name), 'model', model.name)
     await validated(desk.createModel(model))
+    await keepTags(`model/${model.name}`, tags, context)
     return { ModelArn: arnOf('model', model.name) }
   },
   DescribeModel: async (body, context) => {

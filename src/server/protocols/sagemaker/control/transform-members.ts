@@ -1,5 +1,6 @@
 /** The members of the transform operations. Names, bounds and patterns: the service model of SageMaker, 2017-07-24. */
 import type { MemberRule, MemberRules } from '#server/aws-json/member-rules'
+import { TAGS } from './tag-members.ts'
 
 const URI: MemberRule = { kind: 'text', maxLength: 1024, pattern: '(https|s3)://([^/]+)/?(.*)', isRequired: true }
 const KMS_KEY: MemberRule = { kind: 'text', maxLength: 2048, pattern: '[a-zA-Z0-9:/_-]*' }
@@ -69,17 +70,7 @@ export const CREATE_MEMBERS: MemberRules = {
     kind: 'structure',
     members: { InputFilter: JSON_PATH, OutputFilter: JSON_PATH, JoinSource: { kind: 'text', words: ['Input', 'None'] } },
   },
-  Tags: {
-    kind: 'list',
-    maxItems: 50,
-    item: {
-      kind: 'structure',
-      members: {
-        Key: { kind: 'text', minLength: 1, maxLength: 128, pattern: '[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*', isRequired: true },
-        Value: { kind: 'text', maxLength: 256, pattern: '[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*', isRequired: true },
-      },
-    },
-  },
+  Tags: TAGS,
   ExperimentConfig: {
     kind: 'structure',
     members: {

@@ -8,6 +8,7 @@ import { modelOfTarget } from '../endpoint-model.ts'
 import type { AwsJsonOperation } from '#server/aws-json/answer-operation'
 import { listMembers, type NamedThing, pageOfNamed } from './named-page.ts'
 import { checkMembers } from '#server/aws-json/member-rules'
+import { keepTags, readTags } from './tags.ts'
 import { NAME_MEMBERS, STATUSES } from './transform-members.ts'
 import { readTransformRequest } from './transform-request.ts'
 import { arnOf, encodeSummary, encodeTransform, lastModifiedMs, statusOf } from './transform-view.ts'
@@ -22,10 +23,12 @@ const MAX_JOBS = 10_000
 export const TRANSFORM_OPERATIONS: Readonly<Record<string, AwsJsonOperation>> = {
   CreateTransformJob: async (body, context) => {
     const asked = readTransformRequest(body)
+    const tags = readTags(body)
     const spec = { ...asked, model: await servedModel(asked.model, context) }
     checkModel(spec.model, context)
     checkLocations(spec, context)
     await submit(spec, context)
+    await keepTags(`transform-job/${context.principal.team}/${spec.name}`, tags, context)
     return { TransformJobArn: arnOf(spec.name) }
   },
   DescribeTransformJob: async (body, context) => encodeTransform(await needTransform(body, context)),
@@ -118,7 +121,11 @@ function checkLocations({ input, output }: TransformSpec, { principal, services:
 /** Throws resource_not_found. */
 async function needTransform(body: JsonObject, context: ServiceContext): Promise<Job> {
   checkMembers(body, NAME_MEMBERS)
-  const name = String(body['TransformJobName'])
+  return needTransformNamed(String(body['TransformJobName']), context)
+}
+
+/** Of the caller's team. Throws resource_not_found. */
+export async function needTransformNamed(name: string, context: ServiceContext): Promise<Job> {
   const query = { team: context.principal.team, kind: 'transform', labels: { [TRANSFORM_NAME_LABEL]: name }, afterId: null, limit: 1 } as const
   const [job] = await needJobs(context).list(query)
   if (job === undefined || transformOf(job).name !== name)

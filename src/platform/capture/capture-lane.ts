@@ -2,6 +2,7 @@
  * The records of one variant on their way to its objects: a batch that is being filled, batches that wait, one at a time that is written. An
  * object has its name before the first attempt and keeps it, so that no record is in two.
  */
+import { setImmediate } from 'node:timers/promises'
 import { assert } from '#base/assert'
 import type { Clock } from '#base/clock'
 import { randomUuid } from '#base/random'
@@ -38,6 +39,8 @@ interface Batch {
   readonly timer: AbortController
 }
 
+/** Characters that are encoded in one go. */
+const CHUNK_LENGTH = 65_536
 /** What trying again does not mend. */
 const FINAL_CODES = ['invalid_parameter', 'resource_not_found', 'conflict', 'payload_too_large']
 /** Of the text of a batch: its bytes escaped are far below. */
@@ -177,8 +180,21 @@ export class CaptureLane {
     }
   }
 
-  /** Encoded when they are written: not while their callers wait. */
+  /** Encoded when they are written, not while their callers wait, and with turns for everybody else between. */
   private async *lines({ records }: Batch): AsyncGenerator<Uint8Array> {
-    for (const record of records) yield Buffer.from(encodeRecord(record, this.parts.place.terms))
+    let pieces: string[] = []
+    let length = 0
+    for (const record of records) {
+      for (const piece of encodeRecord(record, this.parts.place.terms)) {
+        pieces.push(piece)
+        length += piece.length
+        if (length < CHUNK_LENGTH) continue
+        yield Buffer.from(pieces.join(''))
+        pieces = []
+        length = 0
+        await setImmediate()
+      }
+    }
+    if (length > 0) yield Buffer.from(pieces.join(''))
   }
 }

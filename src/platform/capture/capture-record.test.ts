@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { captureKey } from './capture-object.ts'
-import { type CapturedBody, encodeRecord } from './capture-record.ts'
+import { type CapturedBody, type CaptureRecord, encodeRecord } from './capture-record.ts'
 import { samplePlace } from './sample.ts'
 
 const TYPES = { csvTypes: ['text/csv'], jsonTypes: ['application/json'] }
@@ -11,8 +11,12 @@ function body(contentType: string, bytes: Uint8Array | string, isTruncated = fal
   return { contentType, bytes: Buffer.from(bytes), isTruncated }
 }
 
+function textOf(record: CaptureRecord): string {
+  return [...encodeRecord(record, TYPES)].join('')
+}
+
 function lineOf(input: CapturedBody | null, output: CapturedBody | null): Readonly<Record<string, Readonly<Record<string, object>>>> {
-  const line = encodeRecord({ requestId: 'req-1', inferenceId: null, wallMs: 1_700_000_000_789, input, output }, TYPES)
+  const line = textOf({ requestId: 'req-1', inferenceId: null, wallMs: 1_700_000_000_789, input, output })
   expect(line.indexOf('\n')).toBe(line.length - 1)
   return JSON.parse(line) as ReturnType<typeof lineOf>
 }
@@ -30,7 +34,7 @@ test('a record has the shape of SageMaker', () => {
 
 test('only what was asked for is in it, and the id of the caller where there is one', () => {
   const record = { requestId: 'r', inferenceId: 'mine', wallMs: 0, input: body('application/json', '{}'), output: null }
-  expect(JSON.parse(encodeRecord(record, TYPES))).toEqual({
+  expect(JSON.parse(textOf(record))).toEqual({
     captureData: { endpointInput: { observedContentType: 'application/json', mode: 'INPUT', data: '{}', encoding: 'JSON' } },
     eventMetadata: { eventId: 'r', inferenceId: 'mine', inferenceTime: '1970-01-01T00:00:00Z' },
     eventVersion: '0',
@@ -83,4 +87,17 @@ test('places in a sample are spread evenly, and are those of SHA-256', () => {
     const share = places.filter((place) => place < percent).length / places.length
     expect(Math.abs(share - percent / 100)).toBeLessThan(0.01)
   }
+})
+
+test('a body of many slices comes back whole, wherever they cut its characters, and none of its pieces is large', () => {
+  const text = 'aö€🦊"\\\u0000'.repeat(20_000)
+  for (const type of ['application/json', 'image/png'])
+    for (const shift of ['', 'x', 'xx', 'xxx']) {
+      const record = { requestId: 'r', inferenceId: null, wallMs: 0, input: body(type, shift + text), output: null }
+      const pieces = [...encodeRecord(record, TYPES)]
+      expect(Math.max(...pieces.map(({ length }) => length))).toBeLessThan(300_000)
+      const { data, encoding } = (JSON.parse(pieces.join('')) as { captureData: { endpointInput: Readonly<Record<string, string>> } }).captureData
+        .endpointInput
+      expect(Buffer.from(data!, encoding === 'BASE64' ? 'base64' : 'utf8').equals(Buffer.from(shift + text))).toBe(true)
+    }
 })

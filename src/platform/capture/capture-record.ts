@@ -2,6 +2,7 @@
  * One captured call as a line, in the words of SageMaker's data capture: `captureData`, `eventMetadata`, `eventVersion`. A body that was longer
  * than what is kept says `truncated`, which SageMaker's do not have. Source: AWS, "Capture data from a real-time endpoint".
  */
+import { isUtf8 } from 'node:buffer'
 import type { CaptureTerms } from '#contract/capture'
 
 /** Of one direction. */
@@ -26,36 +27,31 @@ export interface CaptureRecord {
 type Encoding = 'CSV' | 'JSON' | 'BASE64'
 type ContentTypes = Pick<CaptureTerms, 'csvTypes' | 'jsonTypes'>
 
-const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const MAX_CODE_POINT_BYTES = 4
+/** Of a body, encoded in one go: a part of a millisecond. A multiple of three, so that Base64 has no padding within. */
+const SLICE_BYTES = 48 * 1024
 
-/** With its line feed. */
-export function encodeRecord({ requestId, inferenceId, wallMs, input, output }: CaptureRecord, types: ContentTypes): string {
-  const line = {
-    captureData: {
-      ...(input === null ? {} : { endpointInput: encodeBody(input, 'INPUT', types) }),
-      ...(output === null ? {} : { endpointOutput: encodeBody(output, 'OUTPUT', types) }),
-    },
-    eventMetadata: {
-      eventId: requestId,
-      ...(inferenceId === null ? {} : { inferenceId }),
-      inferenceTime: new Date(wallMs).toISOString().replace(/\.\d{3}Z$/, 'Z'),
-    },
-    eventVersion: '0',
+/** The line with its line feed, in pieces: a large body is not encoded in one go. */
+export function* encodeRecord({ requestId, inferenceId, wallMs, input, output }: CaptureRecord, types: ContentTypes): Generator<string> {
+  yield '{"captureData":{'
+  if (input !== null) yield* encodeBody(input, 'INPUT', types)
+  if (input !== null && output !== null) yield ','
+  if (output !== null) yield* encodeBody(output, 'OUTPUT', types)
+  const eventMetadata = {
+    eventId: requestId,
+    ...(inferenceId === null ? {} : { inferenceId }),
+    inferenceTime: new Date(wallMs).toISOString().replace(/\.\d{3}Z$/, 'Z'),
   }
-  return `${JSON.stringify(line)}\n`
+  yield `},"eventMetadata":${JSON.stringify(eventMetadata)},"eventVersion":"0"}\n`
 }
 
-function encodeBody({ contentType, bytes, isTruncated }: CapturedBody, mode: 'INPUT' | 'OUTPUT', types: ContentTypes): object {
-  const encoding = encodingOf(contentType, types)
-  const text = encoding === 'BASE64' ? null : textOf(bytes, isTruncated)
-  return {
-    observedContentType: contentType,
-    mode,
-    data: text ?? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64'),
-    encoding: text === null ? 'BASE64' : encoding,
-    ...(isTruncated ? { truncated: true } : {}),
-  }
+function* encodeBody({ contentType, bytes, isTruncated }: CapturedBody, mode: 'INPUT' | 'OUTPUT', types: ContentTypes): Generator<string> {
+  const wanted = encodingOf(contentType, types)
+  const text = wanted === 'BASE64' ? null : textBytes(bytes, isTruncated)
+  const head = JSON.stringify({ observedContentType: contentType, mode }).slice(0, -1)
+  yield `"${mode === 'INPUT' ? 'endpointInput' : 'endpointOutput'}":${head},"data":"`
+  yield* text === null ? base64Slices(bytes) : textSlices(text)
+  yield `","encoding":"${text === null ? 'BASE64' : wanted}"${isTruncated ? ',"truncated":true' : ''}}`
 }
 
 function encodingOf(contentType: string, { csvTypes, jsonTypes }: ContentTypes): Encoding {
@@ -65,14 +61,25 @@ function encodingOf(contentType: string, { csvTypes, jsonTypes }: ContentTypes):
 }
 
 /** null = it is no UTF-8. Of a text that was cut the broken code point at its end is left out. */
-function textOf(bytes: Uint8Array, isTruncated: boolean): string | null {
+function textBytes(bytes: Uint8Array, isTruncated: boolean): Uint8Array | null {
   const maxCut = isTruncated ? Math.min(MAX_CODE_POINT_BYTES - 1, bytes.length) : 0
   for (let numCut = 0; numCut <= maxCut; numCut++) {
-    try {
-      return UTF8.decode(bytes.subarray(0, bytes.length - numCut))
-    } catch {
-      // The next shorter one, or none.
-    }
+    const text = bytes.subarray(0, bytes.length - numCut)
+    if (isUtf8(text)) return text
   }
   return null
+}
+
+/** As the inside of a string of JSON. */
+function* textSlices(text: Uint8Array): Generator<string> {
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+  for (let start = 0; start < text.length; start += SLICE_BYTES)
+    yield JSON.stringify(decoder.decode(text.subarray(start, start + SLICE_BYTES), { stream: true })).slice(1, -1)
+}
+
+function* base64Slices(bytes: Uint8Array): Generator<string> {
+  for (let start = 0; start < bytes.length; start += SLICE_BYTES) {
+    const slice = bytes.subarray(start, start + SLICE_BYTES)
+    yield Buffer.from(slice.buffer, slice.byteOffset, slice.byteLength).toString('base64')
+  }
 }

@@ -26,9 +26,12 @@ let counts: Record<string, number>
 let numHeld: number
 /** What the next puts do; `hang` = until their signal aborts. */
 let fault: 'none' | 'hang' | InferdError
+/** Of all attempts to write. */
+let keysTried: Set<string>
 
 const bucket = {
   put: async (key: string, chunks: AsyncIterable<Uint8Array>, _options: unknown, signal: AbortSignal): Promise<ObjectMeta | null> => {
+    keysTried.add(key)
     if (fault === 'hang') await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }))
     if (fault instanceof InferdError) throw fault
     let text = ''
@@ -108,6 +111,7 @@ beforeEach(() => {
   counts = {}
   numHeld = 0
   fault = 'none'
+  keysTried = new Set()
 })
 
 test('calls are written together when their time has come, and nothing is held any more', async () => {
@@ -164,6 +168,15 @@ test('each variant has objects of its own, and each generation its own terms', a
   })
   expect([...objects.keys()].map((key) => key.slice(0, 12))).toEqual(['c/chat/main/', 'd/chat/main/'])
   expect(numHeld).toBe(0)
+})
+
+test('a generation has no more than its own percentage, whatever the one beside it has', async () => {
+  const captures = open()
+  captures.put('chat', [unit(), unit({ percent: 20 }, 'main', 2)])
+  const all = Array.from({ length: 100 }, (_, index) => `req-${index}`)
+  for (const id of all) ask(captures, id, { servedBy: 'chat/main@2' })
+  await captures.close(1000)
+  expect([ids(), numHeld]).toEqual([all.filter((id) => samplePlace(id) < 20), 0])
 })
 
 test('what is switched off is kept no more; a call that runs keeps its terms', async () => {
@@ -223,7 +236,7 @@ test('an attempt that hangs is given up, and the next one has the same name', as
   expect(counts['failed']).toBe(1)
   fault = 'none'
   await clock.advance(500)
-  expect([ids(), clock.numSleepers]).toEqual([['a'], 0])
+  expect([ids(), keysTried.size, clock.numSleepers]).toEqual([['a'], 1, 0])
 })
 
 test('while the store is down a bounded number is held and the rest is dropped and counted', async () => {

@@ -274,6 +274,17 @@ test('without a budget there is as much room as the machine has left beside what
   expect(more.wantedReplicas).toBe(5)
 })
 
+test('of units that are asked for at one time each is refused what was promised to those before it', async () => {
+  const machine = new PlayedMachine(Infinity, 5 * REPLICA_MIB)
+  machine.isSlow = true
+  machine.surveyMs = 100
+  const added = Promise.allSettled([3, 2, 1].map((replicas) => machine.add(`e/v${replicas}@1`, replicas)))
+  await machine.clock.advance(1000)
+  await settle()
+  expect((await added).map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected'])
+  expect(machine.pool.promisedBytes).toBe(5 * REPLICA_MIB * MIB)
+})
+
 test('a unit of no replicas sleeps until it is called, and can grow again', async () => {
   const machine = new PlayedMachine()
   const unit = await machine.add('e/v@1', 2)

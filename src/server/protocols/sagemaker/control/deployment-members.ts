@@ -7,6 +7,7 @@ import { TAGS } from './tag-members.ts'
 type TextRule = Extract<MemberRule, { readonly kind: 'text' }>
 
 const NAME: TextRule = { kind: 'text', maxLength: 63, pattern: '[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}', isRequired: true }
+const MODEL_NAME: TextRule = { ...NAME, pattern: '[a-zA-Z0-9]([\\-a-zA-Z0-9]*[a-zA-Z0-9])?' }
 const ROLE: MemberRule = { kind: 'text', minLength: 20, maxLength: 2048, pattern: 'arn:aws[a-z\\-]*:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+' }
 const KMS_KEY: MemberRule = { kind: 'text', maxLength: 2048, pattern: '[a-zA-Z0-9:/_-]*' }
 const MODEL_URI: MemberRule = { kind: 'text', maxLength: 1024, pattern: '(https|s3)://([^/]+)/?(.*)' }
@@ -36,7 +37,7 @@ const CONTAINER: MemberRules = {
 }
 
 export const CREATE_MODEL: MemberRules = {
-  ModelName: NAME,
+  ModelName: MODEL_NAME,
   PrimaryContainer: { kind: 'structure', members: CONTAINER },
   Containers: { kind: 'list', maxItems: 15, item: { kind: 'structure', members: CONTAINER } },
   ExecutionRoleArn: ROLE,
@@ -60,7 +61,7 @@ const VARIANTS: MemberRule = {
     kind: 'structure',
     members: {
       VariantName: NAME,
-      ModelName: NAME,
+      ModelName: MODEL_NAME,
       InitialInstanceCount: { kind: 'integer', min: 1, max: Number.MAX_SAFE_INTEGER },
       InstanceType: { kind: 'text', maxLength: 64, pattern: 'ml\\.[a-z0-9-]+\\.[a-z0-9-]+' },
       InitialVariantWeight: { kind: 'number', min: 0 },
@@ -83,6 +84,8 @@ export const CREATE_CONFIG: MemberRules = {
   ExecutionRoleArn: ROLE,
   EnableNetworkIsolation: { kind: 'boolean' },
 }
+
+const ALARM_NAME: MemberRule = { kind: 'text', minLength: 1, maxLength: 255, pattern: '(?!\\s*$).+', isRequired: true }
 
 const SIZE: MemberRule = {
   kind: 'structure',
@@ -129,7 +132,7 @@ const DEPLOYMENT_CONFIG: MemberRule = {
         Alarms: {
           kind: 'list',
           maxItems: 10,
-          item: { kind: 'structure', members: { AlarmName: { kind: 'text', minLength: 1, maxLength: 255, isRequired: true } } },
+          item: { kind: 'structure', members: { AlarmName: ALARM_NAME } },
         },
       },
     },
@@ -165,5 +168,5 @@ export const CHANGE_VARIANTS: MemberRules = {
 }
 
 export function nameMember(member: string): MemberRules {
-  return { [member]: NAME }
+  return { [member]: member === 'ModelName' ? MODEL_NAME : NAME }
 }

@@ -36,6 +36,18 @@ test('what is left out has its documented value', () => {
   expect(parseDeclaration(null, 'f')).toEqual({ models: [], endpoints: [], provisioned: [] })
 })
 
+test('a capture keeps both bodies of all calls, when nothing else is said', () => {
+  const [endpoint] = parseDeclaration(parse(`${MODEL}endpoints: [{ name: e, variants: [{ model: a }], capture: { to: "s3://b/c" } }]`), 'f').endpoints
+  expect(endpoint?.capture).toEqual({
+    uri: 's3://b/c',
+    percent: 100,
+    input: true,
+    output: true,
+    csvTypes: ['text/csv'],
+    jsonTypes: ['application/json', 'text/event-stream'],
+  })
+})
+
 test.each([
   ['models: [{ name: a }]', /models\.0: give either served or object/],
   ['models: [{ name: a, served: b, object: "s3://x/y" }]', /give either served or object/],
@@ -54,6 +66,13 @@ test.each([
   ],
   ['models: [{ name: a, served: b }]\nendpoints: [{ name: e, variants: [{ model: a }], rollout: { kind: slow } }]', /endpoints\.0\.rollout\.kind: /],
   ['- 1', /expected object/],
+  [`${MODEL}endpoints: [{ name: e, variants: [{ model: a }], capture: { to: "https://b/c" } }]`, /capture\.to: s3:\/\/bucket\/prefix/],
+  [`${MODEL}endpoints: [{ name: e, variants: [{ model: a }], capture: { to: "s3://b", percent: 100.5 } }]`, /capture\.percent: /],
+  [`${MODEL}endpoints: [{ name: e, variants: [{ model: a }], capture: { to: "s3://b", kmsKeyId: k } }]`, /Unrecognized key: "kmsKeyId"/],
+  [
+    `${MODEL}endpoints: [{ name: e, variants: [{ model: a }], capture: { to: "s3://b", input: false, output: false } }]`,
+    /one of input and output must be kept/,
+  ],
   [`${MODEL}endpoints: [{ name: e, variants: [{ model: a, weight: 0 }] }]`, /endpoints\.0\.variants: one variant must have a weight above 0/],
   [`${MODEL}endpoints: [{ name: e, variants: [{ model: a }, { model: a }] }]`, /endpoints\.0: two variants have the name 'main'/],
   [`${MODEL}endpoints: [{ name: e, variants: [{ model: a }], shadows: [{ model: a, name: main }] }]`, /two variants have the name 'main'/],

@@ -131,6 +131,18 @@ test("invocations by SageMaker's client have the caller's own id; streams and as
   expect(records.filter(({ captureData }) => captureData.endpointInput.data.includes('0.5'))).toHaveLength(1)
 })
 
+test('records of a batch are calls like any other', async () => {
+  const openai = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'any', maxRetries: 0 })
+  const body = { model: 'chat', messages: MESSAGES }
+  const lines = ['a', 'b', 'c'].map((id) => JSON.stringify({ custom_id: id, method: 'POST', url: '/v1/chat/completions', body }))
+  const file = await openai.files.create({ purpose: 'batch', file: new File([lines.join('\n')], 'b.jsonl') })
+  const { id } = await openai.batches.create({ input_file_id: file.id, endpoint: '/v1/chat/completions', completion_window: '24h' })
+  const until = Date.now() + 10_000
+  while ((await openai.batches.retrieve(id)).status !== 'completed' && Date.now() < until) await sleep(20)
+  const records = [...(await captured()).values()]
+  expect(records.map(({ captureData }) => JSON.parse(captureData.endpointInput.data) as unknown)).toEqual([body, body, body])
+})
+
 test('what was refused, failed before its answer or went to another model is not kept; a stream that broke is, as far as it came', async () => {
   await chat('refused', '{"model":"chat","messages":[]}')
   await chat('elsewhere', JSON.stringify({ model: 'other', messages: MESSAGES }))

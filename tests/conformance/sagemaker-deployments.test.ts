@@ -159,3 +159,24 @@ test('a rolling update and steps of replicas reach the desk as they were sent', 
     { kind: 'linear', stepReplicas: 1, waitMs: 2000, bakeMs: 0 },
   ])
 })
+
+test('what a configuration says of asynchronous invocations reaches the desk, topics by the names at the end of their ARNs', async () => {
+  const NotificationConfig = {
+    SuccessTopic: 'arn:aws:sns:us-east-1:000000000000:hook',
+    IncludeInferenceResponseIn: ['SUCCESS_NOTIFICATION_TOPIC'],
+  }
+  const ClientConfig = { MaxConcurrentInvocationsPerInstance: 3 }
+  const config = { ...CONFIG, AsyncInferenceConfig: { ClientConfig, OutputConfig: { NotificationConfig } } }
+  expect(await call('CreateEndpointConfig', config)).toMatchObject({ status: 200 })
+  expect(configs.get('c')?.asyncInference).toEqual({
+    outputUri: null,
+    failureUri: null,
+    maxConcurrent: 3,
+    successTopic: 'hook',
+    errorTopic: null,
+    includeResponseIn: ['success'],
+  })
+  expect(await call('DescribeEndpointConfig', { EndpointConfigName: 'c' })).toMatchObject({
+    body: { AsyncInferenceConfig: config.AsyncInferenceConfig },
+  })
+})

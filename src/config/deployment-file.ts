@@ -75,7 +75,7 @@ const alarm = z
 
 const rollout = z
   .strictObject({
-    kind: z.enum(['all-at-once', 'canary', 'linear']).default('all-at-once'),
+    kind: z.enum(['all-at-once', 'canary', 'linear', 'rolling']).default('all-at-once'),
     stepPercent: z.int().min(1).max(50).default(10),
     waitS: seconds.default(60),
     bakeS: seconds.default(60),

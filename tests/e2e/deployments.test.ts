@@ -313,11 +313,11 @@ test.each([
     /one of them more/,
   ],
   [
-    'capture of data',
+    'capture of data to nowhere',
     'CreateEndpointConfig',
     { EndpointConfigName: 'y', DataCaptureConfig: {}, ProductionVariants: [] },
     'ValidationException',
-    /DataCaptureConfig is not offered/,
+    /destinationS3Uri/,
   ],
   [
     'a model that is not there',

@@ -173,6 +173,20 @@ test('a rollout under load loses no call; one whose alarm goes off is rolled bac
   await gone('roll')
 })
 
+test('a rolling update replaces replicas one by one, and every call of that time is answered', async () => {
+  await makeModel(aws, 'batches')
+  await makeConfig(aws, 'batches-1', { model: 'batches', count: 2 })
+  await makeConfig(aws, 'batches-2', { model: 'batches' })
+  await makeEndpoint(aws, 'batches', 'batches-1')
+  const policy = { MaximumBatchSize: { Type: 'INSTANCE_COUNT', Value: 1 }, WaitIntervalInSeconds: 0 } as const
+  const deployment = { DeploymentConfig: { RollingUpdatePolicy: policy }, RetainAllVariantProperties: true }
+  await aws.control.send(new UpdateEndpointCommand({ EndpointName: 'batches', EndpointConfigName: 'batches-2', ...deployment }))
+  expect(await callWhileItChanges('batches')).toBeGreaterThan(0)
+  const { EndpointConfigName, ProductionVariants, FailureReason } = await describe('batches')
+  expect([EndpointConfigName, FailureReason, ProductionVariants?.[0]?.CurrentInstanceCount]).toEqual(['batches-2', undefined, 2])
+  await gone('batches')
+})
+
 test('a server that is killed in the midst of a rollout comes to its end, and answers by the name from its first call on', async () => {
   await makeModel(aws, 'crash')
   await makeConfig(aws, 'crash-1', { model: 'crash' })

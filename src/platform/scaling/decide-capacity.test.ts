@@ -165,6 +165,8 @@ test('what may sleep does when nothing is asked of it, and not while it is calle
   expect(decide({ target, policies: [policyOf(LESS)], history: historyOf(0, 1), current: 1 })?.replicas).toBe(0)
   expect(decide({ target, policies: [waits], history: historyOf(1, 0), current: 0 })).toMatchObject({ replicas: 1, cause: 'it is called' })
   expect(decide({ target, policies: [waits], history: historyOf(0, 0), current: 0 })).toBeNull()
+  // A call that began and ended between two looks.
+  expect(decide({ target, policies: [waits], history: historyOf(0, 0, {}, 1), current: 0 })).toMatchObject({ replicas: 1, cause: 'it is called' })
   const backlog = historyOf(0, 0)
   const samples = backlog.samples.map((sample) => ({ ...sample, values: { ...sample.values, backlog: 3, concurrency: null } }))
   expect(decide({ target, policies: [], history: { ...backlog, samples }, current: 0 })?.replicas).toBe(1)

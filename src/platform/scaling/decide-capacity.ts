@@ -105,9 +105,15 @@ function trackingWish(rule: TargetTracking, { history, current, nowMs }: Capacit
   return largest < current ? { ...stay, replicas: largest, cause: words } : stay
 }
 
-/** Whether somebody has called it lately or waits for it: it is not for any policy to let it sleep then. */
+/**
+ * Whether somebody has called it lately or waits for it: it is not for any policy to let it sleep then. A short call may be over between two
+ * looks: the calls of the last minute have it.
+ */
 function isUsed(samples: readonly CapacitySample[], nowMs: number): boolean {
-  return samples.some(({ atMs, values: { concurrency, backlog } }) => atMs > nowMs - USED_WINDOW_MS && ((concurrency ?? 0) > 0 || (backlog ?? 0) > 0))
+  const called = samples.at(-1)?.values.invocations ?? 0
+  const isWaitedFor = ({ atMs, values: { concurrency, backlog } }: CapacitySample): boolean =>
+    atMs > nowMs - USED_WINDOW_MS && ((concurrency ?? 0) > 0 || (backlog ?? 0) > 0)
+  return called > 0 || samples.some(isWaitedFor)
 }
 
 function needOf({ metric, target }: TargetTracking, value: number, replicas: number): number {

@@ -1,5 +1,6 @@
 #include "pack/pack_rows.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "half.h"
@@ -7,6 +8,9 @@
 
 namespace inferd {
 namespace {
+
+/** 16 rows of so many columns are 9 to 18 kB of a panel. */
+constexpr int kTurnColumns = 1024;
 
 float read_float(Format format, const uint8_t* p) {
   if (format == Format::f32) {
@@ -50,21 +54,6 @@ void pack_group(const FormatTraits& t, const uint8_t* code, int lane, uint8_t* p
   }
 }
 
-/** Where a block has 16 bytes with the columns i and i + 16 in byte i, as a panel has them: nothing is to be taken apart then. -1 = nowhere. */
-int nibbles_offset(Format format) {
-  switch (format) {
-    case Format::mxfp4: return 1;
-    case Format::q4_0:
-    case Format::iq4_nl: return 2;
-    case Format::q4_1: return 4;
-    default: return -1;
-  }
-}
-
-void copy_nibbles(const uint8_t* nibbles, int lane, uint8_t* payload) {
-  for (int j = 0; j < 4; j++) store_quad(payload + j * 64 + lane * 4, load_quad(nibbles + j * 4));
-}
-
 void pack_scales(const FormatTraits& t, const UnpackedBlock& block, int lane, size_t group, uint8_t* scales) {
   if (!t.isK) {
     uint8_t* at = scales + scale_offset(t, group);
@@ -85,21 +74,62 @@ void pack_scales(const FormatTraits& t, const UnpackedBlock& block, int lane, si
   }
 }
 
-void pack_quantized_row(const PackedMatrix& m, int32_t row, const uint8_t* source) {
+/** Blocks [begin, end) of a row, which begin at `source`. */
+struct BlockRun {
+  int32_t row;
+  size_t begin, end;
+  const uint8_t* source;
+};
+
+/**
+ * Formats of 32 columns whose byte i has the columns i and i + 16, as a panel has them: nothing is taken apart, and what the compiler knows it
+ * need not look up in each of some ten million blocks.
+ */
+template <int kNibbles, bool kHasMin>
+void copy_nibble_blocks(const PackedMatrix& m, const BlockRun& run) {
+  constexpr size_t blockBytes = kNibbles + 16, payloadBytes = 256, scaleBytes = kHasMin ? 64 : 32;
+  const int lane = run.row % kPanelRows;
+  uint8_t* panel = m.panel(run.row / kPanelRows);
+  uint8_t* payload = panel + run.begin * payloadBytes + lane * 4;
+  uint8_t* scales = panel + payload_bytes(m.format, static_cast<size_t>(m.numColumns)) + run.begin * scaleBytes + lane * 2;
+  const uint8_t* source = run.source;
+  for (size_t b = run.begin; b < run.end; b++, source += blockBytes, payload += payloadBytes, scales += scaleBytes) {
+    for (int j = 0; j < 4; j++) store_quad(payload + j * 64, load_quad(source + kNibbles + j * 4));
+    std::memcpy(scales, source, 2);
+    if (kHasMin) std::memcpy(scales + 32, source + 2, 2);
+  }
+}
+
+void copy_byte_blocks(const PackedMatrix& m, const BlockRun& run) {
+  constexpr size_t blockBytes = 34, payloadBytes = 512, scaleBytes = 32;
+  const int lane = run.row % kPanelRows;
+  uint8_t* panel = m.panel(run.row / kPanelRows);
+  uint8_t* payload = panel + run.begin * payloadBytes + lane * 4;
+  uint8_t* scales = panel + payload_bytes(m.format, static_cast<size_t>(m.numColumns)) + run.begin * scaleBytes + lane * 2;
+  const uint8_t* source = run.source;
+  for (size_t b = run.begin; b < run.end; b++, source += blockBytes, payload += payloadBytes, scales += scaleBytes) {
+    for (int j = 0; j < 8; j++) store_quad(payload + j * 64, load_quad(source + 2 + j * 4) ^ 0x80808080);
+    std::memcpy(scales, source, 2);
+  }
+}
+
+void pack_blocks(const PackedMatrix& m, const BlockRun& run) {
+  switch (m.format) {
+    case Format::q4_0:
+    case Format::iq4_nl: return copy_nibble_blocks<2, false>(m, run);
+    case Format::q4_1: return copy_nibble_blocks<4, true>(m, run);
+    case Format::q8_0: return copy_byte_blocks(m, run);
+    default: break;
+  }
   const FormatTraits& t = traits_of(m.format);
-  uint8_t* payload = m.panel(row / kPanelRows);
+  uint8_t* payload = m.panel(run.row / kPanelRows);
   uint8_t* scales = payload + payload_bytes(m.format, static_cast<size_t>(m.numColumns));
-  const int lane = row % kPanelRows, groupsPerBlock = t.blockColumns / kGroupColumns, nibbles = nibbles_offset(m.format);
+  const int lane = run.row % kPanelRows, groupsPerBlock = t.blockColumns / kGroupColumns;
   UnpackedBlock block;
-  for (size_t b = 0; b < static_cast<size_t>(m.numColumns / t.blockColumns); b++, source += t.blockBytes) {
-    const size_t group = b * static_cast<size_t>(groupsPerBlock);
-    if (nibbles >= 0) {
-      unpack_plain_scales(m.format, source, block);
-      copy_nibbles(source + nibbles, lane, payload + group * payload_group_bytes(t));
-      pack_scales(t, block, lane, group, scales);
-      continue;
-    }
+  const uint8_t* source = run.source;
+  for (size_t b = run.begin; b < run.end; b++, source += t.blockBytes) {
     unpack_block(m.format, source, block);
+    const size_t group = b * static_cast<size_t>(groupsPerBlock);
     for (int g = 0; g < groupsPerBlock; g++) pack_group(t, block.code + g * 32, lane, payload + (group + static_cast<size_t>(g)) * payload_group_bytes(t));
     pack_scales(t, block, lane, group, scales);
   }
@@ -138,11 +168,19 @@ LaneScale stored_scale(Format format, const uint8_t* scales, int lane, size_t gr
 
 void pack_rows(const PackedMatrix& matrix, int32_t rowStart, int32_t numRows, const uint8_t* fileRows) {
   const FormatTraits& t = traits_of(matrix.format);
-  const size_t rowBytes = static_cast<size_t>(matrix.numColumns / t.blockColumns) * static_cast<size_t>(t.blockBytes);
-  for (int32_t i = 0; i < numRows; i++) {
-    const uint8_t* source = fileRows + static_cast<size_t>(i) * rowBytes;
-    if (t.bits == 0) pack_float_row(matrix, rowStart + i, source);
-    else pack_quantized_row(matrix, rowStart + i, source);
+  const size_t numBlocks = static_cast<size_t>(matrix.numColumns / t.blockColumns), blockBytes = static_cast<size_t>(t.blockBytes), rowBytes = numBlocks * blockBytes;
+  if (t.bits == 0) {
+    for (int32_t i = 0; i < numRows; i++) pack_float_row(matrix, rowStart + i, fileRows + static_cast<size_t>(i) * rowBytes);
+    return;
+  }
+  // The rows of a panel write into the same cache lines: they take turns while the lines are near.
+  const size_t step = static_cast<size_t>(kTurnColumns / t.blockColumns);
+  for (int32_t first = 0; first < numRows;) {
+    const int32_t end = std::min(numRows, first + kPanelRows - (rowStart + first) % kPanelRows);
+    for (size_t begin = 0; begin < numBlocks; begin += step)
+      for (int32_t i = first; i < end; i++)
+        pack_blocks(matrix, {rowStart + i, begin, std::min(numBlocks, begin + step), fileRows + static_cast<size_t>(i) * rowBytes + begin * blockBytes});
+    first = end;
   }
 }
 

@@ -101,12 +101,12 @@ uint16_t half_e8m0_as_bf16(uint8_t e) {
   return e == 1 ? 0x40 : 0x20;
 }
 
-}  // namespace
-
 void unpack_plain_scales(Format format, const uint8_t* block, UnpackedBlock& out) {
   out.scale = format == Format::mxfp4 ? half_e8m0_as_bf16(block[0]) : read_u16(block);
   if (traits_of(format).hasMin) out.min = read_u16(block + 2);
 }
+
+}  // namespace
 
 void unpack_block(Format format, const uint8_t* block, UnpackedBlock& out) {
   if (!traits_of(format).isK) unpack_plain_scales(format, block, out);

@@ -19,7 +19,4 @@ struct UnpackedBlock {
 
 void unpack_block(Format format, const uint8_t* block, UnpackedBlock& out);
 
-/** Scale and minimum alone, of a format with plain scales. */
-void unpack_plain_scales(Format format, const uint8_t* block, UnpackedBlock& out);
-
 }  // namespace inferd

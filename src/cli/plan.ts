@@ -7,6 +7,7 @@ import { LOCAL_PRINCIPAL } from '#contract/principal'
 import { PriceTable } from '#platform/metering/price-table'
 import { modePlanner } from '#platform/planning/mode-planner'
 import { encodePlans, readPlanQuery } from '#server/protocols/management/plan-query'
+import { askReport } from './ask-report.ts'
 import { openDataDir } from './data-dir.ts'
 import { openDataStore } from './open-data-store.ts'
 import { planText, type WirePlan } from './plan-text.ts'
@@ -36,7 +37,10 @@ export async function plan(args: PlanArguments, signal: AbortSignal): Promise<vo
     ...(from === null ? {} : { from }),
     ...(to === null ? {} : { to }),
   })
-  const report = args.url === null ? await fromStore(args, query) : await fromServer(args.url, { query, key: args.key, signal })
+  const report =
+    args.url === null
+      ? await fromStore(args, query)
+      : await askReport<PlanReport>({ url: args.url, key: args.key, path: '/inferd/v1/plan', query }, signal)
   process.stdout.write(args.json ? `${JSON.stringify(report, null, 2)}\n` : planText(report.data))
 }
 
@@ -51,17 +55,4 @@ async function fromStore({ data, config }: PlanArguments, query: URLSearchParams
   } finally {
     await store.close()
   }
-}
-
-async function fromServer(
-  url: string,
-  { query, key, signal }: { readonly query: URLSearchParams; readonly key: string | null; readonly signal: AbortSignal },
-): Promise<PlanReport> {
-  const headers: Record<string, string> = key === null ? {} : { authorization: `Bearer ${key}` }
-  const response = await fetch(`${url.replace(/\/+$/, '')}/inferd/v1/plan?${query.toString()}`, { headers, signal }).catch((cause: unknown) => {
-    throw new InferdError('upstream_failed', `no server answers at ${url}`, { cause })
-  })
-  const body = (await response.json().catch(() => null)) as { readonly error?: { readonly message?: string } } & PlanReport
-  if (response.ok && Array.isArray(body?.data)) return body
-  throw new InferdError('upstream_failed', body?.error?.message ?? `the server answered with status ${response.status}`)
 }

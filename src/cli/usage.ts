@@ -1,9 +1,9 @@
 /** `inferd usage`: the ledger as a table or as JSON, from the data directory of this machine or from a server. */
 import type { DataConfig } from '#config/schema'
-import { InferdError } from '#contract/errors'
 import { LOCAL_PRINCIPAL } from '#contract/principal'
 import { usageReports } from '#platform/metering/usage-reports'
 import { encodeUsageReport, readUsageQuery } from '#server/protocols/management/usage-query'
+import { askReport } from './ask-report.ts'
 import { openDataDir } from './data-dir.ts'
 import { openDataStore } from './open-data-store.ts'
 
@@ -31,7 +31,10 @@ export async function usage(args: UsageArguments, signal: AbortSignal): Promise<
     ...(args.from === null ? {} : { from: args.from }),
     ...(args.to === null ? {} : { to: args.to }),
   })
-  const report = args.url === null ? await fromStore(args.data, query) : await fromServer(args.url, { query, key: args.key, signal })
+  const report =
+    args.url === null
+      ? await fromStore(args.data, query)
+      : await askReport<UsageReport>({ url: args.url, key: args.key, path: '/inferd/v1/usage', query }, signal)
   process.stdout.write(args.json ? `${JSON.stringify(report, null, 2)}\n` : table(report))
 }
 
@@ -44,20 +47,6 @@ async function fromStore(data: DataConfig, query: URLSearchParams): Promise<Usag
   } finally {
     await store.close()
   }
-}
-
-async function fromServer(
-  url: string,
-  { query, key, signal }: { readonly query: URLSearchParams; readonly key: string | null; readonly signal: AbortSignal },
-): Promise<UsageReport> {
-  const headers: Record<string, string> = key === null ? {} : { authorization: `Bearer ${key}` }
-  const target = `${url.replace(/\/+$/, '')}/inferd/v1/usage?${query.toString()}`
-  const response = await fetch(target, { headers, signal }).catch((cause: unknown) => {
-    throw new InferdError('upstream_failed', `no server answers at ${url}`, { cause })
-  })
-  const body = (await response.json().catch(() => null)) as { readonly error?: { readonly message?: string } } & UsageReport
-  if (response.ok && Array.isArray(body?.data)) return body
-  throw new InferdError('upstream_failed', body?.error?.message ?? `the server answered with status ${response.status}`)
 }
 
 /** Texts to the left, numbers to the right. */

@@ -6,6 +6,7 @@ import { admissionSection } from '#config/platform-file/admission'
 import { pricesSection } from '#config/platform-file/prices'
 import type { OnlineCall } from '#contract/call'
 import { InferdError } from '#contract/errors'
+import type { UsageRecord } from '#contract/usage-record'
 import { Admission, type ModelTerms } from '#platform/admission/admission'
 import { BudgetBook } from '#platform/admission/budget-book'
 import { windowStart } from '#platform/admission/budget-window'
@@ -14,6 +15,7 @@ import { ReservationLog } from '#platform/admission/reservation-log'
 import { PriceTable } from '#platform/metering/price-table'
 import { openStore } from '#platform/store/open-store'
 import { forgetReservations, insertEntries, insertReservations, sumOfCosts, takeOpenReservations } from '#platform/store/usage-table'
+import { usageRecord } from '../stores/usage-record.ts'
 import { callOf, type CallWords, usageOf } from './online-call.ts'
 
 const TERMS: ModelTerms = {
@@ -262,32 +264,6 @@ test('a caller who goes away while waiting leaves the line, and holds nothing', 
   expect(clock.numSleepers).toBe(0)
 })
 
-function recordOf(wallMs: number): Parameters<typeof insertEntries>[1][number]['record'] {
-  return {
-    requestId: 'r',
-    wallMs,
-    keyId: 'red-key',
-    team: 'red',
-    dialect: 'openai',
-    operation: 'chat',
-    requestedModel: 'chat',
-    model: 'chat',
-    tier: 'default',
-    streamed: false,
-    inputTokens: 1,
-    cachedTokens: 0,
-    cacheWriteTokens: 0,
-    outputTokens: 1,
-    reasoningTokens: 0,
-    responseCache: 'none',
-    ttftMs: null,
-    tpotMs: null,
-    queueMs: 0,
-    durationMs: 1,
-    billedMs: 0,
-    price: 'chat',
-    cost: 1_000_000n,
-    error: null,
-    metadata: {},
-  }
+function recordOf(wallMs: number): UsageRecord {
+  return usageRecord({ wallMs, keyId: 'red-key', requestedModel: 'chat', model: 'chat', outputTokens: 1, price: 'chat', cost: 1_000_000n })
 }

@@ -42,7 +42,7 @@ export interface AdmissionParts {
   /** null = reservations live in memory only. */
   readonly reservations: ReservationLog | null
   /** Throughput that teams have bought; none when not given. */
-  readonly units?: Pick<UnitBook, 'take'>
+  readonly units?: Pick<UnitBook, 'take' | 'isEmpty'>
   readonly requestTimeoutMs: number
   readonly clock: Clock
   readonly random: Random
@@ -145,7 +145,7 @@ export class Admission implements Settlement {
 
   private takeShare(call: AdmittedCall, estimate: TokenEstimate): UnitShare | null {
     const { units, terms, clock } = this.parts
-    if (units === undefined) return null
+    if (units === undefined || units.isEmpty) return null
     const { model, principal, options } = call
     const claim = { team: principal.team, name: model, model: terms.queueOf(model), isByTier: options.tier === 'reserved' }
     return units.take(claim, estimate, clock.nowMs())

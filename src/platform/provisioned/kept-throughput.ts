@@ -43,7 +43,7 @@ export class KeptThroughput implements ThroughputKeeper {
   private readonly names = new Map<string, string>()
   private readonly closing = new AbortController()
   private running: Promise<void> | null = null
-  private syncing: Promise<void> = Promise.resolve()
+  private following: Promise<unknown> = Promise.resolve()
 
   constructor(parts: KeptThroughputParts) {
     this.parts = parts
@@ -60,12 +60,8 @@ export class KeptThroughput implements ThroughputKeeper {
     await this.running
   }
 
-  /** One at a time, each with what the store has then. */
-  sync(): Promise<void> {
-    const next = this.syncing.catch(() => {}).then(() => this.follow())
-    this.syncing = next
-    next.catch(() => {})
-    return next
+  async sync(): Promise<void> {
+    await this.latest()
   }
 
   async end(row: ThroughputRow): Promise<boolean> {
@@ -79,8 +75,15 @@ export class KeptThroughput implements ThroughputKeeper {
 
   /** What is done again and again while it runs: what others sold is taken up, and hours that are over are written. */
   async tick(): Promise<void> {
-    await this.sync()
-    await this.bill()
+    await this.bill(await this.latest())
+  }
+
+  /** Follows the store: one at a time, each with what it has then. */
+  private latest(): Promise<readonly ThroughputRow[]> {
+    const next = this.following.catch(() => {}).then(() => this.follow())
+    this.following = next
+    next.catch(() => {})
+    return next
   }
 
   private async run(): Promise<void> {
@@ -99,7 +102,7 @@ export class KeptThroughput implements ThroughputKeeper {
     }
   }
 
-  private async follow(): Promise<void> {
+  private async follow(): Promise<readonly ThroughputRow[]> {
     const { store, book, models, removeRoute } = this.parts
     const rows = await new ThroughputRows(new ResourceTable(store.db)).all()
     const ids = new Set(rows.map(({ id }) => id))
@@ -114,6 +117,7 @@ export class KeptThroughput implements ThroughputKeeper {
       const rate: UnitRate = sold === undefined ? NO_UNITS : { ...sold, outputTokensPerMinute: sold.outputTokensPerMinute ?? null }
       this.serve(row, rate)
     }
+    return rows
   }
 
   private serve(row: ThroughputRow, rate: UnitRate): void {
@@ -135,10 +139,10 @@ export class KeptThroughput implements ThroughputKeeper {
     book.put(throughputOf(row), rate)
   }
 
-  private async bill(): Promise<void> {
+  private async bill(rows: readonly ThroughputRow[]): Promise<void> {
     const { store, clock, priceOf } = this.parts
     const nowMs = clock.wallMs()
-    for (const row of await new ThroughputRows(new ResourceTable(store.db)).all()) {
+    for (const row of rows) {
       const due = dueHours(row.document, priceOf(row.document.model).unit, { nowMs, isLast: false })
       if (due === null) continue
       const document = JSON.stringify({ ...row.document, billedUntilMs: due.toMs })

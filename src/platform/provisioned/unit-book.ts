@@ -51,6 +51,11 @@ export class UnitBook {
   /** By id. */
   private readonly accounts = new Map<string, Account>()
 
+  /** Nothing was sold: no call can claim anything. */
+  get isEmpty(): boolean {
+    return this.accounts.size === 0
+  }
+
   get figures(): readonly UnitFigures[] {
     return [...this.accounts.values()].map(({ throughput: { name, model, units }, input: _input, output: _output, ...counts }) => ({
       name,
@@ -87,7 +92,6 @@ export class UnitBook {
 
   /** Of one's own, the first that has room; null = none has, or there is none: the call is like all others then. */
   take(claim: UnitClaim, tokens: UnitTokens, nowMs: number): UnitShare | null {
-    if (this.accounts.size === 0) return null
     const claimed = [...this.accounts.values()].filter(({ throughput }) => isClaimed(throughput, claim))
     const account = claimed.find((each) => hasRoom(each, tokens, nowMs))
     if (account === undefined) {

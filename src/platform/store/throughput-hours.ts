@@ -1,6 +1,7 @@
 /** Hours of provisioned throughput: the record of the ledger and the row that says so, together or not at all. */
 import type { Kysely } from 'kysely'
 import type { UsageRecord } from '#contract/usage-record'
+import { ResourceTable } from './resource-rows.ts'
 import type { Schema } from './schema.ts'
 import { insertRecords } from './usage-table.ts'
 
@@ -17,16 +18,9 @@ export function recordHours(
   record: UsageRecord | null,
 ): Promise<boolean> {
   return db.transaction().execute(async (step) => {
-    const changed = await step
-      .updateTable('resource')
-      // Billing is no change that anybody made.
-      .set({ document, revision: revision + 1, modified_ms: modifiedMs })
-      .where('kind', '=', 'provisioned-throughput')
-      .where('name', '=', id)
-      .where('revision', '=', revision)
-      .returning('name')
-      .execute()
-    if (changed.length === 0) return false
+    // Billing is no change that anybody made: the time of the last one stays.
+    const changed = await new ResourceTable(step).change({ kind: 'provisioned-throughput', name: id, revision }, document, modifiedMs)
+    if (changed === null) return false
     if (record !== null) await insertRecords(step, [record])
     return true
   })

@@ -26,3 +26,11 @@ export function readTime(query: URLSearchParams, name: string): number | null {
   if (Number.isNaN(ms)) throw invalid(name, `${name} must be a time of ISO 8601`)
   return ms
 }
+
+/** Of lists whose only order is the time of creation: newest first when nothing else is asked for. */
+export function readTimeOrder(query: URLSearchParams): 'Ascending' | 'Descending' {
+  if (!['CreationTime', null].includes(query.get('sortBy'))) throw invalid('sortBy', 'sortBy must be CreationTime')
+  const order = query.get('sortOrder') ?? 'Descending'
+  if (order !== 'Ascending' && order !== 'Descending') throw invalid('sortOrder', 'sortOrder must be Ascending or Descending')
+  return order
+}

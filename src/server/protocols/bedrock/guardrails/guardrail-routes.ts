@@ -1,17 +1,17 @@
 /** The guardrail operations of Bedrock's control plane. */
-import { Fields, invalid, isJsonObject, unsupported } from '#server/fields'
+import { Fields, isJsonObject, unsupported } from '#server/fields'
 import type { Incoming, ProtocolRoute, ServiceContext, WireReply } from '#server/operation'
 import { needGuardrails } from '#server/protocols/bedrock/apply-guardrail'
 import { checkGuardrailId, checkGuardrailVersion } from '#server/protocols/bedrock/call-terms'
 import { jsonReply } from '#server/wire-reply'
 import { readPageSize, readToken } from '../list-page.ts'
+import { readRequestToken } from '../request-token.ts'
 import { encodeGuardrail, encodeSummary, guardrailArn, isoTime } from './encode-guardrail.ts'
 import { inCallersWords } from './definition-places.ts'
 import { DEFINITION_RULES, type JudgeModels, readDefinition } from './read-definition.ts'
 
 const DRAFT = 'DRAFT'
 const MAX_TAGS = 2
-const REQUEST_TOKEN = /^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$/
 /** Tags by which a guardrail is told which models of this server judge meaning. */
 const EMBEDDING_TAG = 'inferd:embeddingModel'
 const CLASSIFIER_TAG = 'inferd:classifierModel'
@@ -93,13 +93,6 @@ function queryOf({ params }: Incoming, { principal }: ServiceContext): { readonl
   const guardrail = params['guardrailId'] ?? ''
   checkGuardrailId(guardrail, 'guardrailIdentifier')
   return { team: principal.team, guardrail }
-}
-
-/** The clients put one into every request, and send it again when they try again. */
-function readRequestToken(fields: Fields): string | null {
-  const token = fields.text('clientRequestToken', { minLength: 1, maxLength: 256 })
-  if (token === null || REQUEST_TOKEN.test(token)) return token
-  throw invalid('clientRequestToken', 'clientRequestToken must have letters, digits and inner dashes only')
 }
 
 function readTags(fields: Fields): JudgeModels {

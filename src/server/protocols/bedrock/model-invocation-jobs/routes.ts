@@ -6,7 +6,7 @@ import { cancelBatch, listBatches, needBatch, needJobs, submitBatch } from '#ser
 import { invalid, unsupported } from '#server/fields'
 import type { Incoming, ProtocolRoute, ServiceContext, WireReply } from '#server/operation'
 import { jsonReply } from '#server/wire-reply'
-import { MAX_PAGE, readPageSize, readTime, readToken } from '../list-page.ts'
+import { MAX_PAGE, readPageSize, readTime, readTimeOrder, readToken } from '../list-page.ts'
 import { encodeJob, JOB_STATUSES, jobArn, jobIdOf, type JobTerms, statusOf, termsOf } from './encode-job.ts'
 import { findInputs, locateFor, readTerms } from './read-order.ts'
 
@@ -65,9 +65,7 @@ async function list({ query }: Incoming, context: ServiceContext): Promise<WireR
   const isWanted = readFilters(query)
   const limit = readPageSize(query.get('maxResults'))
   const start = readToken(query.get('nextToken'))
-  if (!['CreationTime', null].includes(query.get('sortBy'))) throw invalid('sortBy', 'sortBy must be CreationTime')
-  const order = query.get('sortOrder') ?? 'Descending'
-  if (order !== 'Ascending' && order !== 'Descending') throw invalid('sortOrder', 'sortOrder must be Ascending or Descending')
+  const order = readTimeOrder(query)
   const newestFirst = (await allJobs(context)).filter(isWanted)
   const jobs = order === 'Descending' ? newestFirst : newestFirst.toReversed()
   const end = start + limit

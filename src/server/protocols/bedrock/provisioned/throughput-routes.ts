@@ -4,12 +4,12 @@ import type { ProvisionedDesk, ProvisionedQuery, ProvisionedThroughput } from '#
 import { Fields, invalid, isJsonObject, unsupported } from '#server/fields'
 import type { Incoming, ProtocolRoute, ServiceContext, WireReply } from '#server/operation'
 import { jsonReply } from '#server/wire-reply'
-import { readPageSize, readTime, readToken } from '../list-page.ts'
+import { readPageSize, readTime, readTimeOrder, readToken } from '../list-page.ts'
 import { modelName } from '../model-id.ts'
+import { readRequestToken } from '../request-token.ts'
 import { commitmentOf, encodeThroughput, throughputArn, throughputIdOf } from './encode-throughput.ts'
 
 const NAME = /^(?:[0-9a-zA-Z][_-]?){1,63}$/
-const TOKEN = /^[a-zA-Z0-9](?:-*[a-zA-Z0-9])*$/
 const TAG_TEXT = /^[a-zA-Z0-9\s._:/=+@-]*$/
 const MAX_NAME_LENGTH = 63
 const MAX_UNITS = 10_000
@@ -65,9 +65,7 @@ async function list({ query }: Incoming, context: ServiceContext): Promise<WireR
   const limit = readPageSize(query.get('maxResults'))
   const start = readToken(query.get('nextToken'))
   const isWanted = readFilters(query)
-  if (!['CreationTime', null].includes(query.get('sortBy'))) throw invalid('sortBy', 'sortBy must be CreationTime')
-  const order = query.get('sortOrder') ?? 'Descending'
-  if (order !== 'Ascending' && order !== 'Descending') throw invalid('sortOrder', 'sortOrder must be Ascending or Descending')
+  const order = readTimeOrder(query)
   const oldestFirst = (await deskOf(context).list(context.principal.team)).filter(isWanted)
   const wanted = order === 'Ascending' ? oldestFirst : oldestFirst.toReversed()
   const end = start + limit
@@ -146,13 +144,6 @@ function readName(fields: Fields, key: string): string {
   const name = fields.requiredText(key, { minLength: 1, maxLength: MAX_NAME_LENGTH })
   if (!NAME.test(name)) throw invalid(key, `${key} must have letters, digits, and single - or _ between and behind them`)
   return name
-}
-
-/** The clients put one into every request, and send it again when they try again. */
-function readRequestToken(fields: Fields): string | null {
-  const token = fields.text('clientRequestToken', { minLength: 1, maxLength: 256 })
-  if (token === null || TOKEN.test(token)) return token
-  throw invalid('clientRequestToken', 'clientRequestToken must have letters, digits and inner dashes only')
 }
 
 function readTags(fields: Fields, key: string): Readonly<Record<string, string>> | null {

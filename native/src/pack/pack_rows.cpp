@@ -82,43 +82,30 @@ struct BlockRun {
 };
 
 /**
- * Formats of 32 columns whose byte i has the columns i and i + 16, as a panel has them: nothing is taken apart, and what the compiler knows it
- * need not look up in each of some ten million blocks.
+ * Formats of 32 columns whose bytes lie as a panel has them, but for the bits of kFlip (byte i of a nibble format has the columns i and i + 16):
+ * nothing is taken apart, and what the compiler knows it need not look up in each of some ten million blocks.
  */
-template <int kNibbles, bool kHasMin>
-void copy_nibble_blocks(const PackedMatrix& m, const BlockRun& run) {
-  constexpr size_t blockBytes = kNibbles + 16, payloadBytes = 256, scaleBytes = kHasMin ? 64 : 32;
+template <int kHeader, int kQuads, uint32_t kFlip, bool kHasMin>
+void copy_blocks(const PackedMatrix& m, const BlockRun& run) {
+  constexpr size_t blockBytes = kHeader + kQuads * 4, payloadBytes = kQuads * 64, scaleBytes = kHasMin ? 64 : 32;
   const int lane = run.row % kPanelRows;
   uint8_t* panel = m.panel(run.row / kPanelRows);
   uint8_t* payload = panel + run.begin * payloadBytes + lane * 4;
   uint8_t* scales = panel + payload_bytes(m.format, static_cast<size_t>(m.numColumns)) + run.begin * scaleBytes + lane * 2;
   const uint8_t* source = run.source;
   for (size_t b = run.begin; b < run.end; b++, source += blockBytes, payload += payloadBytes, scales += scaleBytes) {
-    for (int j = 0; j < 4; j++) store_quad(payload + j * 64, load_quad(source + kNibbles + j * 4));
+    for (int j = 0; j < kQuads; j++) store_quad(payload + j * 64, load_quad(source + kHeader + j * 4) ^ kFlip);
     std::memcpy(scales, source, 2);
     if (kHasMin) std::memcpy(scales + 32, source + 2, 2);
-  }
-}
-
-void copy_byte_blocks(const PackedMatrix& m, const BlockRun& run) {
-  constexpr size_t blockBytes = 34, payloadBytes = 512, scaleBytes = 32;
-  const int lane = run.row % kPanelRows;
-  uint8_t* panel = m.panel(run.row / kPanelRows);
-  uint8_t* payload = panel + run.begin * payloadBytes + lane * 4;
-  uint8_t* scales = panel + payload_bytes(m.format, static_cast<size_t>(m.numColumns)) + run.begin * scaleBytes + lane * 2;
-  const uint8_t* source = run.source;
-  for (size_t b = run.begin; b < run.end; b++, source += blockBytes, payload += payloadBytes, scales += scaleBytes) {
-    for (int j = 0; j < 8; j++) store_quad(payload + j * 64, load_quad(source + 2 + j * 4) ^ 0x80808080);
-    std::memcpy(scales, source, 2);
   }
 }
 
 void pack_blocks(const PackedMatrix& m, const BlockRun& run) {
   switch (m.format) {
     case Format::q4_0:
-    case Format::iq4_nl: return copy_nibble_blocks<2, false>(m, run);
-    case Format::q4_1: return copy_nibble_blocks<4, true>(m, run);
-    case Format::q8_0: return copy_byte_blocks(m, run);
+    case Format::iq4_nl: return copy_blocks<2, 4, 0, false>(m, run);
+    case Format::q4_1: return copy_blocks<4, 4, 0, true>(m, run);
+    case Format::q8_0: return copy_blocks<2, 8, 0x80808080, false>(m, run);
     default: break;
   }
   const FormatTraits& t = traits_of(m.format);

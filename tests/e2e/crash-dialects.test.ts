@@ -34,14 +34,18 @@ test('87: a worker killed under streams of every dialect ends each within a seco
   await using server = await (await InferdProcess.start('--log-level', 'error')).ready()
   using client = new TwoProtocolClient(server.baseUrl)
   const streams = dialectTargets(MODEL).filter(({ isStream }) => isStream)
-  const story = (target: DialectTarget): string => bodyWith(target, target.maxTokens!, '400').replace('"hi"', '"Tell me a long story about a fox."')
+  // Greedy, and a text that the model goes on with for ever: a story would be over by itself, now and then before the kill.
+  const endless = (target: DialectTarget): string => {
+    const long = JSON.parse(bodyWith(target, target.maxTokens!, '1500').replace('"hi"', '"aaaaaaaaaaaaaaaa"')) as DialectTarget['body']
+    return bodyWith({ ...target, body: long }, target.temperature!, '0')
+  }
   let numBegun = 0
   const allBegun = Promise.withResolvers<undefined>()
   const onBegun = (): void => {
     if (++numBegun === streams.length) allBegun.resolve(undefined)
   }
   const answers = streams.map(async (target) => {
-    const { status, bytes } = await send(client, target, { path: target.path, headers: target.headers, body: story(target), onBegun })
+    const { status, bytes } = await send(client, target, { path: target.path, headers: target.headers, body: endless(target), onBegun })
     return { path: target.path, dialect: target.dialect, status, text: bytes.toString('latin1'), endedMs: performance.now() }
   })
   await allBegun.promise

@@ -1,6 +1,7 @@
 /**
  * A sleeping model to the first token of its first caller: [MODEL ROUNDS SPARE]. One server, the model put to sleep between the rounds; the client
- * measures from the request to the first streamed piece, the server tells where the time went.
+ * measures from the request to the first streamed piece, the server tells where the time went. The first start, which packs the weights, stands
+ * apart: it leaves them packed for the others.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -27,13 +28,19 @@ try {
   await using server = await (await InferdProcess.start('--log-level', 'error', '--data-dir', path.join(folder, 'data'), '--config', file)).ready()
   // Spare workers come up beside the first round.
   await sleep(SETTLE_MS)
+  await asleep(server)
+  const firstMs = Math.round(await firstPieceMs(server))
   const clientMs: number[] = []
+  const before = await (await fetch(`${server.baseUrl}/metrics`)).text()
   for (let round = 0; round < Number(rounds); round++) {
     await asleep(server)
     clientMs.push(await firstPieceMs(server))
   }
   const text = await (await fetch(`${server.baseUrl}/metrics`)).text()
-  const meanMs = (phase: string): number => Math.round((figure(text, `sum{model="bench",phase="${phase}"}`) / Number(rounds)) * 1000)
+  const meanMs = (phase: string): number => {
+    const [from, to] = [before, text].map((page) => figure(page, `sum{model="bench",phase="${phase}"}`))
+    return Math.round(((to! - from!) / Number(rounds)) * 1000)
+  }
   const ordered = clientMs.toSorted((a, b) => a - b)
   const quantile = (share: number): number => Math.round(ordered[Math.min(ordered.length - 1, Math.floor(ordered.length * share))]!)
   const phases = Object.fromEntries(PHASES.map((phase) => [phase, meanMs(phase)]))
@@ -41,6 +48,7 @@ try {
     JSON.stringify({
       model: path.basename(model),
       spareWorkers: Number(spareWorkers),
+      firstMs,
       rounds: clientMs.length,
       p50Ms: quantile(0.5),
       p95Ms: quantile(0.95),

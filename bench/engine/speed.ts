@@ -1,52 +1,71 @@
 /**
- * Prefill and decode speed of one stream: MODEL NUM_PROMPT NUM_OUTPUT THREADS. Prints one JSON line. A fresh process and a fresh
- * prompt each time: no cache is warm but the page cache.
+ * Prefill and decode speed of one stream: MODEL [PROMPT[,PROMPT] [OUTPUT [THREADS [DEPTH[,DEPTH]]]]]. Prefill of each PROMPT, decode of OUTPUT
+ * tokens after each DEPTH of context (the first PROMPT where none is given). Prints one JSON line. A fresh process, and prompts that share
+ * nothing: no cache is warm but the page cache; a few tokens go before what is timed.
  */
 import { GREEDY_SAMPLING, PLAIN_REQUEST } from '#contract/generate'
 import { generate } from '#engine/engine'
 import { loadEngine } from '#engine/load-engine'
 
-const [modelPath = '', numPrompt = '512', numOutput = '64', numThreads = '2'] = process.argv.slice(2)
-const promptLength = Number(numPrompt)
-const outputLength = Number(numOutput)
+const [modelPath = '', prompts = '512', output = '64', threads = '2', depthList = prompts.split(',')[0]!] = process.argv.slice(2)
+const [prefillLengths, depths] = [prompts, depthList].map((list) => list.split(',').map(Number)) as [number[], number[]]
+const numOutput = Number(output)
+const lengths = [...new Set([...prefillLengths, ...depths])].toSorted((a, b) => a - b)
 
 const loadStart = performance.now()
 const engine = await loadEngine({
   modelPath,
   kernels: 'native',
   isa: null,
-  contextLength: Math.max(promptLength + outputLength + 8, 64),
+  contextLength: Math.max(lengths.at(-1)! + numOutput + 8, 64),
   kvCacheBytes: null,
   kvDType: 'f16',
+  packedWeights: null,
   blockSize: 16,
   maxTokensPerStep: 512,
   maxSequences: 1,
   maxWaitingRequests: 4,
-  numThreads: Number(numThreads),
+  numThreads: Number(threads),
 })
 const loadMs = performance.now() - loadStart
 
-const request = {
-  ...PLAIN_REQUEST,
-  requestId: 'bench',
-  input: { kind: 'tokens', tokenIds: Array.from({ length: promptLength }, (_, index) => 300 + ((index * 7919) % 1500)) },
-  sampling: { ...GREEDY_SAMPLING, seed: 1 },
-  maxTokens: outputLength + 1,
-  ignoreEos: true,
-  numTopLogprobs: 0,
-} as const
+/** Tokens a second of prefill, and of the decode after it where more than one token is asked for. */
+async function measure(promptLength: number, maxTokens: number): Promise<{ readonly prefill: number; readonly decode: number }> {
+  const tokenIds = Array.from({ length: promptLength }, (_, index) => 300 + ((index * 7919 + promptLength) % 1500))
+  const request = {
+    ...PLAIN_REQUEST,
+    requestId: 'bench',
+    input: { kind: 'tokens', tokenIds },
+    sampling: { ...GREEDY_SAMPLING, seed: 1 },
+    maxTokens,
+    ignoreEos: true,
+    numTopLogprobs: 0,
+  } as const
+  const start = performance.now()
+  const tokenTimes: number[] = []
+  for await (const event of generate(engine, request, new AbortController().signal))
+    if (event.type === 'text-delta') tokenTimes.push(performance.now())
+  const [first, last] = [tokenTimes[0]!, tokenTimes.at(-1)!]
+  return { prefill: (promptLength * 1000) / (first - start), decode: ((tokenTimes.length - 1) * 1000) / (last - first) }
+}
 
-const start = performance.now()
-const tokenTimes: number[] = []
-for await (const event of generate(engine, request, new AbortController().signal)) if (event.type === 'text-delta') tokenTimes.push(performance.now())
+await measure(32, 2)
+const prefill: Record<number, number> = {}
+const decode: Record<number, number> = {}
+for (const length of lengths) {
+  const isDepth = depths.includes(length)
+  const rates = await measure(length, isDepth ? numOutput + 1 : 1)
+  if (prefillLengths.includes(length)) prefill[length] = rates.prefill
+  if (isDepth) decode[length] = rates.decode
+}
 await engine.close()
 
-const prefillMs = tokenTimes[0]! - start
-const decodeMs = tokenTimes.at(-1)! - tokenTimes[0]!
 console.log(
   JSON.stringify({
-    prefillTokensPerS: (promptLength / prefillMs) * 1000,
-    decodeTokensPerS: ((tokenTimes.length - 1) / decodeMs) * 1000,
+    prefillTokensPerS: prefill[prefillLengths[0]!],
+    decodeTokensPerS: decode[depths[0]!],
+    prefill,
+    decode,
     loadMs,
     residentBytes: process.memoryUsage.rss(),
   }),

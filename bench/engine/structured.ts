@@ -39,6 +39,7 @@ const engine = await loadEngine({
   contextLength: promptLength + outputLength + 8,
   kvCacheBytes: 4 * 2 ** 30,
   kvDType: 'f16',
+  packedWeights: null,
   blockSize: 16,
   maxTokensPerStep: 512,
   maxSequences: streams,

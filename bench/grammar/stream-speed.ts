@@ -23,6 +23,7 @@ const engine = await loadEngine({
   contextLength: promptLength + outputLength + 8,
   kvCacheBytes: null,
   kvDType: 'f16',
+  packedWeights: null,
   blockSize: 16,
   maxTokensPerStep: 512,
   maxSequences: 1,

@@ -13,96 +13,10 @@
 #include "grammar_binding.h"
 #include "pack/pack_rows.h"
 #include "read_config.h"
+#include "read_step.h"
 
 namespace inferd {
 namespace {
-
-template <typename ELEMENT> ELEMENT* array_data(const Napi::Object& object, const char* name) {
-  const Napi::Value value = object.Get(name);
-  if (!value.IsTypedArray()) return nullptr;
-  return value.As<Napi::TypedArrayOf<ELEMENT>>().Data();
-}
-
-size_t array_length(const Napi::Object& object, const char* name) {
-  const Napi::Value value = object.Get(name);
-  return value.IsTypedArray() ? value.As<Napi::TypedArray>().ElementLength() : 0;
-}
-
-StepArrays read_step(const Napi::Object& batch) {
-  StepArrays step;
-  step.numTokens = static_cast<int32_t>(read_number(batch, "numTokens", 0));
-  step.numSequences = static_cast<int32_t>(read_number(batch, "numSequences", 0));
-  step.numOutputs = static_cast<int32_t>(read_number(batch, "numOutputs", 0));
-  step.numLogitRows = static_cast<int32_t>(read_number(batch, "numLogitRows", 0));
-  step.tokenIds = array_data<int32_t>(batch, "tokenIds");
-  step.positions = array_data<int32_t>(batch, "positions");
-  step.slotMapping = array_data<int32_t>(batch, "slotMapping");
-  step.sequenceStarts = array_data<int32_t>(batch, "sequenceStarts");
-  step.contextLengths = array_data<int32_t>(batch, "contextLengths");
-  step.blockTableStarts = array_data<int32_t>(batch, "blockTableStarts");
-  step.blockTables = array_data<int32_t>(batch, "blockTables");
-  step.outputRows = array_data<int32_t>(batch, "outputRows");
-  return step;
-}
-
-/** Arrays long enough for their counts; what the counts index is checked by the executor. */
-bool has_step_lengths(const Napi::Object& batch, const StepArrays& step) {
-  const size_t numTokens = static_cast<size_t>(step.numTokens), numSequences = static_cast<size_t>(step.numSequences);
-  if (step.numTokens < 0 || step.numSequences < 0 || step.numOutputs < 0) return false;
-  if (array_length(batch, "tokenIds") < numTokens || array_length(batch, "positions") < numTokens || array_length(batch, "slotMapping") < numTokens) return false;
-  if (array_length(batch, "sequenceStarts") < numSequences + 1 || array_length(batch, "blockTableStarts") < numSequences + 1) return false;
-  if (array_length(batch, "contextLengths") < numSequences || array_length(batch, "outputRows") < static_cast<size_t>(step.numOutputs)) return false;
-  return static_cast<size_t>(step.blockTableStarts[step.numSequences]) <= array_length(batch, "blockTables");
-}
-
-SamplingColumns read_sampling(const Napi::Object& sampling) {
-  SamplingColumns columns;
-  columns.temperature = array_data<float>(sampling, "temperature");
-  columns.topK = array_data<int32_t>(sampling, "topK");
-  columns.topP = array_data<float>(sampling, "topP");
-  columns.minP = array_data<float>(sampling, "minP");
-  columns.repetitionPenalty = array_data<float>(sampling, "repetitionPenalty");
-  columns.presencePenalty = array_data<float>(sampling, "presencePenalty");
-  columns.frequencyPenalty = array_data<float>(sampling, "frequencyPenalty");
-  columns.seed = array_data<uint32_t>(sampling, "seed");
-  columns.drawIndex = array_data<uint32_t>(sampling, "drawIndex");
-  columns.numTopLogprobs = array_data<int32_t>(sampling, "numTopLogprobs");
-  columns.penaltyStarts = array_data<int32_t>(sampling, "penaltyStarts");
-  columns.penaltyTokenIds = array_data<int32_t>(sampling, "penaltyTokenIds");
-  columns.penaltyCounts = array_data<int32_t>(sampling, "penaltyCounts");
-  columns.biasStarts = array_data<int32_t>(sampling, "biasStarts");
-  columns.biasTokenIds = array_data<int32_t>(sampling, "biasTokenIds");
-  columns.biasValues = array_data<float>(sampling, "biasValues");
-  columns.maskIndex = array_data<int32_t>(sampling, "maskIndex");
-  columns.masks = array_data<uint32_t>(sampling, "masks");
-  columns.maskWords = static_cast<int32_t>(read_number(sampling, "maskWords", 0));
-  columns.numMasks = columns.maskWords < 1 ? 0 : static_cast<int32_t>(array_length(sampling, "masks") / static_cast<size_t>(columns.maskWords));
-  return columns;
-}
-
-bool has_sampling_lengths(const Napi::Object& sampling, const SamplingColumns& columns, int32_t numRows) {
-  const size_t rows = static_cast<size_t>(numRows);
-  if (rows == 0) return true;
-  for (const char* name : {"temperature", "topK", "topP", "minP", "repetitionPenalty", "presencePenalty", "frequencyPenalty", "seed", "drawIndex", "numTopLogprobs",
-                           "maskIndex"})
-    if (array_length(sampling, name) < rows) return false;
-  if (array_length(sampling, "penaltyStarts") < rows + 1 || array_length(sampling, "biasStarts") < rows + 1) return false;
-  const size_t numPenalties = static_cast<size_t>(columns.penaltyStarts[numRows]), numBiases = static_cast<size_t>(columns.biasStarts[numRows]);
-  return array_length(sampling, "penaltyTokenIds") >= numPenalties && array_length(sampling, "penaltyCounts") >= numPenalties &&
-         array_length(sampling, "biasTokenIds") >= numBiases && array_length(sampling, "biasValues") >= numBiases;
-}
-
-StepOutputs read_outputs(const Napi::Object& output) {
-  StepOutputs outputs;
-  outputs.sampled.tokenIds = array_data<int32_t>(output, "tokenIds");
-  outputs.sampled.nonFinite = array_data<uint8_t>(output, "nonFinite");
-  outputs.sampled.logprobs = array_data<float>(output, "logprobs");
-  outputs.sampled.topTokenIds = array_data<int32_t>(output, "topTokenIds");
-  outputs.sampled.topLogprobs = array_data<float>(output, "topLogprobs");
-  outputs.hidden = array_data<float>(output, "hidden");
-  outputs.logits = array_length(output, "logits") > 0 ? array_data<float>(output, "logits") : nullptr;
-  return outputs;
-}
 
 std::string in_megabytes(double bytes) { return std::to_string(static_cast<long long>(bytes / 1048576)) + " MiB"; }
 
@@ -112,11 +26,11 @@ class NativeExecutor final : public Napi::ObjectWrap<NativeExecutor>, public Com
     return DefineClass(env, "NativeExecutor",
                        {InstanceMethod<&NativeExecutor::pack_rows_async>("packRows"), InstanceMethod<&NativeExecutor::set_vector>("setVector"),
                         InstanceMethod<&NativeExecutor::run_step>("runStep"), InstanceMethod<&NativeExecutor::open_gate>("openGate"),
-                        InstanceMethod<&NativeExecutor::copy_blocks>("copyBlocks"),
+                        InstanceMethod<&NativeExecutor::copy_blocks>("copyBlocks"), InstanceMethod<&NativeExecutor::weights>("weights"),
                         InstanceMethod<&NativeExecutor::memory>("memory"), InstanceMethod<&NativeExecutor::close>("close")});
   }
 
-  /** (config, isa, availableBytes). Throws a RangeError when memory is too short, a TypeError when the ISA is not there. */
+  /** (config, isa, availableBytes, packedPath). Throws a RangeError when memory is too short, a TypeError when the ISA is not there. */
   explicit NativeExecutor(const Napi::CallbackInfo& info) : Napi::ObjectWrap<NativeExecutor>(info) {
     const std::string isa = info[1].As<Napi::String>().Utf8Value();
     const KernelTable* kernels = find_kernels(isa.c_str());
@@ -124,7 +38,7 @@ class NativeExecutor final : public Napi::ObjectWrap<NativeExecutor>, public Com
     auto executor = std::make_unique<Executor>(read_config(info[0].As<Napi::Object>()), *kernels);
     // The system would hand out more than it has, and kill us when it is touched.
     const double neededBytes = static_cast<double>(executor->needed_bytes()), availableBytes = info[2].As<Napi::Number>().DoubleValue();
-    if (neededBytes > availableBytes || !try_allocate(info.Env(), *executor))
+    if (neededBytes > availableBytes || !try_allocate(info.Env(), *executor, info[3].As<Napi::String>().Utf8Value()))
       throw Napi::RangeError::New(info.Env(), "weights, KV cache and activations need " + in_megabytes(neededBytes) + ", the system has " + in_megabytes(availableBytes));
     executor_ = std::move(executor);
     onDone_ = OnDone::New(info.Env(), "inferd step", 0, 1, this);
@@ -140,9 +54,9 @@ class NativeExecutor final : public Napi::ObjectWrap<NativeExecutor>, public Com
 
  private:
   /** Executor::allocate, its exceptions turned into JavaScript's: a refused thread is an Error with code THREADS_REFUSED. */
-  static bool try_allocate(Napi::Env env, Executor& executor) {
+  static bool try_allocate(Napi::Env env, Executor& executor, const std::string& packedPath) {
     try {
-      return executor.allocate();
+      return executor.allocate(packedPath.empty() ? nullptr : packedPath.c_str());
     } catch (const std::bad_alloc&) {
       return false;
     } catch (const std::system_error& refusal) {
@@ -181,13 +95,18 @@ class NativeExecutor final : public Napi::ObjectWrap<NativeExecutor>, public Com
 
   void borrow(const Napi::Value& value) { borrowed_.push_back(Napi::Persistent(value.As<Napi::Object>())); }
 
+  void expect_unmapped(Napi::Env env) const {
+    if (executor_->weights().filled() == nullptr) throw Napi::Error::New(env, "the weights are mapped from a file");
+  }
+
   /** (matrix, rowStart, numRows, bytes) -> Promise. */
   Napi::Value pack_rows_async(const Napi::CallbackInfo& info) {
     expect_idle(info.Env());
+    expect_unmapped(info.Env());
     const int32_t index = info[0].As<Napi::Number>().Int32Value();
     const int32_t rowStart = info[1].As<Napi::Number>().Int32Value(), numRows = info[2].As<Napi::Number>().Int32Value();
     const Napi::Uint8Array bytes = info[3].As<Napi::Uint8Array>();
-    const PackedMatrix& matrix = executor_->matrix(index);
+    const PackedMatrix& matrix = executor_->weights().matrix(index);
     const FormatTraits& t = traits_of(matrix.format);
     const size_t rowBytes = static_cast<size_t>(matrix.numColumns / t.blockColumns) * static_cast<size_t>(t.blockBytes);
     if (rowStart < 0 || numRows < 1 || rowStart + numRows > matrix.numRows || bytes.ByteLength() != rowBytes * static_cast<size_t>(numRows))
@@ -202,13 +121,14 @@ class NativeExecutor final : public Napi::ObjectWrap<NativeExecutor>, public Com
   /** (vector, format, start, bytes, offset). */
   void set_vector(const Napi::CallbackInfo& info) {
     expect_idle(info.Env());
+    expect_unmapped(info.Env());
     const size_t index = static_cast<size_t>(info[0].As<Napi::Number>().Int32Value());
     const Format format = static_cast<Format>(info[1].As<Napi::Number>().Int32Value());
     const int64_t start = info[2].As<Napi::Number>().Int64Value();
     const Napi::Uint8Array bytes = info[3].As<Napi::Uint8Array>();
     const int64_t count = static_cast<int64_t>(bytes.ByteLength()) / traits_of(format).blockBytes;
     if (is_quantized(format) || start + count > executor_->config().vectorLengths[index]) throw Napi::Error::New(info.Env(), "elements do not fit the vector");
-    convert_vector(format, bytes.Data(), count, info[4].As<Napi::Number>().FloatValue(), executor_->vector_data(static_cast<int32_t>(index)) + start);
+    convert_vector(format, bytes.Data(), count, info[4].As<Napi::Number>().FloatValue(), executor_->weights().vector(static_cast<int32_t>(index)) + start);
   }
 
   /** (batch, sampling, output) -> Promise. With sampling.fillMasks, openGate() must follow. Throws when an index is out of range. */
@@ -242,11 +162,21 @@ class NativeExecutor final : public Napi::ObjectWrap<NativeExecutor>, public Com
     executor_->copy_blocks(pairs.Data(), static_cast<int32_t>(pairs.ElementLength() / 2));
   }
 
+  /** The filled weights as bytes that live as long as somebody holds them; null when they are mapped from a file. */
+  Napi::Value weights(const Napi::CallbackInfo& info) {
+    if (executor_ == nullptr) throw Napi::Error::New(info.Env(), "the executor is closed");
+    if (executor_->weights().filled() == nullptr) return info.Env().Null();
+    auto* holder = new std::shared_ptr<HugeBuffer>(executor_->weights().filled());
+    const size_t bytes = (*holder)->bytes();
+    const auto release = [](Napi::Env, void*, std::shared_ptr<HugeBuffer>* held) { delete held; };
+    return Napi::Uint8Array::New(info.Env(), bytes, Napi::ArrayBuffer::New(info.Env(), (*holder)->data(), bytes, release, holder), 0);
+  }
+
   Napi::Value memory(const Napi::CallbackInfo& info) {
     expect_idle(info.Env());
     Napi::Object object = Napi::Object::New(info.Env());
     object.Set("isa", executor_->kernels().name);
-    object.Set("weightsBytes", static_cast<double>(executor_->weights_bytes()));
+    object.Set("weightsBytes", static_cast<double>(executor_->weights().bytes()));
     object.Set("kvCacheBytes", static_cast<double>(executor_->kv_cache_bytes()));
     object.Set("activationBytes", static_cast<double>(executor_->activation_bytes()));
     return object;

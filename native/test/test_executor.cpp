@@ -80,7 +80,7 @@ ExecutorConfig make_config(int32_t numThreads) {
 void pack_weights(Executor& executor, Waiter& waiter) {
   Random random(23);
   for (int32_t index = 0; index < 3; index++) {
-    const PackedMatrix& m = executor.matrix(index);
+    const PackedMatrix& m = executor.weights().matrix(index);
     const FormatTraits& t = traits_of(m.format);
     std::vector<uint8_t> rows(static_cast<size_t>(m.numRows * (m.numColumns / t.blockColumns) * t.blockBytes));
     for (size_t start = 0; start < rows.size(); start += static_cast<size_t>(t.blockBytes)) {
@@ -167,7 +167,7 @@ class Step {
 
 std::unique_ptr<Executor> make_executor(const KernelTable& kernels, int32_t numThreads, Waiter& waiter) {
   auto executor = std::make_unique<Executor>(make_config(numThreads), kernels);
-  expect(executor->allocate(), "no memory");
+  expect(executor->allocate(nullptr), "no memory");
   pack_weights(*executor, waiter);
   return executor;
 }

@@ -2,7 +2,8 @@
 import type { EngineConfig } from '#config/schema'
 import type { EngineOptions } from '#engine/engine'
 
-export function engineOptions(modelPath: string, config: EngineConfig): EngineOptions {
+/** `packedWeights`: a folder of the data directory, where there is one. */
+export function engineOptions(modelPath: string, config: EngineConfig, packedWeights: EngineOptions['packedWeights'] = null): EngineOptions {
   return {
     modelPath,
     kernels: config.kernels,
@@ -10,6 +11,7 @@ export function engineOptions(modelPath: string, config: EngineConfig): EngineOp
     contextLength: config.ctx,
     kvCacheBytes: config.kvCacheMib === null ? null : config.kvCacheMib * 2 ** 20,
     kvDType: config.kvType,
+    packedWeights,
     blockSize: config.blockSize,
     maxTokensPerStep: config.maxStepTokens,
     maxSequences: config.maxSequences,

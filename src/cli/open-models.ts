@@ -1,14 +1,16 @@
 /** The models of this machine: always on, or in the pool of those that come and go under one memory. Opened without a process. */
+import path from 'node:path'
 import { systemClock } from '#base/clock'
 import type { PlatformFile } from '#config/platform-file'
 import type { ModelEntry } from '#config/platform-file/models'
-import type { EngineConfig, ServerConfig } from '#config/schema'
+import type { DataConfig, EngineConfig, ServerConfig } from '#config/schema'
 import { InferdError } from '#contract/errors'
 import { DEFAULT_LIFECYCLE_OPTIONS } from '#platform/endpoints/lifecycle'
 import { ModelPool, type PoolObserver } from '#platform/endpoints/model-pool'
 import { PROCESS_BYTES } from '#platform/endpoints/pooled-model'
 import type { Artifact } from '#platform/endpoints/pooled-unit'
 import { PooledUnits } from '#platform/endpoints/pooled-units'
+import type { EngineOptions } from '#engine/engine'
 import { ModelRegistry } from '#platform/registry/model-registry'
 import { ModelSurveyor } from '#platform/replicas/model-surveyor'
 import { SpareWorkers } from '#platform/replicas/spare-workers'
@@ -16,15 +18,19 @@ import { type SpawnWorker, spawnWorker } from '#platform/replicas/worker-process
 import type { Log } from '#telemetry/log'
 import type { Metrics } from '#telemetry/metrics'
 import { ModelMetrics } from '#telemetry/model-metrics'
+import { resolveDataDir } from './data-dir.ts'
 import { engineOptions } from './engine-options.ts'
 import { modelsOfFolder } from './model-folder.ts'
 import { type ModelWatch, replicaOptions } from './register-model.ts'
+
+/** About 15 ms of packing. */
+const MIN_PACKED_BYTES = 64 * 2 ** 20
 
 export interface OpenModelsParts {
   /** Of the command line and the file. */
   readonly entries: readonly ModelEntry[]
   readonly file: PlatformFile
-  readonly config: { readonly engine: EngineConfig; readonly server: ServerConfig }
+  readonly config: { readonly engine: EngineConfig; readonly data: DataConfig; readonly server: ServerConfig }
   readonly log: Log
   /** Resolves when the platform is open; nothing is told before. */
   readonly metrics: Promise<Metrics>
@@ -68,8 +74,7 @@ export function openModels(parts: OpenModelsParts): OpenModels {
   for (const placement of placements) {
     const { model } = placement
     if (hasPool) addToPool({ parts, registry, pool, watch }, placement)
-    else
-      registry.register(model.name, replicaOptions(engineOf(model, config.engine), { model, server: config.server, log, watch, spawn: spawnWorker }))
+    else registry.register(model.name, replicaOptions(engineOf(model, config), { model, server: config.server, log, watch, spawn: spawnWorker }))
   }
   return {
     registry,
@@ -152,7 +157,7 @@ function addToPool({ parts: { config, log }, registry, pool: { models, spares },
   const ownWatch: ModelWatch = { onReady: (name) => watch.onReady(name, 0), onFailed: () => {} }
   const served = models.add({
     name: model.name,
-    engine: engineOf(model, config.engine),
+    engine: engineOf(model, config),
     numReplicas: model.replicas,
     wanted: model.minReplicas === 0 ? 'on-demand' : 'awake',
     isPinned: model.pin,
@@ -171,13 +176,13 @@ function artifactOf(
   const base = source.kind === 'file' ? null : (placements.find(({ model }) => model.name === source.model)?.model ?? null)
   if (source.kind === 'served' && base === null)
     throw new InferdError('model_not_found', `this server's configuration has no model '${source.model}'`, { param: 'model' })
-  const path = source.kind === 'file' ? source.path : base!.path
+  const file = source.kind === 'file' ? source.path : base!.path
   const kvCacheMib = source.kvCacheMib ?? base?.kvCacheMib
   const watch: ModelWatch = { onReady: () => {}, onFailed: () => {} }
   return {
     base: base?.name ?? null,
-    engine: engineOf({ path, ...(kvCacheMib === undefined ? {} : { kvCacheMib }) }, config.engine),
-    replicasOf: (name, engine) => replicaOptions(engine, { model: { name, path, replicas: 1 }, server: config.server, log, watch, spawn }),
+    engine: engineOf({ path: file, ...(kvCacheMib === undefined ? {} : { kvCacheMib }) }, config),
+    replicasOf: (name, engine) => replicaOptions(engine, { model: { name, path: file, replicas: 1 }, server: config.server, log, watch, spawn }),
   }
 }
 
@@ -195,8 +200,16 @@ function watchModels({ metrics, onAllFailed }: OpenModelsParts, registry: ModelR
   }
 }
 
-function engineOf({ path, kvCacheMib }: Pick<ModelEntry, 'path' | 'kvCacheMib'>, config: EngineConfig): ReturnType<typeof engineOptions> {
-  const options = engineOptions(path, config)
+function engineOf(
+  { path: file, kvCacheMib }: Pick<ModelEntry, 'path' | 'kvCacheMib'>,
+  { engine, data, server }: OpenModelsParts['config'],
+): EngineOptions {
+  const folder = path.join(resolveDataDir(data.dataDir), 'packed-weights')
+  const options = engineOptions(
+    file,
+    engine,
+    server.packedWeightsMib === 0 ? null : { folder, minBytes: MIN_PACKED_BYTES, maxBytes: server.packedWeightsMib * 2 ** 20 },
+  )
   return kvCacheMib === undefined ? options : { ...options, kvCacheBytes: kvCacheMib * 2 ** 20 }
 }
 

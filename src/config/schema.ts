@@ -88,6 +88,14 @@ export const SERVER_SETTINGS = {
     max: 1_048_576,
     doc: "Free space of the data directory's disk below which no new job, invocation or file is accepted, in MiB; at most a tenth of the disk. 0: none.",
   }),
+  packedWeightsMib: int({
+    default: 32_768,
+    min: 0,
+    max: 16_777_216,
+    doc:
+      'Disk of the data directory for weights as the kernels have them in memory, in MiB: a model of 64 MiB or more that was loaded before starts ' +
+      'without packing them again. 0: none are kept.',
+  }),
   bodyLimitMib: int({ default: 4, min: 1, max: 1024, doc: 'Largest request body, in MiB, after decompression.' }),
   requestTimeoutS: int({ default: 600, min: 1, max: 86_400, doc: 'Longest life of one request, in seconds.' }),
   maxConnections: int({ default: 4096, min: 1, max: 1_000_000, doc: 'Open connections; at the cap the oldest idle one makes room for a new one.' }),

@@ -16,6 +16,7 @@ import type {
   SamplingChange,
   Usage,
 } from '#contract/generate'
+import type { PackedWeightsPlace } from './kernels/kernels.ts'
 
 /** Far above what one request can emit: every event but a few carries a token. */
 const MAX_QUEUED_EVENTS = 1 << 24
@@ -94,6 +95,8 @@ export interface EngineOptions {
   /** null = room for 8 full contexts, at most a quarter of the free memory. */
   readonly kvCacheBytes: number | null
   readonly kvDType: 'f16' | 'f32'
+  /** Where weights are kept as the kernels have them, for starts in a fraction of the time; null = nowhere. */
+  readonly packedWeights: PackedWeightsPlace | null
   readonly blockSize: number
   readonly maxTokensPerStep: number
   readonly maxSequences: number

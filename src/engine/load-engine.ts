@@ -8,7 +8,7 @@ import { stepLimits } from './engine-core-options.ts'
 import { EngineCore } from './engine-core.ts'
 import type { Engine, EngineOptions, EnginePlan } from './engine.ts'
 import { createReferenceVocabulary } from './grammar/reference-matcher.ts'
-import type { Kernels } from './kernels/kernels.ts'
+import type { Executor, Kernels } from './kernels/kernels.ts'
 import { createNativeKernels } from './kernels/native/native-kernels.ts'
 import { createNativeVocabulary } from './kernels/native/native-vocabulary.ts'
 import { referenceKernels } from './kernels/reference/reference-kernels.ts'
@@ -26,6 +26,8 @@ const WEIGHT_LAYOUT_FACTOR = 1.05
 /** Of each thread that computes, beside what grows with the vocabulary. */
 const THREAD_SCRATCH_BYTES = 1 << 20
 const SAMPLING_BYTES_PER_TOKEN = 16
+/** A model that just came up has callers waiting. */
+const KEEP_AFTER_MS = 1000
 
 export interface LoadHooks {
   readonly onProgress?: (loadedBytes: number, totalBytes: number) => void
@@ -36,6 +38,8 @@ export interface LoadHooks {
   readonly onSinkFailure?: (error: unknown) => void
   /** The step loop broke and every request got its error: this engine can only be replaced. */
   readonly onBroken?: (error: unknown) => void
+  /** The packed weights could not be kept: the next start packs them again. */
+  readonly onKeepFailure?: (error: unknown) => void
 }
 
 /** Throws InferdError for damaged files, unsupported models and missing memory; the message is for the operator. */
@@ -85,6 +89,8 @@ async function buildEngine(files: ModelFiles, options: EngineOptions, hooks: Loa
     kvCache: { numBlocks: core.numBlocks, blockSize: core.blockSize, dtype: options.kvDType },
     limits: stepLimits(core),
     numThreads: options.numThreads,
+    packedWeights:
+      options.packedWeights === null ? null : { ...options.packedWeights, modelIdentity: files.identity, clock: hooks.clock ?? systemClock },
     ...(hooks.onProgress === undefined ? {} : { onProgress: hooks.onProgress }),
     ...(hooks.signal === undefined ? {} : { signal: hooks.signal }),
   })
@@ -95,6 +101,7 @@ async function buildEngine(files: ModelFiles, options: EngineOptions, hooks: Loa
     maxJobs: options.maxWaitingRequests,
   })
   void grammars.warmLater()
+  if (options.packedWeights !== null) void keepWeightsLater(executor, hooks)
   return new LocalEngine({
     facts,
     core: new EngineCore({
@@ -109,6 +116,16 @@ async function buildEngine(files: ModelFiles, options: EngineOptions, hooks: Loa
     memory: executor.memory,
     grammars,
   })
+}
+
+async function keepWeightsLater(executor: Executor, { clock = systemClock, signal, onKeepFailure }: LoadHooks): Promise<void> {
+  try {
+    await clock.sleep(KEEP_AFTER_MS, signal)
+  } catch {
+    // Closed before.
+    return
+  }
+  await executor.keepWeights().catch((error: unknown) => onKeepFailure?.(error))
 }
 
 /** Bytes by token id. What ends a choice has none: no text of a grammar may hold it. */

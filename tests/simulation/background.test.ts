@@ -87,6 +87,7 @@ class VirtualMachine {
     return {
       memory: inner.memory,
       copyBlocks: (pairs) => inner.copyBlocks(pairs),
+      keepWeights: () => inner.keepWeights(),
       close: () => inner.close(),
       runStep: async (batch, sampling) => {
         const output = await inner.runStep(batch, sampling)

@@ -116,6 +116,7 @@ class World {
     return {
       memory: inner.memory,
       copyBlocks: (pairs) => inner.copyBlocks(pairs),
+      keepWeights: () => inner.keepWeights(),
       close: () => inner.close(),
       runStep: async (batch, sampling) => {
         const output = await inner.runStep(batch, sampling)

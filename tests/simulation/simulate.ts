@@ -198,6 +198,7 @@ class Simulation implements RequestObserver {
     return {
       memory: inner.memory,
       copyBlocks: (pairs) => inner.copyBlocks(pairs),
+      keepWeights: () => inner.keepWeights(),
       close: () => inner.close(),
       runStep: async (batch, sampling) => {
         this.epoch++

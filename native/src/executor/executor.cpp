@@ -14,7 +14,8 @@ size_t round_up(size_t value, size_t to) { return (value + to - 1) / to * to; }
 
 }  // namespace
 
-Executor::Executor(ExecutorConfig config, const KernelTable& kernels) : config_(std::move(config)), kernels_(kernels) {
+Executor::Executor(ExecutorConfig config, const KernelTable& kernels)
+    : config_(std::move(config)), kernels_(kernels), weights_(config_.matrices, config_.vectorLengths) {
   headDimPadded_ = static_cast<int32_t>(round_up(static_cast<size_t>(config_.headDim), 16));
   keyTile_ = std::gcd(config_.blockSize, 16);
   const int64_t elementBytes = config_.kvIsF16 ? 2 : 4;
@@ -26,38 +27,17 @@ Executor::Executor(ExecutorConfig config, const KernelTable& kernels) : config_(
 }
 
 size_t Executor::needed_bytes() const {
-  size_t bytes = static_cast<size_t>(layerBytes_) * static_cast<size_t>(config_.numLayers) + static_cast<size_t>(config_.arenaBytes);
-  for (const MatrixShape& shape : config_.matrices)
-    bytes += panel_bytes(shape.format, static_cast<size_t>(shape.numColumns)) * ((static_cast<size_t>(shape.numRows) + kPanelRows - 1) / kPanelRows);
-  for (const int32_t length : config_.vectorLengths) bytes += static_cast<size_t>(length) * 4;
-  const size_t perThread = static_cast<size_t>(scratchFloats_) * 4 + static_cast<size_t>(config_.vocabSize) * 16;
-  return bytes + static_cast<size_t>(config_.numThreads) * perThread;
+  const size_t cacheBytes = static_cast<size_t>(layerBytes_) * static_cast<size_t>(config_.numLayers);
+  const size_t perThread = static_cast<size_t>(scratchFloats_) * sizeof(float) + static_cast<size_t>(config_.vocabSize) * 16;
+  return weights_.bytes() + cacheBytes + static_cast<size_t>(config_.arenaBytes) + static_cast<size_t>(config_.numThreads) * perThread;
 }
 
-bool Executor::allocate() {
-  size_t matrixBytes = 0, vectorFloats = 0;
-  for (const MatrixShape& shape : config_.matrices) {
-    const PackedMatrix m = {shape.format, shape.numRows, shape.numColumns, panel_bytes(shape.format, static_cast<size_t>(shape.numColumns)), nullptr};
-    matrices_.push_back(m);
-    matrixBytes += m.panelBytes * static_cast<size_t>(m.numPanels());
-  }
-  for (const int32_t length : config_.vectorLengths) vectorFloats += round_up(static_cast<size_t>(length), 16);
+bool Executor::allocate(const char* packedPath) {
   const size_t threads = static_cast<size_t>(config_.numThreads);
   const size_t kvCacheBytes = static_cast<size_t>(layerBytes_) * static_cast<size_t>(config_.numLayers);
-  // Kernels prefetch past the last panel; a prefetch never faults.
-  if (!weights_.allocate(matrixBytes) || !vectors_.allocate(vectorFloats * 4) || !kvCache_.allocate(kvCacheBytes) ||
-      !arena_.allocate(static_cast<size_t>(config_.arenaBytes)) || !scratch_.allocate(threads * static_cast<size_t>(scratchFloats_) * 4))
+  if (!weights_.allocate(packedPath) || !kvCache_.allocate(kvCacheBytes) || !arena_.allocate(static_cast<size_t>(config_.arenaBytes)) ||
+      !scratch_.allocate(threads * static_cast<size_t>(scratchFloats_) * sizeof(float)))
     return false;
-  uint8_t* panels = weights_.data();
-  for (PackedMatrix& m : matrices_) {
-    m.panels = panels;
-    panels += m.panelBytes * static_cast<size_t>(m.numPanels());
-  }
-  float* vector = reinterpret_cast<float*>(vectors_.data());
-  for (const int32_t length : config_.vectorLengths) {
-    vectorData_.push_back(vector);
-    vector += round_up(static_cast<size_t>(length), 16);
-  }
   sampling_.resize(threads);
   for (SamplingScratch& scratch : sampling_) prepare_scratch(scratch, config_.vocabSize);
   attentionItems_.reserve(static_cast<size_t>(config_.maxTokens));
@@ -158,7 +138,7 @@ int64_t Executor::begin_linears(const Phase& phase) {
   int64_t numChunks = 0;
   for (size_t i = 0; i < phase.instructions.size(); i++) {
     const Instruction& op = phase.instructions[i];
-    const PackedMatrix& m = matrix(op.weight);
+    const PackedMatrix& m = weights_.matrix(op.weight);
     const int32_t numRows = count_rows(op.rows), numPanels = m.numPanels();
     const int32_t byBytes = std::max<int32_t>(1, static_cast<int32_t>(kChunkBytes / m.panelBytes));
     const int32_t byShare = std::max(1, numPanels / (config_.numThreads * 8));
@@ -200,9 +180,9 @@ void Executor::run_rows(const Instruction& op, int32_t begin, int32_t end) {
   switch (op.code) {
     case OpCode::fillRotations: return fill_rotations(op, begin, end);
     case OpCode::embed:
-      for (int32_t row = begin; row < end; row++) dequantize_row(matrix(op.weight), step_.tokenIds[row], op.scale, out.row(row));
+      for (int32_t row = begin; row < end; row++) dequantize_row(weights_.matrix(op.weight), step_.tokenIds[row], op.scale, out.row(row));
       return;
-    case OpCode::rmsNorm: return kernels_.rmsNorm(a, out, op.width, op.groupWidth, static_cast<float>(op.epsilon), vector_data(op.weight), begin, end);
+    case OpCode::rmsNorm: return kernels_.rmsNorm(a, out, op.width, op.groupWidth, static_cast<float>(op.epsilon), weights_.vector(op.weight), begin, end);
     case OpCode::quantize: return kernels_.quantizeRows(a, op.width, begin, end, reinterpret_cast<ActGroup*>(arena_.data() + op.act));
     case OpCode::rope: {
       const float* cosSin = reinterpret_cast<float*>(arena_.data()) + config_.tables[static_cast<size_t>(op.table)].offset;
@@ -233,7 +213,7 @@ void Executor::fill_rotations(const Instruction& op, int32_t begin, int32_t end)
 }
 
 void Executor::run_linear(const Instruction& op, const LinearSpan& span, int32_t chunk) {
-  const PackedMatrix& m = matrix(op.weight);
+  const PackedMatrix& m = weights_.matrix(op.weight);
   const int32_t numRows = count_rows(op.rows), numTokenChunks = (numRows + span.tokensPerChunk - 1) / span.tokensPerChunk;
   const int32_t panel = chunk / numTokenChunks * span.panelsPerChunk, token = chunk % numTokenChunks * span.tokensPerChunk;
   MatmulTask task;
@@ -241,7 +221,7 @@ void Executor::run_linear(const Instruction& op, const LinearSpan& span, int32_t
   task.x = rows_of(op.a);
   task.act = op.act < 0 ? nullptr : reinterpret_cast<const ActGroup*>(arena_.data() + op.act);
   task.out = rows_of(op.out);
-  task.bias = op.bias < 0 ? nullptr : vector_data(op.bias);
+  task.bias = op.bias < 0 ? nullptr : weights_.vector(op.bias);
   task.residual = rows_of(op.b);
   task.hasResidual = op.b.offset >= 0;
   task.panelBegin = panel;

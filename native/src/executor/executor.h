@@ -6,6 +6,7 @@
 
 #include "executor/lowered_program.h"
 #include "executor/step.h"
+#include "executor/weights.h"
 #include "kernel_table.h"
 #include "memory/huge_buffer.h"
 #include "pool/thread_pool.h"
@@ -27,16 +28,14 @@ class Executor final : public Job {
 
   /** Bytes of weights, KV cache, activations and scratch together. */
   size_t needed_bytes() const;
-  /** False when memory is refused by the system. Throws std::bad_alloc, or std::system_error when a thread is refused. */
-  bool allocate();
-  size_t weights_bytes() const { return weights_.bytes() + vectors_.bytes(); }
+  /** packedPath: see Weights. False when memory is refused by the system. Throws std::bad_alloc, or std::system_error when a thread is refused. */
+  bool allocate(const char* packedPath);
   size_t kv_cache_bytes() const { return kvCache_.bytes(); }
   size_t activation_bytes() const { return arena_.bytes() + scratch_.bytes(); }
   const KernelTable& kernels() const { return kernels_; }
   const ExecutorConfig& config() const { return config_; }
 
-  const PackedMatrix& matrix(int32_t index) const { return matrices_[static_cast<size_t>(index)]; }
-  float* vector_data(int32_t index) const { return vectorData_[static_cast<size_t>(index)]; }
+  const Weights& weights() const { return weights_; }
 
   /** A sentence about the first index that is out of range, or null. */
   const char* find_fault(const StepArrays& step, const SamplingColumns& sampling) const;
@@ -80,9 +79,8 @@ class Executor final : public Job {
 
   ExecutorConfig config_;
   const KernelTable& kernels_;
-  HugeBuffer weights_, vectors_, kvCache_, arena_, scratch_;
-  std::vector<PackedMatrix> matrices_;
-  std::vector<float*> vectorData_;
+  Weights weights_;
+  HugeBuffer kvCache_, arena_, scratch_;
   std::vector<SamplingScratch> sampling_;
   int32_t headDimPadded_ = 0, keyTile_ = 0;
   int64_t blockBytes_ = 0, layerBytes_ = 0, scratchFloats_ = 0;

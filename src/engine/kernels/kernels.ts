@@ -2,6 +2,7 @@
  * The executor interface: who runs a program. `native` is C++, `reference` is plain TypeScript and the oracle, `null`
  * does no math (scheduler tests). All three take the same step and must agree.
  */
+import type { Clock } from '#base/clock'
 import type { Program } from '#engine/program/program'
 import type { SampledColumns, SamplingBatch } from '#engine/sampling/sampling-columns'
 import type { TensorFile } from '#engine/weights/tensor-file'
@@ -12,6 +13,15 @@ export type { SamplingBatch } from '#engine/sampling/sampling-columns'
 
 export type KvDType = 'f32' | 'f16'
 
+/** Where weights are kept as the kernels have them in memory (native kernels only). */
+export interface PackedWeightsPlace {
+  readonly folder: string
+  /** Less is packed again at each start: it takes no time, and thousands of small models would fill the folder. */
+  readonly minBytes: number
+  /** Of all files there; what has not been used for longest makes room. */
+  readonly maxBytes: number
+}
+
 export interface BindOptions {
   readonly program: Program
   readonly tensors: TensorFile
@@ -20,6 +30,8 @@ export interface BindOptions {
   readonly limits: StepLimits
   /** null = as many as the machine has. Ignored by reference and null. */
   readonly numThreads: number | null
+  /** null = weights are packed each time. */
+  readonly packedWeights?: (PackedWeightsPlace & { readonly modelIdentity: string; readonly clock: Clock }) | null
   /** Called as weights arrive. */
   readonly onProgress?: (loadedBytes: number, totalBytes: number) => void
   readonly signal?: AbortSignal
@@ -80,6 +92,8 @@ export interface Executor {
   runStep(batch: StepBatch, sampling: SamplingBatch): Promise<StepOutput>
   /** Copies whole KV blocks of all layers, pair after pair (from, to), before the next step. */
   copyBlocks(pairs: Int32Array): void
+  /** Keeps the weights in their place for the next start, where there is one; steps go on. Rejects with the system's error; after close() it does nothing. */
+  keepWeights(): Promise<void>
   close(): Promise<void>
 }
 

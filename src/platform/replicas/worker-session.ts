@@ -82,6 +82,7 @@ export class WorkerSession {
         onProgress: (loadedBytes, totalBytes) => this.ports.send({ type: 'progress', loadedBytes, totalBytes }),
         onBroken: (error) => this.breakDown(error),
         onSinkFailure: (error) => this.ports.onBug(error),
+        onKeepFailure: (error) => this.ports.onBug(error),
         signal: this.closing.signal,
       })
       this.engine = engine

@@ -9,6 +9,7 @@ const OPTIONS: Omit<EngineOptions, 'modelPath'> = {
   contextLength: null,
   kvCacheBytes: null,
   kvDType: 'f16',
+  packedWeights: null,
   blockSize: 16,
   maxTokensPerStep: 512,
   maxSequences: 64,

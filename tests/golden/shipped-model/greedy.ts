@@ -25,6 +25,7 @@ export function smallEngine(modelPath: string, overrides: Partial<EngineOptions>
     contextLength: 1024,
     kvCacheBytes: null,
     kvDType: 'f16',
+    packedWeights: null,
     blockSize: 16,
     maxTokensPerStep: 256,
     maxSequences: 32,

@@ -24,6 +24,8 @@ export interface NativeExecutorHandle {
   /** The masks of the running step are filled. Does nothing when no step waits. */
   openGate(): void
   copyBlocks(pairs: Int32Array): void
+  /** The weights' own memory, which lives as long as somebody holds it; null when it is a file that was mapped. Not to be written. */
+  weights(): Uint8Array | null
   memory(): { readonly isa: IsaName; readonly weightsBytes: number; readonly kvCacheBytes: number; readonly activationBytes: number }
   close(): void
 }
@@ -47,10 +49,11 @@ export type IsaName = 'scalar' | 'avx2' | 'avx512'
 
 interface Addon {
   /**
+   * `packedPath` is a file with the weights as weights() gave them, or ''; one that does not fit is left alone, and weights() is not null then.
    * Throws RangeError, with need and have in its message, when more than availableBytes are needed or the system refuses;
    * Error with code THREADS_REFUSED when the system refuses threads.
    */
-  readonly NativeExecutor: new (config: ExecutorConfig, isa: IsaName | '', availableBytes: number) => NativeExecutorHandle
+  readonly NativeExecutor: new (config: ExecutorConfig, isa: IsaName | '', availableBytes: number, packedPath: string) => NativeExecutorHandle
   /** Token t has bytes[starts[t]] up to bytes[starts[t + 1]]; i32 (vocabSize + 1). Throws RangeError for starts that do not ascend. */
   readonly NativeVocabulary: new (bytes: Uint8Array, starts: Int32Array) => NativeVocabularyHandle
   /** Throws RangeError for tables that contradict themselves or the vocabulary. */

@@ -6,6 +6,7 @@ import { assert } from '#base/assert'
 import { MAX_TOP_LOGPROBS } from '../kernels.ts'
 import type { Executor, ExecutorMemory, SamplingBatch, StepBatch, StepLimits, StepOutput } from '../kernels.ts'
 import type { NativeExecutorHandle } from './addon.ts'
+import type { PackedWeights } from './packed-weights.ts'
 
 const NO_FLOATS = new Float32Array(0)
 
@@ -14,6 +15,8 @@ interface NativeExecutorOptions {
   readonly limits: StepLimits
   readonly vocabSize: number
   readonly hiddenSize: number
+  /** Where the weights are kept, or shall be; null = nowhere. */
+  readonly packed: PackedWeights | null
 }
 
 export class NativeExecutor implements Executor {
@@ -25,10 +28,13 @@ export class NativeExecutor implements Executor {
   private hiddenStates: Float32Array<ArrayBuffer> = NO_FLOATS
   /** The running step, or the last one. */
   private running: Promise<void> = Promise.resolve()
-  private isClosed = false
+  private readonly packed: PackedWeights | null
+  private readonly closing = new AbortController()
+  private keeping: Promise<void> = Promise.resolve()
 
-  constructor({ handle, limits, vocabSize, hiddenSize }: NativeExecutorOptions) {
+  constructor({ handle, limits, vocabSize, hiddenSize, packed }: NativeExecutorOptions) {
     this.handle = handle
+    this.packed = packed
     this.vocabSize = vocabSize
     this.hiddenSize = hiddenSize
     const { weightsBytes, kvCacheBytes, activationBytes } = handle.memory()
@@ -45,7 +51,7 @@ export class NativeExecutor implements Executor {
   }
 
   async runStep(batch: StepBatch, sampling: SamplingBatch): Promise<StepOutput> {
-    assert(!this.isClosed, 'a step after close')
+    assert(!this.closing.signal.aborted, 'a step after close')
     const output = this.prepareOutput(batch, sampling)
     this.running = this.handle.runStep(batch, sampling, output)
     const failure = this.fillMasks(sampling)
@@ -59,10 +65,21 @@ export class NativeExecutor implements Executor {
     this.handle.copyBlocks(pairs)
   }
 
+  keepWeights(): Promise<void> {
+    const { signal } = this.closing
+    if (this.packed === null || signal.aborted) return Promise.resolve()
+    const weights = this.handle.weights()
+    const kept = weights === null ? this.packed.touch() : this.packed.save(weights, signal)
+    this.keeping = kept.catch(() => {})
+    return kept.catch((error: unknown) => {
+      if (!signal.aborted) throw error
+    })
+  }
+
   async close(): Promise<void> {
-    if (this.isClosed) return
-    this.isClosed = true
-    await this.running
+    if (this.closing.signal.aborted) return
+    this.closing.abort()
+    await Promise.all([this.running, this.keeping])
     this.handle.close()
   }
 

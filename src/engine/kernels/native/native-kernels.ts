@@ -1,4 +1,4 @@
-/** The native executor's front door: verifies, lowers, allocates once, streams the weights in. */
+/** The native executor's front door: verifies, lowers, allocates once, maps the weights where they are kept packed or streams them in. */
 import { availableParallelism } from 'node:os'
 import { InferdError } from '#contract/errors'
 import { verifyProgram, verifyWeights } from '#engine/program/verify'
@@ -7,6 +7,7 @@ import { loadAddon, type IsaName, type NativeExecutorHandle } from './addon.ts'
 import { loadWeights } from './load-weights.ts'
 import { lowerProgram, type LoweredProgram } from './lower-program.ts'
 import { NativeExecutor } from './native-executor.ts'
+import { PackedWeights } from './packed-weights.ts'
 
 interface NativeKernelsOptions {
   /** Forces an instruction set; null = the best that the machine has. */
@@ -22,29 +23,30 @@ export function createNativeKernels({ isa = null }: NativeKernelsOptions = {}): 
   return {
     name: 'native',
     async bind(options: BindOptions): Promise<Executor> {
-      const { program, tensors, limits } = options
+      const { program, tensors, limits, packedWeights: place = null } = options
       verifyProgram(program)
       verifyWeights(program, tensors)
       const lowered = lowerProgram(options, options.numThreads ?? availableParallelism())
-      const handle = allocate(lowered, isa)
+      const packed = place === null ? null : await PackedWeights.of(place, { program, lowered, paths: tensors.paths })
+      const handle = allocate(lowered, isa, packed?.path ?? '')
       try {
-        await loadWeights(handle, lowered, options)
+        if (handle.weights() !== null) await loadWeights(handle, lowered, options)
       } catch (error) {
         handle.close()
         throw error
       }
-      return new NativeExecutor({ handle, limits, vocabSize: program.vocabSize, hiddenSize: lowered.config.hiddenSize })
+      return new NativeExecutor({ handle, limits, vocabSize: program.vocabSize, hiddenSize: lowered.config.hiddenSize, packed })
     },
   }
 }
 
 export const nativeKernels: Kernels = createNativeKernels()
 
-function allocate(lowered: LoweredProgram, isa: IsaName | null): NativeExecutorHandle {
+function allocate(lowered: LoweredProgram, isa: IsaName | null, packedPath: string): NativeExecutorHandle {
   const addon = loadAddon()
   if (isa !== null && !addon.isAvailable(isa)) throw new InferdError('unsupported_parameter', `this machine has no ${isa}`)
   try {
-    return new addon.NativeExecutor(lowered.config, isa ?? '', process.availableMemory())
+    return new addon.NativeExecutor(lowered.config, isa ?? '', process.availableMemory(), packedPath)
   } catch (cause) {
     if (cause instanceof RangeError) throw new InferdError('insufficient_memory', cause.message, { cause })
     if (cause instanceof Error && 'code' in cause && cause.code === 'THREADS_REFUSED') {

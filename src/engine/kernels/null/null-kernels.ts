@@ -97,6 +97,10 @@ class NullExecutor implements Executor {
     this.cache.copyBlocks(pairs)
   }
 
+  keepWeights(): Promise<void> {
+    return Promise.resolve()
+  }
+
   close(): Promise<void> {
     this.isClosed = true
     return Promise.resolve()

@@ -81,6 +81,10 @@ export class ReferenceExecutor implements Executor {
     this.cache.copyBlocks(pairs)
   }
 
+  keepWeights(): Promise<void> {
+    return Promise.resolve()
+  }
+
   close(): Promise<void> {
     return Promise.resolve()
   }

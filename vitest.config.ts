@@ -7,7 +7,7 @@ export default defineConfig({
   resolve: { conditions: ['inferd-source', 'node'] },
   ssr: { resolve: { conditions: ['inferd-source', 'node'] } },
   test: {
-    include: ['src/**/*.test.ts', 'tests/**/*.test.ts'],
+    include: ['src/**/*.test.ts', 'tests/**/*.test.ts', 'bench/**/*.test.ts'],
     // Whatever a test starts keeps its things there, never in the home of the user.
     env: { INFERD_DATA_DIR: join(tmpdir(), `inferd-tests-${process.pid}`) },
     pool: 'forks',

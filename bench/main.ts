@@ -17,7 +17,7 @@ const SUITES: Readonly<Record<string, { readonly script: string; readonly doc: s
     script: 'grammar/json-schema-suite.ts',
     doc: 'CHECKOUT [--lax] [--list narrower|refused]: the official JSON-Schema-Test-Suite against our grammars, by keyword',
   },
-  speed: { script: 'engine/speed.ts', doc: 'MODEL [PROMPT OUTPUT THREADS]: prefill and decode of one stream' },
+  speed: { script: 'engine/speed.ts', doc: 'MODEL [PROMPTS OUTPUT THREADS DEPTHS]: prefill and decode of one stream' },
   batch: { script: 'engine/batch.ts', doc: 'MODEL [STREAMS PROMPT OUTPUT THREADS]: throughput of concurrent streams' },
   structured: {
     script: 'engine/structured.ts',
@@ -51,7 +51,18 @@ const SUITES: Readonly<Record<string, { readonly script: string; readonly doc: s
     doc: "FOLDER [ROUNDS SECONDS CONNECTIONS]: throughput before one mock model, beside the LiteLLM proxy and Portkey's gateway",
   },
   jobs: { script: 'jobs/acceptance.ts', doc: '[SECONDS WAITING]: jobs accepted a second, each on the disk; submission and claim beside a long line' },
-  peers: { script: 'peers/compare.ts', doc: 'MODEL [PROMPT OUTPUT THREADS ROUNDS]: against node-llama-cpp, interleaved' },
+  peers: {
+    script: 'peers/compare.ts',
+    doc: 'MODEL [PROMPTS OUTPUT DEPTHS THREADS ROUNDS] [--peers LIST]: one stream beside node-llama-cpp, mainline and ik_llama.cpp',
+  },
+  'peers-concurrent': {
+    script: 'peers/compare-concurrent.ts',
+    doc: 'MODEL [STREAMS PROMPT OUTPUT THREADS ROUNDS] [--peers LIST]: total throughput of servers beside them',
+  },
+  'peers-prefix': {
+    script: 'peers/compare-prefix.ts',
+    doc: 'MODEL [REQUESTS PREFIX SUFFIX OUTPUT THREADS ROUNDS] [--peers LIST] [--slots LIST]: requests that share a prefix, beside them',
+  },
   'peers-grammar': {
     script: 'peers/compare-grammar.ts',
     doc: 'MODEL [OUTPUT THREADS ROUNDS PROMPT]: the same with a JSON schema and without',

@@ -12,4 +12,8 @@ export interface BenchRecord {
   readonly peerValue?: number
   /** Median of the ratios pair by pair, ours over the peer's. */
   readonly ratio?: number
+  /** What the machine could give at most, in the same unit. */
+  readonly limit?: number
+  /** The value over the limit. */
+  readonly shareOfLimit?: number
 }

@@ -42,11 +42,15 @@ async function measure(promptLength: number, maxTokens: number): Promise<{ reado
     numTopLogprobs: 0,
   } as const
   const start = performance.now()
-  const tokenTimes: number[] = []
-  for await (const event of generate(engine, request, new AbortController().signal))
-    if (event.type === 'text-delta') tokenTimes.push(performance.now())
-  const [first, last] = [tokenTimes[0]!, tokenTimes.at(-1)!]
-  return { prefill: (promptLength * 1000) / (first - start), decode: ((tokenTimes.length - 1) * 1000) / (last - first) }
+  let [firstMs, lastMs, numTokens] = [0, 0, 0]
+  for await (const event of generate(engine, request, new AbortController().signal)) {
+    if (event.type === 'response-end') numTokens = event.usage.completionTokens
+    if (event.type !== 'text-delta') continue
+    lastMs = performance.now()
+    if (firstMs === 0) firstMs = lastMs
+  }
+  if (numTokens !== maxTokens) throw new Error(`${numTokens} tokens instead of ${maxTokens}`)
+  return { prefill: (promptLength * 1000) / (firstMs - start), decode: ((numTokens - 1) * 1000) / (lastMs - firstMs) }
 }
 
 await measure(32, 2)

@@ -1,48 +1,26 @@
 /**
- * inferd against node-llama-cpp on one model file, interleaved: A B A B ..., each run a fresh process with the same prompt lengths
- * and threads. Install the peer first: cd bench/peers && npm install --ignore-scripts --no-package-lock.
- * Arguments: MODEL [NUM_PROMPT [NUM_OUTPUT [THREADS [ROUNDS]]]].
+ * One stream of inferd beside peers on one model file, in turns (A B A B ...), each a fresh process: prefill of each PROMPT, and decode of OUTPUT
+ * tokens after the first PROMPT and after DEPTH tokens of context. How the peers are built: bench/README.md.
+ * Arguments: MODEL [PROMPT[,PROMPT] [OUTPUT [DEPTH[,DEPTH] [THREADS [ROUNDS]]]]] [--peers node-llama-cpp,NAME=BUILD_FOLDER[+repack]].
  */
-import { spawnSync } from 'node:child_process'
 import path from 'node:path'
-import type { BenchRecord } from '../record.ts'
+import { inferd } from './inferd-subject.ts'
+import type { Speed, SpeedOrder } from './subject.ts'
+import { suiteArguments } from './suite-arguments.ts'
+import { inTurns, recordsBeside } from './turns.ts'
 
-const ROOT = path.resolve(import.meta.dirname, '../..')
-const [modelPath = '', numPrompt = '512', numOutput = '64', threads = '2', rounds = '5'] = process.argv.slice(2)
-const METRICS = ['prefillTokensPerS', 'decodeTokensPerS'] as const
+const { modelPath, numbers, peers } = suiteArguments(['512,4096', '64', '8192', '2', '5'])
+const [prefillLengths = [], [numOutput = 0] = [], deep = [], [numThreads = 0] = [], [numRounds = 0] = []] = numbers
+const depths = [...new Set([prefillLengths[0]!, ...deep])]
+const order: SpeedOrder = { modelPath, numThreads, prefillLengths, depths, numOutput }
 
-type Speed = Readonly<Record<(typeof METRICS)[number], number>>
+const subjects = [inferd, ...peers]
+const results = await inTurns(subjects, numRounds, (subject) => subject.measureSpeed(order))
+for (const length of prefillLengths) report(`prefill ${length}`, 'prefillTokensPerS', (speed) => speed.prefill[length])
+for (const depth of depths) report(`decode ${numOutput} after ${depth}`, 'decodeTokensPerS', (speed) => speed.decode[depth])
 
-function runOne(script: readonly string[], cwd: string): Speed {
-  const run = spawnSync(process.execPath, script, { cwd, encoding: 'utf8', maxBuffer: 1 << 26, stdio: ['ignore', 'pipe', 'inherit'] })
-  return JSON.parse(run.stdout.trim().split('\n').at(-1)!)
-}
-
-const model = path.resolve(modelPath)
-const ours: Speed[] = []
-const peers: Speed[] = []
-for (let round = 0; round < Number(rounds); round++) {
-  ours.push(runOne(['--conditions=inferd-source', 'bench/engine/speed.ts', model, numPrompt, numOutput, threads], ROOT))
-  peers.push(runOne(['llama-cpp.mjs', 'speed', model, numPrompt, numOutput, threads], path.join(ROOT, 'bench/peers')))
-}
-
-for (const metric of METRICS) {
-  const [mine, theirs] = [ours.map((run) => run[metric]), peers.map((run) => run[metric])]
-  const ratios = mine.map((value, index) => value / theirs[index]!)
-  const record: BenchRecord = {
-    suite: 'peers',
-    case: `${path.basename(model)} ${numPrompt}+${numOutput} tokens, ${threads} threads`,
-    metric,
-    unit: 'tokens/s',
-    value: median(mine),
-    spread: Math.max(...mine) / Math.min(...mine),
-    peer: 'node-llama-cpp',
-    peerValue: median(theirs),
-    ratio: median(ratios),
-  }
-  console.log(JSON.stringify(record))
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
+function report(phase: string, metric: string, pick: (speed: Speed) => number | undefined): void {
+  const series = subjects.map((subject, index) => ({ subject, values: results[index]!.map((speed) => pick(speed) ?? 0) }))
+  const name = `${path.basename(modelPath)} ${phase} tokens, ${numThreads} threads`
+  for (const record of recordsBeside({ suite: 'peers', case: name, metric, unit: 'tokens/s' }, series)) console.log(JSON.stringify(record))
 }

@@ -1,11 +1,10 @@
-// node-llama-cpp as a peer. Commands, each printing one JSON line:
-//   greedy MODEL PROMPTS.json NUM_TOKENS        greedy tokens of each prompt (token ids) up to its end, each with the two best logprobs
-//   speed  MODEL NUM_PROMPT NUM_OUTPUT THREADS  prefill and decode rates on fixed pseudo-random tokens
+// node-llama-cpp's greedy tokens of each prompt (token ids) up to its end, each with the two best logprobs, as one JSON line:
+// greedy MODEL PROMPTS.json NUM_TOKENS.
 import { readFileSync } from 'node:fs'
 import { getLlama } from 'node-llama-cpp'
 
-const [command, modelPath, ...rest] = process.argv.slice(2)
-const threads = Number(rest[2] ?? 2)
+const [, modelPath, promptsPath, numTokensText] = process.argv.slice(2)
+const threads = 2
 const llama = await getLlama({ gpu: false, build: 'never', progressLogs: false, logLevel: 'error', maxThreads: threads })
 const model = await llama.loadModel({ modelPath, gpuLayers: 0 })
 
@@ -42,26 +41,5 @@ async function greedy(prompts, numTokens) {
   return answers
 }
 
-async function speed(numPrompt, numOutput) {
-  const context = await model.createContext({ contextSize: numPrompt + numOutput + 8, batchSize: 512, threads: { ideal: threads, min: threads } })
-  const sequence = context.getSequence()
-  const prompt = Array.from({ length: numPrompt }, (_, index) => 300 + ((index * 7919) % 1500))
-  const prefillStart = performance.now()
-  await sequence.evaluateWithoutGeneratingNewTokens(prompt)
-  const prefillMs = performance.now() - prefillStart
-  let numTokens = 0
-  let firstMs = 0
-  const start = performance.now()
-  for await (const _ of sequence.evaluate([5], { temperature: 0, yieldEogToken: true })) {
-    if (numTokens++ === 0) firstMs = performance.now()
-    if (numTokens > numOutput) break
-  }
-  const decodeMs = performance.now() - firstMs
-  await context.dispose()
-  return { prefillTokensPerS: (numPrompt / prefillMs) * 1000, decodeTokensPerS: ((numTokens - 1) / decodeMs) * 1000, startMs: firstMs - start }
-}
-
-const answer =
-  command === 'greedy' ? await greedy(JSON.parse(readFileSync(rest[0], 'utf8')), Number(rest[1])) : await speed(Number(rest[0]), Number(rest[1]))
-console.log(JSON.stringify(answer))
+console.log(JSON.stringify(await greedy(JSON.parse(readFileSync(promptsPath, 'utf8')), Number(numTokensText))))
 process.exit(0)

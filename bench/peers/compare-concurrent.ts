@@ -1,7 +1,7 @@
 /**
  * Total throughput of concurrent streams, inferd beside peers, in turns, each a fresh server: STREAMS requests at once over HTTP by one client (node-
  * llama-cpp, which has no server, in its own process), prompts at random with nothing in common, as many slots as streams.
- * Arguments: MODEL [STREAMS[,STREAMS] [PROMPT [OUTPUT [THREADS [ROUNDS]]]]] [--peers node-llama-cpp,NAME=BUILD_FOLDER[+repack]].
+ * Arguments: MODEL [STREAMS[,STREAMS] [PROMPT [OUTPUT [THREADS [ROUNDS]]]]] [--peers node-llama-cpp,NAME=BUILD_FOLDER[+VARIANT]].
  */
 import path from 'node:path'
 import { inferd } from './inferd-subject.ts'

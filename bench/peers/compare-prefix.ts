@@ -2,7 +2,7 @@
  * Requests that share a prefix, inferd beside peers, in turns, each a fresh server: REQUESTS at once, the same PREFIX tokens and SUFFIX others each,
  * OUTPUT tokens of answer. A peer may reuse a prefix only within a slot, so that fewer slots than requests may be better for it: each number of
  * --slots is a peer of its own.
- * Arguments: MODEL [REQUESTS [PREFIX [SUFFIX [OUTPUT [THREADS [ROUNDS]]]]]] [--peers node-llama-cpp,NAME=BUILD_FOLDER[+repack]] [--slots 1,8,32].
+ * Arguments: MODEL [REQUESTS [PREFIX [SUFFIX [OUTPUT [THREADS [ROUNDS]]]]]] [--peers node-llama-cpp,NAME=BUILD_FOLDER[+VARIANT]] [--slots 1,8,32].
  */
 import path from 'node:path'
 import { inferd } from './inferd-subject.ts'

@@ -1,7 +1,7 @@
 /**
  * One stream of inferd beside peers on one model file, in turns (A B A B ...), each a fresh process: prefill of each PROMPT, and decode of OUTPUT
  * tokens after the first PROMPT and after DEPTH tokens of context. How the peers are built: bench/README.md.
- * Arguments: MODEL [PROMPT[,PROMPT] [OUTPUT [DEPTH[,DEPTH] [THREADS [ROUNDS]]]]] [--peers node-llama-cpp,NAME=BUILD_FOLDER[+repack]].
+ * Arguments: MODEL [PROMPT[,PROMPT] [OUTPUT [DEPTH[,DEPTH] [THREADS [ROUNDS]]]]] [--peers node-llama-cpp,NAME=BUILD_FOLDER[+VARIANT]].
  */
 import path from 'node:path'
 import { inferd } from './inferd-subject.ts'

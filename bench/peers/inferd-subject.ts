@@ -16,7 +16,7 @@ export const inferd: Subject = {
   version: '',
   measureSpeed: async ({ modelPath, prefillLengths, numOutput, numThreads, depths }: SpeedOrder) => {
     const args = [modelPath, prefillLengths.join(','), String(numOutput), String(numThreads), depths.join(',')]
-    const line = lastLineOf(process.execPath, ['--conditions=inferd-source', 'bench/engine/speed.ts', ...args], ROOT)
+    const line = lastLineOf(process.execPath, ['--conditions=inferd-source', 'bench/engine/speed.ts', ...args], { cwd: ROOT })
     const { prefill, decode } = JSON.parse(line) as Speed
     return { prefill, decode }
   },

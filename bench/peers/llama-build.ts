@@ -1,7 +1,7 @@
 /** The llama-bench and llama-server of a build folder of mainline llama.cpp or of ik_llama.cpp. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -11,27 +11,33 @@ import { parseLlamaBench } from './llama-bench-output.ts'
 import { contextPerSlot, type LoadOrder, type RunningServer, type Speed, type SpeedOrder, type Subject } from './subject.ts'
 
 const START_TIMEOUT_MS = 300_000
+const NO_AMX = 'LLAMA_NO_AMX'
+
+/** Of one peer; a variant is a peer of its own, since neither is faster everywhere. */
+export interface LlamaBuildOptions {
+  readonly name: string
+  readonly folder: string
+  readonly variant: LlamaVariant | null
+}
+
+/** `repack`: ik_llama.cpp repacks weights at load. `no-amx`: mainline repacks for AVX-512 instead of AMX (a build patched as bench/README.md has it). */
+export type LlamaVariant = 'repack' | 'no-amx'
 
 interface Build {
   readonly folder: string
-  /** ik_llama.cpp: other flags, and weights are repacked at load only where asked for; mainline repacks by itself. */
   readonly isIk: boolean
-  readonly isRepacked: boolean
+  readonly variant: LlamaVariant | null
+  readonly env: Readonly<Record<string, string>>
 }
 
-export interface BuildOptions {
-  readonly name: string
-  readonly folder: string
-  readonly isRepacked: boolean
-}
-
-/** Throws where nothing is built there, or where it is asked for a repacking that it does not have. */
-export function llamaBuild({ name, folder, isRepacked }: BuildOptions): Subject {
+/** Throws where nothing is built there, or where the build does not have the variant. */
+export function llamaBuild({ name, folder, variant }: LlamaBuildOptions): Subject {
   for (const program of ['llama-bench', 'llama-server'])
     if (!existsSync(programOf(folder, program))) throw new Error(`${name}: there is no ${programOf(folder, program)}`)
-  const help = spawnSync(programOf(folder, 'llama-bench'), ['--help'], { encoding: 'utf8' })
-  const build = { folder, isRepacked, isIk: `${help.stdout}${help.stderr}`.includes('--run-time-repack') }
-  if (isRepacked && !build.isIk) throw new Error(`${name}: +repack is for ik_llama.cpp; mainline repacks by itself`)
+  const program = readFileSync(programOf(folder, 'llama-bench'))
+  const build = { folder, variant, isIk: program.includes('--run-time-repack'), env: variant === 'no-amx' ? { [NO_AMX]: '1' } : {} }
+  if ((variant === 'repack' && !build.isIk) || (variant === 'no-amx' && !program.includes(NO_AMX)))
+    throw new Error(`${name}: this build does not have +${variant}`)
   return {
     name,
     version: versionOf(folder),
@@ -45,16 +51,16 @@ export function llamaBuild({ name, folder, isRepacked }: BuildOptions): Subject 
 
 /** Prefill first, then decode, so that mainline does not prefill at the depths too. */
 function measureSpeed(build: Build, { modelPath, numThreads, prefillLengths, depths, numOutput }: SpeedOrder): Speed {
-  const common = ['-m', modelPath, '-t', String(numThreads), '-r', '1', '-o', 'json', ...(build.isRepacked ? ['-rtr', '1'] : [])]
+  const common = ['-m', modelPath, '-t', String(numThreads), '-r', '1', '-o', 'json', ...(build.variant === 'repack' ? ['-rtr', '1'] : [])]
   const decode = build.isIk
     ? ['-p', '0', '-n', '0', ...depths.flatMap((depth) => ['-gp', `${depth},${numOutput}`])]
     : ['-p', '0', '-n', String(numOutput), '-d', depths.join(',')]
   const run = (args: readonly string[]): Speed =>
-    parseLlamaBench(outputOf(programOf(build.folder, 'llama-bench'), [...common, ...args], { cwd: '/' }))
+    parseLlamaBench(outputOf(programOf(build.folder, 'llama-bench'), [...common, ...args], { cwd: '/', env: build.env }))
   return { prefill: run(['-p', prefillLengths.join(','), '-n', '0']).prefill, decode: run(decode).decode }
 }
 
-async function startServer({ folder, isRepacked }: Build, order: LoadOrder): Promise<RunningServer> {
+async function startServer({ folder, variant, env }: Build, order: LoadOrder): Promise<RunningServer> {
   const port = await freePort()
   const options = {
     '-m': order.modelPath,
@@ -65,8 +71,8 @@ async function startServer({ folder, isRepacked }: Build, order: LoadOrder): Pro
     '--host': '127.0.0.1',
     '--port': port,
   }
-  const args = [...Object.entries(options).flatMap(([name, value]) => [name, String(value)]), ...(isRepacked ? ['-rtr'] : [])]
-  const child = spawn(programOf(folder, 'llama-server'), args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  const args = [...Object.entries(options).flatMap(([name, value]) => [name, String(value)]), ...(variant === 'repack' ? ['-rtr'] : [])]
+  const child = spawn(programOf(folder, 'llama-server'), args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...env } })
   const kill = (): boolean => child.kill('SIGKILL')
   process.once('exit', kill)
   const exited = once(child, 'exit')
@@ -106,10 +112,10 @@ async function freePort(): Promise<number> {
   return typeof address === 'object' && address !== null ? address.port : 0
 }
 
-/** As the build tells it: `8337e4c`, where it was made from a repository. */
+/** The commit, as the build tells it: `version: 4200 (8337e4c)` or `version: 0.5.0-dev (build 1, commit 0c1e570)`. */
 function versionOf(folder: string): string {
   const run = spawnSync(programOf(folder, 'llama-server'), ['--version'], { encoding: 'utf8' })
-  return /version: .*?\(([\w-]+)\)/.exec(`${run.stdout}${run.stderr}`)?.[1] ?? 'unknown'
+  return /(?:\(|commit )([0-9a-f]{7,})/.exec(`${run.stdout}${run.stderr}`)?.[1] ?? 'unknown'
 }
 
 function programOf(folder: string, program: string): string {

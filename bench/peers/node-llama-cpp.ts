@@ -19,5 +19,5 @@ export function nodeLlamaCpp(): Subject {
 }
 
 function run(script: string, order: object): unknown {
-  return JSON.parse(lastLineOf(process.execPath, [script], import.meta.dirname, JSON.stringify(order)))
+  return JSON.parse(lastLineOf(process.execPath, [script], { cwd: import.meta.dirname, input: JSON.stringify(order) }))
 }

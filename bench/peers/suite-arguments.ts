@@ -1,7 +1,7 @@
 /** Arguments that the suites against peers have in common. */
 import path from 'node:path'
 import { parseArgs } from 'node:util'
-import { llamaBuild } from './llama-build.ts'
+import { llamaBuild, type LlamaVariant } from './llama-build.ts'
 import { nodeLlamaCpp } from './node-llama-cpp.ts'
 import type { Subject } from './subject.ts'
 
@@ -31,12 +31,16 @@ export function suiteArguments(defaults: readonly string[]): SuiteArguments {
   }
 }
 
-/** `node-llama-cpp`, or `NAME=BUILD_FOLDER` with `+repack` at its end where weights are to be repacked at load. */
+/** `node-llama-cpp`, or `NAME=BUILD_FOLDER` with a variant at its end. */
 function peerOf(text: string): Subject {
   if (text === 'node-llama-cpp') return nodeLlamaCpp()
-  const [, name, folder, repack] = /^([\w.+-]+)=(.+?)(\+repack)?$/.exec(text) ?? []
-  if (name === undefined || folder === undefined) throw new Error(`'${text}' is neither node-llama-cpp nor NAME=BUILD_FOLDER[+repack]`)
-  return llamaBuild({ name, folder: path.resolve(folder), isRepacked: repack !== undefined })
+  const [, name, folder, variant] = /^([\w.+-]+)=(.+?)(?:\+(repack|no-amx))?$/.exec(text) ?? []
+  if (name === undefined || folder === undefined) throw new Error(`'${text}' is neither node-llama-cpp nor NAME=BUILD_FOLDER[+repack|+no-amx]`)
+  return llamaBuild({
+    name: variant === undefined ? name : `${name}+${variant}`,
+    folder: path.resolve(folder),
+    variant: (variant as LlamaVariant) ?? null,
+  })
 }
 
 function numberList(text: string): number[] {

@@ -14,6 +14,8 @@ export interface Metric {
   readonly case: string
   readonly metric: string
   readonly unit: string
+  /** What the machine could give at most, where that is known. */
+  readonly limit?: number
 }
 
 /** Results by subject, in the order of the subjects, one a round. Every result is told on standard error as it comes. */
@@ -36,7 +38,13 @@ export async function inTurns<Result>(
 /** Ours beside each peer; the first series is ours. Without peers one record of ours alone. */
 export function recordsBeside(metric: Metric, [ours, ...peers]: readonly Series[]): BenchRecord[] {
   const { values } = ours!
-  const own = { ...metric, value: median(values), spread: Math.max(...values) / Math.min(...values) }
+  const value = median(values)
+  const own = {
+    ...metric,
+    value,
+    spread: Math.max(...values) / Math.min(...values),
+    ...(metric.limit === undefined ? {} : { shareOfLimit: value / metric.limit }),
+  }
   if (peers.length === 0) return [own]
   return peers.map(({ subject, values: theirs }) => ({
     ...own,

@@ -1,6 +1,6 @@
 /**
  * One stream of inferd beside peers on one model file, in turns (A B A B ...), each a fresh process: prefill of each PROMPT, and decode of OUTPUT
- * tokens after the first PROMPT and after DEPTH tokens of context. How the peers are built: bench/README.md.
+ * tokens after the first PROMPT and after DEPTH tokens of context. How the peers are built: bench/peers/README.md.
  * --read-gbps and --gmacs, measured on the same machine with as many threads, give the limits: reading for decode, dot products for prefill.
  * Arguments: MODEL [PROMPT[,PROMPT] [OUTPUT [DEPTH[,DEPTH] [THREADS [ROUNDS]]]]] [--peers node-llama-cpp,NAME=BUILD_FOLDER[+VARIANT]]
  * [--read-gbps GB/S --gmacs GMAC/S].

@@ -20,7 +20,7 @@ export interface LlamaBuildOptions {
   readonly variant: LlamaVariant | null
 }
 
-/** `repack`: ik_llama.cpp repacks weights at load. `no-amx`: mainline repacks for AVX-512 instead of AMX (a build patched as bench/README.md has it). */
+/** `repack`: ik_llama.cpp repacks weights at load. `no-amx`: mainline repacks for AVX-512 instead of AMX (a build patched as bench/peers/README.md has it). */
 export type LlamaVariant = 'repack' | 'no-amx'
 
 interface Build {

@@ -4,11 +4,12 @@
  * Arguments: MODEL [STREAMS[,STREAMS] [PROMPT [OUTPUT [THREADS [ROUNDS]]]]] [--peers node-llama-cpp,NAME=BUILD_FOLDER[+VARIANT]].
  */
 import path from 'node:path'
+import { printBeside } from './beside.ts'
 import { inferd } from './inferd-subject.ts'
 import { differentPrompts } from '../engine/random-prompts.ts'
 import type { LoadResult } from './subject.ts'
 import { suiteArguments } from './suite-arguments.ts'
-import { inTurns, recordsBeside } from './turns.ts'
+import { inTurns } from './turns.ts'
 
 const { modelPath, numbers, peers } = suiteArguments(['8,16,32,64', '128', '128', '2', '5'])
 const [streamCounts = [], [numPrompt = 0] = [], [numOutput = 0] = [], [numThreads = 0] = [], [numRounds = 0] = []] = numbers
@@ -21,7 +22,7 @@ for (const numStreams of streamCounts) {
   )
   const report = (metric: string, unit: string, pick: (result: LoadResult) => number): void => {
     const series = subjects.map((subject, index) => ({ subject, values: results[index]!.map(pick) }))
-    for (const record of recordsBeside({ suite: 'peers-concurrent', case: name, metric, unit }, series)) console.log(JSON.stringify(record))
+    printBeside({ suite: 'peers-concurrent', case: name, metric, unit }, series)
   }
   report('outputTokensPerS', 'tokens/s', (result) => (result.numOutputTokens * 1000) / result.totalMs)
   report('allTokensPerS', 'tokens/s', (result) => ((result.numOutputTokens + result.numPromptTokens) * 1000) / result.totalMs)

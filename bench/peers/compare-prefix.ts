@@ -5,11 +5,12 @@
  * Arguments: MODEL [REQUESTS [PREFIX [SUFFIX [OUTPUT [THREADS [ROUNDS]]]]]] [--peers node-llama-cpp,NAME=BUILD_FOLDER[+VARIANT]] [--slots 1,8,32].
  */
 import path from 'node:path'
+import { printBeside } from './beside.ts'
 import { inferd } from './inferd-subject.ts'
 import { promptsWithSharedPrefix } from '../engine/random-prompts.ts'
 import type { LoadResult, Subject } from './subject.ts'
 import { suiteArguments } from './suite-arguments.ts'
-import { inTurns, recordsBeside } from './turns.ts'
+import { inTurns } from './turns.ts'
 
 const { modelPath, numbers, peers, slots } = suiteArguments(['32', '2000', '32', '32', '2', '5'])
 const [[numRequests = 0] = [], [numPrefix = 0] = [], [numSuffix = 0] = [], [numOutput = 0] = [], [numThreads = 0] = [], [numRounds = 0] = []] =
@@ -30,5 +31,5 @@ function withSlots(peer: Subject, numSlots: number): Subject {
 function report(metric: string, unit: string, pick: (result: LoadResult) => number): void {
   const series = subjects.map((subject, index) => ({ subject, values: results[index]!.map(pick) }))
   const name = `${path.basename(modelPath)} ${numRequests} requests of ${numPrefix} shared + ${numSuffix} + ${numOutput} tokens, ${numThreads} threads`
-  for (const record of recordsBeside({ suite: 'peers-prefix', case: name, metric, unit }, series)) console.log(JSON.stringify(record))
+  printBeside({ suite: 'peers-prefix', case: name, metric, unit }, series)
 }

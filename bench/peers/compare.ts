@@ -7,10 +7,11 @@
  */
 import path from 'node:path'
 import { decodeLimit, prefillLimit, readTokenWork } from '../engine/token-work.ts'
+import { type Metric, printBeside } from './beside.ts'
 import { inferd } from './inferd-subject.ts'
 import type { Speed, SpeedOrder } from './subject.ts'
 import { suiteArguments } from './suite-arguments.ts'
-import { inTurns, type Metric, recordsBeside } from './turns.ts'
+import { inTurns } from './turns.ts'
 
 const { modelPath, numbers, peers, machine } = suiteArguments(['512,4096', '64', '8192', '2', '5'])
 const [prefillLengths = [], [numOutput = 0] = [], deep = [], [numThreads = 0] = [], [numRounds = 0] = []] = numbers
@@ -35,5 +36,5 @@ function metricOf(phase: string, metric: string): Metric {
 
 function report(metric: Metric, pick: (speed: Speed) => number | undefined): void {
   const series = subjects.map((subject, index) => ({ subject, values: results[index]!.map((speed) => pick(speed) ?? 0) }))
-  for (const record of recordsBeside(metric, series)) console.log(JSON.stringify(record))
+  printBeside(metric, series)
 }

@@ -1,6 +1,6 @@
 /** Many streamed completions at once over HTTP, the same for every server that speaks OpenAI's text completions. */
 import { serverSentEvents } from '../../tests/e2e/inferd-process.ts'
-import { median } from './turns.ts'
+import { median } from './beside.ts'
 import { type LoadOrder, type LoadResult, MEASUREMENT_TIMEOUT_MS, type RunningServer } from './subject.ts'
 
 interface Answer {

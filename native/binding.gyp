@@ -36,7 +36,7 @@
       "cflags_cc": ["-fexceptions"],
       "xcode_settings": {"GCC_ENABLE_CPP_EXCEPTIONS": "YES"},
       "dependencies": ["kernels_scalar"],
-      "conditions": [["target_arch=='x64'", {"dependencies": ["kernels_avx2", "kernels_avx512"]}]],
+      "conditions": [["target_arch=='x64'", {"dependencies": ["kernels_avx2", "kernels_avx512"]}], ["target_arch=='arm64'", {"dependencies": ["kernels_neon"]}]],
     },
   ],
   "conditions": [
@@ -49,6 +49,14 @@
         {
           "target_name": "kernels_avx512", "type": "static_library", "sources": ["<@(kernel_sources)"], "defines": ["INFERD_ISA=avx512"],
           "cflags_cc": ["-fno-exceptions", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni", "-mfma", "-mf16c"],
+        },
+      ],
+    }],
+    ["target_arch=='arm64'", {
+      "targets": [
+        {
+          "target_name": "kernels_neon", "type": "static_library", "sources": ["<@(kernel_sources)"], "defines": ["INFERD_ISA=neon"],
+          "cflags_cc": ["-fno-exceptions", "-march=armv8.2-a+dotprod"],
         },
       ],
     }],

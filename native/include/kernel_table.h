@@ -82,5 +82,6 @@ constexpr int64_t attention_scratch_floats(int32_t headDimPadded) {
 namespace scalar { const KernelTable& kernel_table(); }
 namespace avx2 { const KernelTable& kernel_table(); }
 namespace avx512 { const KernelTable& kernel_table(); }
+namespace neon { const KernelTable& kernel_table(); }
 
 }  // namespace inferd

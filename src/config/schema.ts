@@ -37,7 +37,7 @@ export const ENGINE_SETTINGS = {
     words: ['native', 'reference'],
     doc: 'Who computes: native (C++), or reference (plain TypeScript, slow, the oracle).',
   }),
-  isa: choice({ default: 'auto', words: ['auto', 'avx512', 'avx2', 'scalar'], doc: 'Instruction set of the native kernels.' }),
+  isa: choice({ default: 'auto', words: ['auto', 'avx512', 'avx2', 'neon', 'scalar'], doc: 'Instruction set of the native kernels.' }),
 } as const
 
 /** Where things are kept; every command that reads or writes them takes it. */

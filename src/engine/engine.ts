@@ -89,7 +89,7 @@ export interface EngineOptions {
   readonly modelPath: string
   readonly kernels: 'native' | 'reference'
   /** Instruction set of the native kernels; null = the best that the processor has. */
-  readonly isa: 'scalar' | 'avx2' | 'avx512' | null
+  readonly isa: 'scalar' | 'avx2' | 'avx512' | 'neon' | null
   /** Longest context of one request; null = the model's own, at most 8192. */
   readonly contextLength: number | null
   /** null = room for 8 full contexts, at most a quarter of the free memory. */

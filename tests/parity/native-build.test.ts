@@ -3,11 +3,12 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, globSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { INSTRUCTION_SETS } from '#engine/kernels/native/addon'
 
 const OBJECTS = fileURLToPath(new URL('../../native/build/Release/obj.target', import.meta.url))
 
 test('object files of an instruction set define no weak symbol and need nothing of the C++ library', () => {
-  const objects = ['kernels_scalar', 'kernels_avx2', 'kernels_avx512'].flatMap((target) => globSync(`${OBJECTS}/${target}/**/*.o`))
+  const objects = INSTRUCTION_SETS.flatMap((isa) => globSync(`${OBJECTS}/kernels_${isa}/**/*.o`))
   expect(objects.length > 0 || !existsSync(OBJECTS)).toBe(true)
   const symbols = objects.flatMap((object) =>
     execFileSync('nm', ['-C', object], { encoding: 'utf8' })

@@ -1,6 +1,7 @@
 /** A row's result depends on its own sequence only: not on the batch, the cut of the prompt, the blocks or the threads. Bit for bit. */
 import { describe, expect, test } from 'vitest'
 import { SeededRandom } from '#base/random'
+import { INSTRUCTION_SETS } from '#engine/kernels/native/addon'
 import { createNativeKernels, hasInstructionSet } from '#engine/kernels/native/native-kernels'
 import type { Executor, Kernels } from '#engine/kernels/kernels'
 import type { ProgramCase } from './case-builder.ts'
@@ -9,7 +10,7 @@ import { plainModel, randomModel } from './model-cases.ts'
 import { PagedSequences } from './paged-sequences.ts'
 import { greedyColumns } from './sampling-columns.ts'
 
-const INSTRUCTION_SETS = (['scalar', 'avx2', 'avx512'] as const).filter(hasInstructionSet)
+const ISAS = INSTRUCTION_SETS.filter(hasInstructionSet)
 /** Longer than an attention tile (64 positions) and than many tiles of eight tokens. */
 const PROMPT_LENGTH = 101
 
@@ -17,7 +18,7 @@ function bindThreads(kernels: Kernels, { program, tensors }: ProgramCase, numThr
   return kernels.bind({ program, tensors, kvCache: { numBlocks: 96, ...F32_CACHE }, limits: CASE_LIMITS, numThreads })
 }
 
-describe.each(INSTRUCTION_SETS)('%s', (isa) => {
+describe.each(ISAS)('%s', (isa) => {
   const kernels = createNativeKernels({ isa })
   const cases = [
     ...(['f32', 'bf16', 'q8_0', 'q4_0', 'q4_k', 'q6_k'] as const).map((dtype) => plainModel(dtype)),

@@ -1,6 +1,7 @@
 /** Native against the reference: every op, format and shape case, on every instruction set that this machine has. */
 import { describe, expect, test } from 'vitest'
 import { SeededRandom } from '#base/random'
+import { INSTRUCTION_SETS } from '#engine/kernels/native/addon'
 import { createNativeKernels, hasInstructionSet } from '#engine/kernels/native/native-kernels'
 import { referenceKernels } from '#engine/kernels/reference/reference-kernels'
 import { optimize } from '#engine/program/optimize'
@@ -10,7 +11,7 @@ import { bindCase, F32_CACHE, maxDifference, traceCase, type CaseCache, type Cas
 import { plainModel, randomModel } from './model-cases.ts'
 import { ALL_DTYPES, opCases } from './op-cases.ts'
 
-const INSTRUCTION_SETS = (['scalar', 'avx2', 'avx512'] as const).filter(hasInstructionSet)
+const ISAS = INSTRUCTION_SETS.filter(hasInstructionSet)
 const OP_CASES = opCases()
 /** Contexts of more than one and more than two attention tiles (64 positions). */
 const LONG_LENGTHS = [67, 130]
@@ -55,7 +56,7 @@ function traceDifference(actual: CaseTrace, expected: CaseTrace): number {
   )
 }
 
-describe.each(INSTRUCTION_SETS)('%s', (isa) => {
+describe.each(ISAS)('%s', (isa) => {
   const kernels = createNativeKernels({ isa })
 
   test.each(OP_CASES.map((opCase) => [opCase.name, opCase] as const))('%s gives what the reference gives', async (_, opCase) => {

@@ -2,6 +2,10 @@
 
 #include <cstring>
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
 namespace inferd {
 namespace {
 
@@ -13,6 +17,19 @@ bool has_avx512() {
 }
 #endif
 
+#if defined(__aarch64__)
+/** The dot product of ARMv8.2; every Apple processor that runs macOS has it. */
+bool has_neon() {
+#if defined(__linux__)
+  return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#elif defined(__APPLE__)
+  return true;
+#else
+  return false;
+#endif
+}
+#endif
+
 }  // namespace
 
 const KernelTable* find_kernels(const char* name) {
@@ -21,6 +38,9 @@ const KernelTable* find_kernels(const char* name) {
   __builtin_cpu_init();
   if ((isAny || std::strcmp(name, "avx512") == 0) && has_avx512()) return &avx512::kernel_table();
   if ((isAny || std::strcmp(name, "avx2") == 0) && has_avx2()) return &avx2::kernel_table();
+#endif
+#if defined(__aarch64__)
+  if ((isAny || std::strcmp(name, "neon") == 0) && has_neon()) return &neon::kernel_table();
 #endif
   return isAny || std::strcmp(name, "scalar") == 0 ? &scalar::kernel_table() : nullptr;
 }

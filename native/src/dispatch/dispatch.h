@@ -4,7 +4,7 @@
 
 namespace inferd {
 
-/** name: "scalar", "avx2", "avx512", or "" for the best that this machine has. Null when the machine or the build lacks it. */
+/** name: "scalar", "avx2", "avx512", "neon", or "" for the best that this machine has. Null when the machine or the build lacks it. */
 const KernelTable* find_kernels(const char* name);
 
 }  // namespace inferd

@@ -5,7 +5,7 @@
 import { describe, expect, test } from 'vitest'
 import { SeededRandom } from '#base/random'
 import type { Kernels } from '#engine/kernels/kernels'
-import type { IsaName } from '#engine/kernels/native/addon'
+import { INSTRUCTION_SETS } from '#engine/kernels/native/addon'
 import { createNativeKernels, hasInstructionSet } from '#engine/kernels/native/native-kernels'
 import { referenceKernels } from '#engine/kernels/reference/reference-kernels'
 import { bindModel, worstError } from './bound-model.ts'
@@ -13,8 +13,6 @@ import { readFixtures } from './fixtures.ts'
 
 /** Absolute, on logits of unit standard deviation. */
 const TOLERANCE = 1e-3
-
-const INSTRUCTION_SETS: readonly IsaName[] = ['scalar', 'avx2', 'avx512']
 
 const EXECUTORS: readonly { readonly name: string; readonly kernels: Kernels }[] = [
   { name: 'reference', kernels: referenceKernels },

@@ -45,7 +45,9 @@ export interface NativeMatcherHandle extends TokenMatcher {
   readonly memoryBytes: number
 }
 
-export type IsaName = 'scalar' | 'avx2' | 'avx512'
+/** Every instruction set that some build has kernels for: scalar on all machines, the others where dispatch.cpp finds them. */
+export const INSTRUCTION_SETS = ['scalar', 'avx2', 'avx512', 'neon'] as const
+export type IsaName = (typeof INSTRUCTION_SETS)[number]
 
 interface Addon {
   /**

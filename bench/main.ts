@@ -63,6 +63,10 @@ const SUITES: Readonly<Record<string, { readonly script: string; readonly doc: s
     script: 'peers/compare-prefix.ts',
     doc: 'MODEL [REQUESTS PREFIX SUFFIX OUTPUT THREADS ROUNDS] [--peers LIST] [--slots LIST]: requests that share a prefix, beside them',
   },
+  'peers-accuracy': {
+    script: 'peers/compare-accuracy.ts',
+    doc: '[MODEL ...]: KL divergence of the next token to the same file computed in F32, beside node-llama-cpp',
+  },
   'peers-grammar': {
     script: 'peers/compare-grammar.ts',
     doc: 'MODEL [OUTPUT THREADS ROUNDS PROMPT]: the same with a JSON schema and without',

@@ -5,6 +5,7 @@ import { DATA_SETTINGS, ENGINE_SETTINGS, SERVER_SETTINGS } from '#config/schema'
 import { int } from '#config/setting'
 import { InferdError } from '#contract/errors'
 import { addSettings, dataOf } from './add-settings.ts'
+import { addBenchCommand } from './bench-command.ts'
 import { addDeploymentCommands } from './deployment-commands.ts'
 import { addJobCommands } from './job-commands.ts'
 import { addKeyCommands } from './key-commands.ts'
@@ -25,6 +26,7 @@ export function commandLine(version: string, signal: AbortSignal): Command {
   addUsage(program, signal)
   addPlan(program, signal)
   addBackup(program, signal)
+  addBenchCommand(program, signal)
   program
     .command('inspect')
     .description('show what is in a model file')

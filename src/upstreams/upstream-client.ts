@@ -34,6 +34,11 @@ export interface WirePost {
   readonly body: string
 }
 
+export interface WireAnswer {
+  readonly status: number
+  readonly body: AsyncIterable<Uint8Array>
+}
+
 export class UpstreamClient {
   private readonly agent: Agent
   private readonly egress: Egress
@@ -81,6 +86,16 @@ export class UpstreamClient {
     const chunks: Uint8Array[] = []
     for await (const chunk of this.post(model, post, signal)) chunks.push(chunk)
     return Buffer.concat(chunks).toString('utf8')
+  }
+
+  /**
+   * As it comes, for those who judge it themselves. The body is to be read to its end or left by `return`. Rejects with the signal's reason when it
+   * aborts, and with what the connection failed of.
+   */
+  async answer({ url, headers, body }: WirePost, signal: AbortSignal): Promise<WireAnswer> {
+    await this.egress.addressOf(url)
+    const { statusCode, body: pieces } = await send(url, { method: 'POST', headers, body, dispatcher: this.agent, signal })
+    return { status: statusCode, body: pieces }
   }
 
   /** For a receiver whose answer nobody reads. Throws upstream_failed unless it is 200 to 299; rejects with the signal's reason when it aborts. */

@@ -8,6 +8,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   cli: 5,
   server: 4,
   platform: 3,
+  bench: 3,
   engine: 2,
   upstreams: 2,
   config: 1,

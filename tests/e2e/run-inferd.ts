@@ -18,14 +18,17 @@ export interface RunOptions {
   readonly input?: string
   /** Gets each piece of standard output as it comes, and the process. */
   readonly onOutput?: (piece: string, child: ChildProcess) => void
+  /** Gets the process when it was started. */
+  readonly onStart?: (child: ChildProcess) => void
 }
 
-export async function runInferd(args: readonly string[], { input = '', onOutput }: RunOptions = {}): Promise<CommandResult> {
+export async function runInferd(args: readonly string[], { input = '', onOutput, onStart }: RunOptions = {}): Promise<CommandResult> {
   const child = spawn(process.execPath, ['--conditions=inferd-source', 'src/main.ts', ...args], {
     cwd: ROOT,
     timeout: TIMEOUT_MS,
     killSignal: 'SIGKILL',
   })
+  onStart?.(child)
   const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
   child.stdin.on('error', () => {})
   child.stdin.end(input)

@@ -1,5 +1,6 @@
 // Runs the suites that are named on the command line: kernels (on every instruction set of this machine), sampling, pool,
-// executor, grammar.
+// executor, grammar. Behind the name of an instruction set stand the bits that its kernels gave.
+#include <cinttypes>
 #include <cstdio>
 #include <cstring>
 #include <initializer_list>
@@ -11,14 +12,15 @@
 using namespace inferd;
 
 static void test_kernels() {
-  for (const char* isa : {"scalar", "avx2", "avx512"}) {
+  for (const char* isa : {"scalar", "avx2", "avx512", "neon"}) {
     const KernelTable* kernels = find_kernels(isa);
     if (kernels == nullptr) continue;
     test::expect(std::strcmp(kernels->name, isa) == 0, "the table has another name");
+    test::seen_bits() = 0;
     test::test_matmul(*kernels);
     test::test_attention(*kernels);
     test::test_rows(*kernels);
-    std::printf("kernels %s ok\n", isa);
+    std::printf("kernels %s ok %016" PRIx64 "\n", isa, test::seen_bits());
   }
 }
 

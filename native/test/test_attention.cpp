@@ -15,6 +15,7 @@ namespace {
 struct Shape {
   int32_t blockSize, keyTile, numHeads, numKvHeads, headDim, context, numNew, window;
   bool isF16;
+  float softcap = 0;
 };
 
 void test_shape(const KernelTable& kernels, const Shape& s, Random& random) {
@@ -38,7 +39,7 @@ void test_shape(const KernelTable& kernels, const Shape& s, Random& random) {
   const int32_t firstPosition = s.context - s.numNew;
   for (int32_t head = 0; head < s.numKvHeads; head++) {
     const AttentionTask task = {kv, {q.data(), static_cast<int64_t>(qWidth)}, {out.data(), static_cast<int64_t>(qWidth)}, s.numHeads, head, 0, s.numNew, firstPosition,
-                                table.data(), scale, 0.0f, s.window, scratch.data()};
+                                table.data(), scale, s.softcap, s.window, scratch.data()};
     kernels.attention(task);
   }
   const auto stored = [&](float value) { return static_cast<double>(s.isF16 ? f16_to_f32(f32_to_f16(value)) : value); };
@@ -51,7 +52,9 @@ void test_shape(const KernelTable& kernels, const Shape& s, Random& random) {
     for (int32_t p = first; p <= position; p++) {
       double score = 0;
       for (int32_t i = 0; i < s.headDim; i++) score += static_cast<double>(q[static_cast<size_t>(row * s.headDim + i)]) * stored(k[at(p, i)]);
-      weights[static_cast<size_t>(p)] = std::exp(score * static_cast<double>(scale));
+      score *= static_cast<double>(scale);
+      if (s.softcap > 0) score = static_cast<double>(s.softcap) * std::tanh(score / static_cast<double>(s.softcap));
+      weights[static_cast<size_t>(p)] = std::exp(score);
       total += weights[static_cast<size_t>(p)];
     }
     for (int32_t i = 0; i < s.headDim; i++) {
@@ -69,6 +72,7 @@ void test_attention(const KernelTable& kernels) {
   const Shape shapes[] = {
       {16, 16, 4, 2, 64, 150, 3, 0, false}, {16, 16, 8, 1, 20, 67, 8, 0, true},  {32, 16, 2, 2, 16, 64, 64, 0, false}, {4, 4, 3, 1, 80, 131, 5, 0, true},
       {24, 8, 6, 3, 8, 77, 2, 0, false},    {10, 2, 4, 4, 12, 33, 33, 5, false}, {16, 16, 4, 1, 128, 200, 4, 17, true}, {1, 1, 1, 1, 4, 3, 1, 1, false},
+      {16, 16, 6, 2, 33, 129, 7, 0, true, 0.5f}, {8, 8, 5, 5, 48, 90, 9, 70, false, 2.0f}, {16, 16, 3, 1, 7, 65, 1, 64, false},  {16, 16, 2, 1, 256, 16, 16, 0, true},
   };
   for (const Shape& shape : shapes) test_shape(kernels, shape, random);
 }

@@ -1,9 +1,10 @@
-// Row kernels on widths that fill no register, against plain double arithmetic.
+// Row kernels on widths that fill no register and rows with gaps between them, against plain double arithmetic.
 #include <cmath>
 #include <initializer_list>
 #include <vector>
 
 #include "guarded.h"
+#include "half.h"
 #include "kernel_table.h"
 #include "suites.h"
 
@@ -11,34 +12,107 @@ namespace inferd::test {
 namespace {
 
 constexpr int32_t kNumRows = 3;
+/** Floats between two rows: a kernel may neither read nor write them. */
+constexpr int32_t kGap = 5;
+
+/** (kNumRows, width) random floats with gaps between the rows and a guard page behind the last. */
+struct Matrix {
+  int32_t width;
+  Guarded<float> floats;
+
+  Matrix(int32_t columns, Random& random) : width(columns), floats(static_cast<size_t>(kNumRows * (columns + kGap) - kGap)) { fill(floats, random); }
+  Rows rows() { return {floats.data(), width + kGap}; }
+  double at(int32_t row, int32_t column) { return static_cast<double>(rows().row(row)[column]); }
+};
+
+/** Checks rows 1 and 2 of out (row 0 is not asked for) against `expected`, and that nothing else of it changed. */
+template <typename EXPECTED> void expect_rows(Matrix& out, const std::vector<float>& before, double tolerance, const char* what, EXPECTED expected) {
+  for (int32_t row = 1; row < kNumRows; row++)
+    for (int32_t i = 0; i < out.width; i++) expect_near(out.at(row, i), expected(row, i), tolerance, what);
+  for (size_t i = 0; i < before.size(); i++) {
+    const size_t stride = static_cast<size_t>(out.width + kGap);
+    if (i < stride || i % stride >= static_cast<size_t>(out.width)) expect(out.floats[i] == before[i], what);
+  }
+}
+
+std::vector<float> copy_of(Matrix& m) { return {m.floats.data(), m.floats.data() + m.floats.count()}; }
 
 void test_width(const KernelTable& kernels, int32_t width, Random& random) {
-  const size_t w = static_cast<size_t>(width), count = w * kNumRows;
-  Guarded<float> a(count), b(count), out(count), weight(w);
-  fill(a, random), fill(b, random), fill(weight, random);
-  const Rows x = {a.data(), width}, y = {b.data(), width}, z = {out.data(), width};
-  kernels.addRows(x, y, z, width, 0, kNumRows);
-  for (size_t i = 0; i < count; i++) expect_near(static_cast<double>(out[i]), static_cast<double>(a[i] + b[i]), 0, "add");
+  Matrix a(width, random), b(width, random), out(width, random), sum(width, random), capped(width, random);
+  std::vector<float> before = copy_of(out);
+  kernels.addRows(a.rows(), b.rows(), out.rows(), width, 1, kNumRows);
+  expect_rows(out, before, 0, "add", [&](int32_t row, int32_t i) { return static_cast<double>(static_cast<float>(a.at(row, i)) + static_cast<float>(b.at(row, i))); });
+  before = copy_of(sum);
+  kernels.addRows(a.rows(), sum.rows(), sum.rows(), width, 1, kNumRows);
+  const size_t stride = static_cast<size_t>(width + kGap);
+  const auto old = [&](int32_t row, int32_t i) { return static_cast<double>(before[static_cast<size_t>(row) * stride + static_cast<size_t>(i)]); };
+  expect_rows(sum, before, 1e-6, "add in place", [&](int32_t row, int32_t i) { return a.at(row, i) + old(row, i); });
   for (const bool isGelu : {false, true}) {
-    kernels.gatedActivation(x, y, z, width, isGelu, 0, kNumRows);
-    for (size_t i = 0; i < count; i++) {
-      const double g = static_cast<double>(a[i]);
+    before = copy_of(out);
+    kernels.gatedActivation(a.rows(), b.rows(), out.rows(), width, isGelu, 1, kNumRows);
+    expect_rows(out, before, 1e-6, "gated activation", [&](int32_t row, int32_t i) {
+      const double g = a.at(row, i);
       const double activated = isGelu ? 0.5 * g * (1 + std::tanh(0.7978845608028654 * (g + 0.044715 * g * g * g))) : g / (1 + std::exp(-g));
-      expect_near(static_cast<double>(out[i]), activated * static_cast<double>(b[i]), 1e-6, "gated activation");
-    }
+      return activated * b.at(row, i);
+    });
   }
-  kernels.rmsNorm(x, z, width, width, 1e-5f, weight.data(), 0, kNumRows);
-  for (size_t row = 0; row < kNumRows; row++) {
+  for (size_t i = 0; i < capped.floats.count(); i++) capped.floats[i] *= 8;
+  before = copy_of(capped);
+  kernels.softcapRows(capped.rows(), width, 1.5f, 1, kNumRows);
+  expect_rows(capped, before, 1e-6, "softcap", [&](int32_t row, int32_t i) { return 1.5 * std::tanh(old(row, i) / 1.5); });
+}
+
+void test_rms_norm(const KernelTable& kernels, int32_t groupWidth, int32_t numGroups, bool inPlace, Random& random) {
+  const int32_t width = groupWidth * numGroups;
+  Matrix x(width, random), fresh(width, random);
+  Guarded<float> weight(static_cast<size_t>(groupWidth));
+  fill(weight, random);
+  Matrix& out = inPlace ? x : fresh;
+  const std::vector<float> from = copy_of(x), before = copy_of(out);
+  kernels.rmsNorm(x.rows(), out.rows(), width, groupWidth, 1e-5f, weight.data(), 1, kNumRows);
+  expect_rows(out, before, 1e-5, "rms norm", [&](int32_t row, int32_t column) {
+    const float* values = from.data() + row * (width + kGap);
     double sum = 0;
-    for (size_t i = 0; i < w; i++) sum += static_cast<double>(a[row * w + i]) * static_cast<double>(a[row * w + i]);
-    const double factor = 1 / std::sqrt(sum / width + 1e-5);
-    for (size_t i = 0; i < w; i++) {
-      const double normed = static_cast<double>(a[row * w + i]) * factor * static_cast<double>(weight[i]);
-      expect_near(static_cast<double>(out[row * w + i]), normed, 1e-5, "rms norm");
+    for (int32_t i = 0; i < groupWidth; i++) {
+      const double value = static_cast<double>(values[column / groupWidth * groupWidth + i]);
+      sum += value * value;
     }
-  }
-  kernels.softcapRows(z, width, 1.5f, 0, kNumRows);
-  for (size_t i = 0; i < count; i++) expect(std::abs(out[i]) <= 1.5f, "softcap");
+    return static_cast<double>(values[column]) / std::sqrt(sum / groupWidth + 1e-5) * static_cast<double>(weight[static_cast<size_t>(column % groupWidth)]);
+  });
+}
+
+/** Bit by bit, over more rows than a tile has; groups of zeros, of the smallest and largest numbers, and of what is no number. */
+void test_quantize(const KernelTable& kernels, Random& random) {
+  constexpr int32_t kRows = 11, kGroups = 3, kWidth = kGroups * kGroupColumns, kStride = kWidth + kGap;
+  Guarded<float> x(kRows * kStride - kGap);
+  Guarded<ActGroup> act((kRows + 7) / 8 * kGroups);
+  fill(x, random);
+  const float magnitudes[kRows] = {1, 0, 1e-38f, 1e-7f, 3e38f, 100, 1, 1, 1, 1e-3f, 1};
+  for (int32_t row = 0; row < kRows; row++)
+    for (int32_t i = 0; i < kWidth; i++) x[static_cast<size_t>(row * kStride + i)] *= magnitudes[row];
+  x[6 * kStride + 5] = INFINITY, x[7 * kStride + 40] = -INFINITY, x[8 * kStride + 95] = NAN;
+  kernels.quantizeRows({x.data(), kStride}, kWidth, 0, kRows, act.data());
+  for (int32_t row = 0; row < kRows; row++)
+    for (int32_t g = 0; g < kGroups; g++) {
+      const float* values = x.data() + row * kStride + g * kGroupColumns;
+      const ActGroup& group = act[static_cast<size_t>(row / 8 * kGroups + g)];
+      const int32_t lane = row % 8;
+      float amax = 0;
+      bool isFinite = true;
+      for (int32_t i = 0; i < kGroupColumns; i++) isFinite = isFinite && std::isfinite(values[i]), amax = std::fmax(amax, std::fabs(values[i]));
+      const float d = f16_to_f32(f32_to_f16(amax / 127.0f));
+      if (isFinite) expect_near(static_cast<double>(group.d[lane]), static_cast<double>(d), 0, "scale of an activation");
+      else expect(std::isnan(group.d[lane]), "a group that is not finite has a scale");
+      int32_t sums[2] = {0, 0};
+      for (int32_t i = 0; i < kGroupColumns; i++) {
+        const float want = isFinite && d != 0 ? std::fmin(127.0f, std::fmax(-127.0f, std::nearbyint(values[i] * (127.0f / amax)))) : 0;
+        expect_near(group.q[lane][i], static_cast<double>(want), 0, "quantized activation");
+        sums[i / 16] += group.q[lane][i];
+      }
+      for (int32_t half = 0; half < 2; half++)
+        expect(group.negHalf[half][lane] == -sums[half] && group.half[half][lane] == static_cast<float>(sums[half]), "sum of half an activation group");
+      expect(group.negSum[lane] == -sums[0] - sums[1] && group.sum[lane] == static_cast<float>(sums[0] + sums[1]), "sum of an activation group");
+    }
 }
 
 void test_rope(const KernelTable& kernels, int32_t headDim, int32_t rotaryDim, bool interleaved, Random& random) {
@@ -61,9 +135,12 @@ void test_rope(const KernelTable& kernels, int32_t headDim, int32_t rotaryDim, b
 
 void test_rows(const KernelTable& kernels) {
   Random random(13);
-  for (const int32_t width : {1, 15, 16, 33, 100}) test_width(kernels, width, random);
+  for (const int32_t width : {1, 15, 16, 33, 64, 100}) test_width(kernels, width, random);
+  for (const bool inPlace : {false, true})
+    for (const int32_t groupWidth : {1, 16, 20, 47, 128}) test_rms_norm(kernels, groupWidth, 1 + random.below(3), inPlace, random);
+  test_quantize(kernels, random);
   for (const bool interleaved : {false, true})
-    for (const int32_t rotaryDim : {2, 12, 40}) test_rope(kernels, 40, rotaryDim, interleaved, random);
+    for (const int32_t rotaryDim : {2, 12, 32, 40}) test_rope(kernels, 40, rotaryDim, interleaved, random);
 }
 
 }  // namespace inferd::test

@@ -14,7 +14,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SeededRandom } from '#base/random'
 import { InferdProcess } from '../../tests/e2e/inferd-process.ts'
-import type { BenchRecord } from '../record.ts'
+import { emit, recordLine, recordOf } from '../record.ts'
 import { BatchRun } from './batch-run.ts'
 import { askAll, type CallShape, type Timing } from './interactive-calls.ts'
 
@@ -110,16 +110,9 @@ function report(done: readonly Round[]): void {
     ['share of the leftover (aim 0.85)', done.map(shareOf)],
   ]
   for (const [metric, values] of metrics) {
-    const record: BenchRecord = {
-      suite: 'batch-soak',
-      case: name,
-      metric,
-      unit: 'ratio',
-      value: Number(quantileOf(values, 0.5).toFixed(3)),
-      spread: Number((Math.max(...values) / Math.min(...values)).toFixed(2)),
-    }
-    console.log(JSON.stringify(record))
-    appendFileSync(RECORD_FILE, `${JSON.stringify(record)}\n`)
+    const record = recordOf({ suite: 'batch-soak', case: name, metric, unit: 'ratio' }, values)
+    emit(record)
+    appendFileSync(RECORD_FILE, `${recordLine(record)}\n`)
   }
   const [alone, beside] = [all.alone, all.beside].map((timings) => quantileOf(timings.map(firstTokenMs), 0.95))
   console.log(

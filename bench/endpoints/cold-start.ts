@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { emit, recordOf } from '../record.ts'
 import { InferdProcess, serverSentEvents } from '../../tests/e2e/inferd-process.ts'
 
 const [model = 'models/inferd-chat/inferd-chat-Q8_0.gguf', rounds = '20', spareWorkers = '0'] = process.argv.slice(2)
@@ -41,20 +42,13 @@ try {
     const [from, to] = [before, text].map((page) => figure(page, `sum{model="bench",phase="${phase}"}`))
     return Math.round(((to! - from!) / Number(rounds)) * 1000)
   }
+  const name = `${path.basename(model)}, ${spareWorkers} spare workers, ${rounds} rounds`
+  const record = (metric: string, values: readonly number[]): void => emit(recordOf({ suite: 'cold-start', case: name, metric, unit: 'ms' }, values))
   const ordered = clientMs.toSorted((a, b) => a - b)
-  const quantile = (share: number): number => Math.round(ordered[Math.min(ordered.length - 1, Math.floor(ordered.length * share))]!)
-  const phases = Object.fromEntries(PHASES.map((phase) => [phase, meanMs(phase)]))
-  console.log(
-    JSON.stringify({
-      model: path.basename(model),
-      spareWorkers: Number(spareWorkers),
-      firstMs,
-      rounds: clientMs.length,
-      p50Ms: quantile(0.5),
-      p95Ms: quantile(0.95),
-      meanPhasesMs: phases,
-    }),
-  )
+  record('first token at the client', clientMs)
+  record('first token at the client, p95', [ordered[Math.min(ordered.length - 1, Math.floor(ordered.length * 0.95))]!])
+  record('first token of the first start', [firstMs])
+  for (const phase of PHASES) record(`mean of the phase ${phase}`, [meanMs(phase)])
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { SeededRandom } from '#base/random'
+import { emit, recordOf } from '../record.ts'
 import { InferdProcess } from '../../tests/e2e/inferd-process.ts'
 
 const [models = '2000', requests = '1500', clients = '4', budgetMib = '4096', spareWorkers = '1', exponent = '1.1'] = process.argv.slice(2)
@@ -62,23 +63,20 @@ try {
   const misses = sumOf(text, 'inferd_model_cache_requests_total', 'found="miss"')
   const ordered = latencies.toSorted((a, b) => a - b)
   const quantileMs = (share: number): number => Math.round(ordered[Math.min(ordered.length - 1, Math.floor(ordered.length * share))]!)
-  console.log(
-    JSON.stringify({
-      numModels,
-      ...memory,
-      requests: latencies.length,
-      statuses: Object.fromEntries(statuses),
-      listeningMs: Math.round(listeningMs),
-      perSecond: Number((latencies.length / seconds).toFixed(1)),
-      hitRatio: Number((hits / (hits + misses)).toFixed(3)),
-      loads: sumOf(text, 'inferd_model_loads_total'),
-      evicted: sumOf(text, 'inferd_model_unloads_total', 'reason="evicted"'),
-      p50Ms: quantileMs(0.5),
-      p90Ms: quantileMs(0.9),
-      p99Ms: quantileMs(0.99),
-      gatewayRssMib: Math.round(server.residentBytes() / 2 ** 20),
-    }),
-  )
+  const name = `${numModels} models, ${latencies.length} requests of ${clients} clients, ${budgetMib} MiB, ${spareWorkers} spare workers, exponent ${exponent}`
+  for (const [metric, unit, value] of [
+    ['requests', '1/s', latencies.length / seconds],
+    ['hit ratio', '', hits / (hits + misses)],
+    ['loads', '', sumOf(text, 'inferd_model_loads_total')],
+    ['evictions', '', sumOf(text, 'inferd_model_unloads_total', 'reason="evicted"')],
+    ['p50', 'ms', quantileMs(0.5)],
+    ['p90', 'ms', quantileMs(0.9)],
+    ['p99', 'ms', quantileMs(0.99)],
+    ['to listening', 'ms', listeningMs],
+    ['gateway, resident', 'MiB', server.residentBytes() / 2 ** 20],
+    ...[...statuses].map(([status, count]) => [`answers of status ${status}`, '', count] as const),
+  ] as const)
+    emit(recordOf({ suite: 'multi-model', case: name, metric, unit }, [value]))
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

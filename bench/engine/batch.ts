@@ -1,10 +1,12 @@
 /**
  * Total throughput of concurrent streams: MODEL [STREAMS NUM_PROMPT NUM_OUTPUT THREADS]. All arrive at once, prompts differ, so that no
- * prefix is shared. Prints one JSON line.
+ * prefix is shared.
  */
+import path from 'node:path'
 import { GREEDY_SAMPLING, PLAIN_REQUEST } from '#contract/generate'
 import { generate } from '#engine/engine'
 import { loadEngine } from '#engine/load-engine'
+import { emit, recordOf } from '../record.ts'
 
 const [modelPath = '', numStreams = '8', numPrompt = '128', numOutput = '128', numThreads = '2'] = process.argv.slice(2)
 const streams = Number(numStreams)
@@ -53,13 +55,10 @@ const totalMs = performance.now() - start
 await engine.close()
 
 const outputTokens = results.reduce((sum, result) => sum + result.numTokens, 0)
-console.log(
-  JSON.stringify({
-    streams,
-    promptLength,
-    outputLength,
-    outputTokensPerS: (outputTokens / totalMs) * 1000,
-    totalTokensPerS: ((outputTokens + streams * promptLength) / totalMs) * 1000,
-    timeToFirstTokenMsMedian: results.map((result) => result.firstMs).toSorted((a, b) => a - b)[streams >> 1],
-  }),
-)
+const name = `${path.basename(modelPath)}, ${streams} streams of ${promptLength} + ${outputLength} tokens, ${numThreads} threads`
+for (const [metric, unit, value] of [
+  ['output', 'tokens/s', (outputTokens / totalMs) * 1000],
+  ['prompt and output', 'tokens/s', ((outputTokens + streams * promptLength) / totalMs) * 1000],
+  ['first token, median', 'ms', results.map((result) => result.firstMs).toSorted((a, b) => a - b)[streams >> 1]!],
+] as const)
+  emit(recordOf({ suite: 'batch', case: name, metric, unit }, [value]))

@@ -8,6 +8,7 @@ import { systemClock } from '#base/clock'
 import type { Automaton } from '#engine/grammar/automaton'
 import type { LoadedGrammar } from '#engine/grammar/token-matcher'
 import { createNativeVocabulary } from '#engine/kernels/native/native-vocabulary'
+import { keep, recordOf } from '../record.ts'
 import { jsonAutomaton } from '../../tests/parity/automaton-tables.ts'
 
 const [vocabSize = 131_072, numWalks = 200] = process.argv.slice(2).map(Number)
@@ -68,10 +69,12 @@ function makeVocabulary(random: SeededRandom): Uint8Array[] {
   return [...bytes, ...Array.from(tokens, (text) => encoder.encode(text))].slice(0, vocabSize)
 }
 
-function report(label: string, samplesUs: number[]): void {
+function report(grammar: string, label: string, samplesUs: number[]): void {
   samplesUs.sort((a, b) => a - b)
-  const quantile = (q: number): string => (samplesUs[Math.floor(q * (samplesUs.length - 1))] ?? 0).toFixed(1)
-  console.log(`  ${label}: ${samplesUs.length} masks, median ${quantile(0.5)} us, p99 ${quantile(0.99)}, max ${quantile(1)}`)
+  const [median, p99, max] = [0.5, 0.99, 1].map((q) => samplesUs[Math.floor(q * (samplesUs.length - 1))] ?? 0) as [number, number, number]
+  const name = `${grammar}, ${label.trim()}`
+  for (const [metric, value] of Object.entries({ median, p99, max })) keep(recordOf({ suite: 'grammar', case: name, metric, unit: 'us' }, [value]))
+  console.log(`  ${label}: ${samplesUs.length} masks, median ${median.toFixed(1)} us, p99 ${p99.toFixed(1)}, max ${max.toFixed(1)}`)
 }
 
 /** Walks of tokens drawn from the mask, half of them written in plain bytes so that structure is common. Times each mask twice: as it comes, and again. */
@@ -98,10 +101,10 @@ function measure(name: string, loaded: LoadedGrammar, vocabulary: readonly Uint8
     }
   }
   console.log(`${name}, ${(loaded.memoryBytes / 1024).toFixed(0)} KiB with cached masks`)
-  report('first ten walks', earlyUs!)
-  report('later walks    ', lateUs!)
-  report('the same again ', againUs!)
-  report('accept         ', acceptUs!)
+  report(name, 'first ten walks', earlyUs!)
+  report(name, 'later walks    ', lateUs!)
+  report(name, 'the same again ', againUs!)
+  report(name, 'accept         ', acceptUs!)
 }
 
 const vocabulary = makeVocabulary(new SeededRandom(5))
@@ -124,7 +127,7 @@ function measureFirstStrings(name: string, automaton: Automaton): void {
     return (systemClock.nowMs() - start) * 1000
   })
   console.log(name)
-  report('first string   ', samplesUs)
+  report(name, 'first string   ', samplesUs)
 }
 
 for (const [name, options] of [

@@ -5,6 +5,7 @@
 import { systemClock } from '#base/clock'
 import { EngineCore } from '#engine/engine-core'
 import { engineCoreOptions } from '#engine/engine-core-options'
+import { emit, recordOf } from '../record.ts'
 import { bindNullExecutor } from '../../tests/simulation/null-core.ts'
 import { generateRequest } from '../../tests/simulation/recorded-sink.ts'
 import type { EngineCoreStats } from '#engine/engine-core-options'
@@ -55,9 +56,15 @@ async function measure(label: string, hasPenalties: boolean): Promise<void> {
   stepUs.length = 0
   while (stepUs.length < numSteps) await core.probe()
   stepUs.sort((a, b) => a - b)
-  const quantile = (q: number): string => stepUs[Math.floor(q * (stepUs.length - 1))]!.toFixed(0)
-  console.log(`${label}, ${numSequences} sequences, ${stepUs.length} steps; us a step outside the executor:`)
-  console.log(`  p10 ${quantile(0.1)}, median ${quantile(0.5)}, p90 ${quantile(0.9)}`)
+  const quantile = (q: number): number => stepUs[Math.floor(q * (stepUs.length - 1))]!
+  for (const [metric, q] of [
+    ['p10', 0.1],
+    ['median', 0.5],
+    ['p90', 0.9],
+  ] as const) {
+    const name = `${label}, ${numSequences} sequences, ${stepUs.length} steps`
+    emit(recordOf({ suite: 'scheduler', case: name, metric: `a step outside of the executor, ${metric}`, unit: 'us' }, [quantile(q)]))
+  }
   await core.close()
 }
 

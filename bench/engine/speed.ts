@@ -3,9 +3,11 @@
  * tokens after each DEPTH of context (the first PROMPT where none is given). Prints one JSON line. A fresh process, and prompts that share
  * nothing: no cache is warm but the page cache; a few tokens go before what is timed.
  */
+import path from 'node:path'
 import { GREEDY_SAMPLING, PLAIN_REQUEST } from '#contract/generate'
 import { generate } from '#engine/engine'
 import { loadEngine } from '#engine/load-engine'
+import { keep, recordOf } from '../record.ts'
 
 const [modelPath = '', prompts = '512', output = '64', threads = '2', depthList = prompts.split(',')[0]!] = process.argv.slice(2)
 const [prefillLengths, depths] = [prompts, depthList].map((list) => list.split(',').map(Number)) as [number[], number[]]
@@ -64,6 +66,12 @@ for (const length of lengths) {
 }
 await engine.close()
 
+for (const [phase, rates] of Object.entries({ prefill, 'decode after': decode })) {
+  for (const [length, rate] of Object.entries(rates)) {
+    const name = `${path.basename(modelPath)} ${phase} ${length} tokens, ${threads} threads`
+    keep(recordOf({ suite: 'speed', case: name, metric: 'rate', unit: 'tokens/s' }, [rate]))
+  }
+}
 console.log(
   JSON.stringify({
     prefillTokensPerS: prefill[prefillLengths[0]!],

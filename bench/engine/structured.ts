@@ -1,11 +1,13 @@
 /**
  * Throughput with a JSON schema on every stream against the same streams without: MODEL [STREAMS PROMPT OUTPUT THREADS ROUNDS]. Rounds
  * alternate in one process; prompts and salts are new each time, so that no prefix is warm; the grammar is compiled before. Prints one JSON
- * line per round and one with the medians. Forced tokens count as output: they are what the caller gets.
+ * line per round. Forced tokens count as output: they are what the caller gets.
  */
+import path from 'node:path'
 import { GREEDY_SAMPLING, type OutputOptions, PLAIN_OUTPUT, PLAIN_REQUEST } from '#contract/generate'
 import { generate } from '#engine/engine'
 import { loadEngine } from '#engine/load-engine'
+import { emit, recordOf } from '../record.ts'
 
 const [modelPath = '', numStreams = '32', numPrompt = '64', numOutput = '128', numThreads = '2', numRounds = '5'] = process.argv.slice(2)
 const streams = Number(numStreams)
@@ -81,10 +83,6 @@ async function throughput(output: OutputOptions): Promise<number> {
   return (counts.reduce((sum, count) => sum + count, 0) / (performance.now() - start)) * 1000
 }
 
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!
-}
-
 const compileStart = performance.now()
 await oneStream(CONSTRAINED, 1, 'bench')
 const firstRequestMs = performance.now() - compileStart
@@ -102,16 +100,11 @@ for (let round = 0; round < Number(numRounds); round++) {
   console.log(JSON.stringify({ round, plain, constrained, ratio: constrained / plain, numMasks, maskUs, forced }))
 }
 await engine.close()
-const ratios = rounds.map(({ ratio }) => ratio)
-console.log(
-  JSON.stringify({
-    streams,
-    promptLength,
-    outputLength,
-    firstRequestMs,
-    plainTokensPerS: median(rounds.map(({ plain }) => plain)),
-    constrainedTokensPerS: median(rounds.map(({ constrained }) => constrained)),
-    ratioMedian: median(ratios),
-    ratioSpread: Math.max(...ratios) / Math.min(...ratios),
-  }),
-)
+const name = `${path.basename(modelPath)}, ${streams} streams of ${promptLength} + ${outputLength} tokens, ${numThreads} threads`
+for (const [metric, unit, values] of [
+  ['without a schema', 'tokens/s', rounds.map(({ plain }) => plain)],
+  ['with the schema', 'tokens/s', rounds.map(({ constrained }) => constrained)],
+  ['with / without', '', rounds.map(({ ratio }) => ratio)],
+  ['first request with a new schema', 'ms', [firstRequestMs]],
+] as const)
+  emit(recordOf({ suite: 'structured', case: name, metric, unit }, values))

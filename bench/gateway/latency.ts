@@ -8,6 +8,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
+import { emit, recordOf } from '../record.ts'
 import type { LatencyOrder, LatencyResult } from './latency-client.ts'
 import { ask, compileSubjects, startLoad, startSubject } from './processes.ts'
 
@@ -76,17 +77,35 @@ const PACES = [
   ['all events at once', 0],
 ] as const
 for (const subject of subjects) await run(subject, Number(rate) / 2, 3000)
+const runs = new Map<string, SubjectRun[]>()
 for (let round = 0; round < Number(rounds); round++) {
   for (const subject of subjects) {
     for (const [how, paceMs] of PACES) {
+      const name = `${subject.name}, ${rate} requests/s, ${how}`
       const figures = await run(subject, Number(rate), Number(seconds) * 1000, paceMs)
-      console.log(JSON.stringify({ case: `${subject.name}, ${rate} requests/s, ${how}`, ...figures }))
+      runs.set(name, [...(runs.get(name) ?? []), figures])
+      console.error(JSON.stringify({ case: name, ...figures }))
     }
   }
 }
 // A stream takes twice as long as all of them take to arrive: all are open at once for a while.
 const paceMs = (OPENING_S * 2000) / NUM_EVENTS
 const open = await run(gateway, Number(streams) / OPENING_S, OPENING_S * 1000, paceMs)
-console.log(JSON.stringify({ case: `${streams} streams open at once, an event each ${paceMs} ms`, ...open }))
+runs.set(`${streams} streams open at once, an event each ${paceMs} ms`, [open])
+for (const [name, figures] of runs) report(name, figures)
 for (const { process: subject } of subjects) subject.disconnect()
 client.disconnect()
+
+function report(name: string, figures: readonly SubjectRun[]): void {
+  const metrics: readonly (readonly [string, string, (figure: SubjectRun) => number])[] = [
+    ['request p50', 'ms', ({ requestMs }) => requestMs[0]],
+    ['request p99', 'ms', ({ requestMs }) => requestMs[1]],
+    ['event p50', 'ms', ({ pieceMs }) => pieceMs[0]],
+    ['event p99', 'ms', ({ pieceMs }) => pieceMs[1]],
+    ['share of its core', '', ({ cpuShare }) => cpuShare],
+    ['processor time a request', 'us', ({ cpuMicrosPerRequest }) => cpuMicrosPerRequest],
+    ['resident at the peak', 'MiB', ({ rssMib }) => rssMib[1]],
+    ['failures', '', ({ numFailures }) => numFailures],
+  ]
+  for (const [metric, unit, pick] of metrics) emit(recordOf({ suite: 'gateway', case: name, metric, unit }, figures.map(pick)))
+}

@@ -7,6 +7,7 @@
  */
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
+import { emit, recordOf } from '../record.ts'
 import type { OverloadOrder, OverloadResult } from './overload-client.ts'
 import { ask, compileSubjects, startLoad, startSubject } from './processes.ts'
 
@@ -64,19 +65,30 @@ for (const maxRetries of retries.split(',').map(Number)) {
   for (const factor of [1, 2, 5, 10]) {
     const figures = await step(factor, durationMs, maxRetries)
     steps.push(figures)
-    console.log(JSON.stringify({ case: `${factor} x ${PEAK_PER_SECOND}/s, ${maxRetries} retries`, ...figures }))
+    const name = `${factor} x ${PEAK_PER_SECOND}/s, ${maxRetries} retries`
+    console.error(JSON.stringify({ case: name, ...figures }))
+    record(name, 'in time', '1/s', figures.goodPerSecond)
+    record(name, 'refusals, p99', 'ms', figures.refusalMs[1])
+    record(name, 'gateway, resident', 'MiB', figures.rssMib)
+    record(name, 'share of its core', '', figures.gatewayCpuShare)
   }
   const peak = Math.max(...steps.map(({ goodPerSecond }) => goodPerSecond))
   const recoveredS = await secondsToRecover()
   const last = steps.at(-1)!
-  const summary = {
-    goodputShare: Number((last.goodPerSecond / peak).toFixed(3)),
-    refusalP99Ms: Math.max(...steps.map(({ refusalMs }) => refusalMs[1])),
-    rssMib: steps.map(({ rssMib }) => rssMib),
-    recoveredS,
-    numFailures: steps.reduce((sum, { numFailures }) => sum + numFailures, 0),
-  }
-  console.log(JSON.stringify({ case: `overload, ${maxRetries} retries`, ...summary }))
+  const name = `overload, ${maxRetries} retries`
+  record(name, 'in time at ten times the load, of the peak', '', last.goodPerSecond / peak)
+  record(name, 'refusals, largest p99', 'ms', Math.max(...steps.map(({ refusalMs }) => refusalMs[1])))
+  record(name, 'until all is as before', 's', recoveredS)
+  record(
+    name,
+    'failures',
+    '',
+    steps.reduce((sum, { numFailures }) => sum + numFailures, 0),
+  )
 }
 gateway.disconnect()
 client.disconnect()
+
+function record(name: string, metric: string, unit: string, value: number): void {
+  emit(recordOf({ suite: 'gateway-overload', case: name, metric, unit }, [value]))
+}

@@ -14,6 +14,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { emit, recordOf } from '../record.ts'
 import type { LoadOrder, LoadResult } from './load-client.ts'
 import { compileSubjects, GATEWAY_CORE, LOAD_CORE } from './processes.ts'
 
@@ -139,18 +140,29 @@ async function main(): Promise<void> {
   for (const [key, runs] of results) {
     const rates = runs.map(({ numAnswers, elapsedMs }) => (numAnswers * 1000) / elapsedMs)
     const ours = results.get(`${key.split(' ')[0]} inferd`)!.map(({ numAnswers, elapsedMs }) => (numAnswers * 1000) / elapsedMs)
-    console.log(
-      JSON.stringify({
-        case: key,
-        answersPerSecond: Math.round(median(rates)),
-        spread: [Math.round(Math.min(...rates)), Math.round(Math.max(...rates))],
-        inferdIsTimesFaster: Number((median(ours) / median(rates)).toFixed(2)),
-        cpuMicrosPerAnswer: Math.round(median(runs.map(({ cpuMs, numAnswers }) => (cpuMs * 1000) / numAnswers))),
-        p50Ms: Number(median(runs.map(({ latencyMs }) => latencyMs.p50)).toFixed(2)),
-        p99Ms: Number(median(runs.map(({ latencyMs }) => latencyMs.p99)).toFixed(2)),
-        failures: runs.reduce((sum, { numFailures }) => sum + numFailures, 0),
-      }),
+    const record = (metric: string, unit: string, values: readonly number[]): void =>
+      emit(recordOf({ suite: 'gateway-peers', case: `${key}, ${connections} connections`, metric, unit }, values))
+    record('answers', '1/s', rates)
+    record(
+      'processor time an answer',
+      'us',
+      runs.map(({ cpuMs, numAnswers }) => (cpuMs * 1000) / numAnswers),
     )
+    record(
+      'p50',
+      'ms',
+      runs.map(({ latencyMs }) => latencyMs.p50),
+    )
+    record(
+      'p99',
+      'ms',
+      runs.map(({ latencyMs }) => latencyMs.p99),
+    )
+    record('failures', '', [runs.reduce((sum, { numFailures }) => sum + numFailures, 0)])
+    const [mode, ...name] = key.split(' ')
+    if (name.join(' ') === 'inferd') continue
+    const figure = { suite: 'gateway-peers', case: `${mode} inferd, ${connections} connections`, metric: 'answers beside', unit: '1/s' }
+    emit({ ...recordOf(figure, ours), peer: name.join(' '), peerValue: median(rates), ratio: median(ours) / median(rates) })
   }
   client.disconnect()
   for (const subject of subjects) subject.process?.kill('SIGTERM')

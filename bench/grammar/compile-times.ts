@@ -10,6 +10,7 @@ import type { OutputSpec } from '#engine/structured-output/output-spec'
 import { compileOutput } from '#engine/structured-output/compile-output'
 import { TOOL_SCHEMAS } from './tool-schemas.ts'
 import type { XGrammarTimes } from './xgrammar-times.ts'
+import { keep, recordOf } from '../record.ts'
 
 const NUM_RUNS = Number(process.argv[2] ?? 50)
 /** `alone`: without xgrammar, which takes minutes. */
@@ -40,6 +41,13 @@ const slow: string[] = []
 for (const [name, spec, schema] of specs) {
   const times = timesOf(spec)
   if (times.cpuMs > AIM_MS) slow.push(`${name} (${times.cpuMs.toFixed(1)} ms)`)
+  for (const [metric, unit, value] of [
+    ['median', 'ms', times.medianMs],
+    ['p95', 'ms', times.p95Ms],
+    ['processor time', 'ms', times.cpuMs],
+    ['states', '', times.numStates],
+  ] as const)
+    keep(recordOf({ suite: 'grammar-compile', case: name, metric, unit }, [value]))
   const ours = [times.medianMs, times.p95Ms, times.cpuMs].map((ms) => ms.toFixed(2))
   console.log(`| ${[name, ...ours, times.numStates, ...(schema === null || !WITH_PEER ? ['', ''] : xgrammarCells(schema))].join(' | ')} |`)
 }

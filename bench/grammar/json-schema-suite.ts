@@ -16,6 +16,7 @@ import type { LoadedGrammar } from '#engine/grammar/token-matcher'
 import { createNativeVocabulary } from '#engine/kernels/native/native-vocabulary'
 import { textsOf } from './instance-texts.ts'
 import { commitOf, DRAFTS, type Draft, type Part, PARTS, readSuite, type SuiteCase, type SuiteSchema } from './suite-checkout.ts'
+import { keep, recordOf } from '../record.ts'
 
 const SLOW_MS = 200
 /** The schema holds no value: rightly refused when all of its instances are invalid. */
@@ -137,6 +138,12 @@ function printTable(part: Part): void {
       return OUTCOMES.map((outcome) => (tally[outcome] === 0 ? '.' : String(tally[outcome])))
     })
     console.log(`| ${keyword} | ${cells.join(' | ')} |`)
+  }
+  for (const draft of DRAFTS) {
+    for (const outcome of OUTCOMES) {
+      const name = `${draft}, ${part === '' ? 'required' : part}`
+      keep(recordOf({ suite: 'json-schema-suite', case: name, metric: outcome, unit: 'instances' }, [totals.get(draft)![outcome]]))
+    }
   }
   console.log(`| **all** | ${DRAFTS.flatMap((draft) => OUTCOMES.map((outcome) => String(totals.get(draft)![outcome]))).join(' | ')} |`)
   const schemas = DRAFTS.map((draft) => `${draft} ${totals.get(draft)!.refusedSchemas} of ${totals.get(draft)!.schemas}`)

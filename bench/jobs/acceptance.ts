@@ -18,7 +18,7 @@ import { JobRunner } from '#platform/jobs/job-runner'
 import { newRow } from '#platform/jobs/job-view'
 import { JobStore, MAX_JOBS_PER_INSERT } from '#platform/store/job-store'
 import { openStore } from '#platform/store/open-store'
-import type { BenchRecord } from '../record.ts'
+import { emit, recordOf } from '../record.ts'
 
 const [seconds = 5, numWaiting = 1_000_000] = process.argv.slice(2).map(Number)
 const CALLERS = [1, 16, 64, 256]
@@ -174,6 +174,5 @@ function medianOf(times: readonly number[]): number {
 }
 
 function print(name: string, metric: string, unit: string, value: number): void {
-  const record: BenchRecord = { suite: 'jobs', case: name, metric, unit, value: Math.round(value * 1000) / 1000, spread: 1 }
-  console.log(JSON.stringify(record))
+  emit(recordOf({ suite: 'jobs', case: name, metric, unit }, [value]))
 }

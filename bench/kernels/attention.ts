@@ -6,6 +6,7 @@ import { createNativeKernels } from '#engine/kernels/native/native-kernels'
 import type { IsaName } from '#engine/kernels/native/addon'
 import { ProgramBuilder } from '#engine/program/program-builder'
 import type { Program } from '#engine/program/program'
+import { keep, recordOf } from '../record.ts'
 import { RandomTensors } from './random-tensors.ts'
 import { BLOCK_SIZE, steadyStep, timeStep } from './step-timer.ts'
 
@@ -54,6 +55,11 @@ for (const [numHeads, numKvHeads, headDim] of [
     const macs = 2 * (4096 - 128) * 256 * numHeads * headDim * NUM_LAYERS
     const decode = await timeStep(executor, steadyStep(1, 1, 4096), 250)
     const prefill = await timeStep(executor, steadyStep(1, 256, 4096), 250)
+    const name = `${numHeads}/${numKvHeads} heads x ${headDim}, ${dtype} cache, context 4096`
+    const record = (metric: string, unit: string, amount: number): void => keep(recordOf({ suite: 'attention', case: name, metric, unit }, [amount]))
+    record('decode', 'GB/s', cacheBytes / decode.cpuMs / 1e6)
+    record('decode, a layer', 'ms', decode.cpuMs / NUM_LAYERS)
+    record('prefill of 256', 'GMAC/s', macs / prefill.cpuMs / 1e6)
     console.log(
       `${numHeads}/${numKvHeads} x ${headDim} ${dtype} at 4096, one thread: decode ${(cacheBytes / decode.cpuMs / 1e6).toFixed(1)} GB/s`,
       `prefill 256 ${(macs / prefill.cpuMs / 1e6).toFixed(0)} GMAC/s`,

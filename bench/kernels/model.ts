@@ -5,6 +5,7 @@
 import { createNativeKernels } from '#engine/kernels/native/native-kernels'
 import type { IsaName } from '#engine/kernels/native/addon'
 import type { DType } from '#engine/tensor/dtype'
+import { keep, recordOf } from '../record.ts'
 import { llamaModel, LLAMA_SHAPES } from './llama-shapes.ts'
 import { BLOCK_SIZE, steadyStep, timeStep } from './step-timer.ts'
 
@@ -43,8 +44,15 @@ const cases = [
 ]
 for (const [numSequences, numNew, context] of cases) {
   if (only !== '' && !only.split(',').includes(`${numSequences}x${numNew}@${context}`)) continue
-  const { medianMs, minMs, cpuMs } = await timeStep(executor, steadyStep(numSequences, numNew, context), 1200)
+  const { medianMs, minMs, cpuMs, allMs } = await timeStep(executor, steadyStep(numSequences, numNew, context), 1200)
   const numTokens = numSequences * numNew
+  const name = `${shapeName} ${dtype}, ${numSequences} x ${numNew} new tokens, context ${context}, ${threads} threads`
+  const record = (metric: string, unit: string, ofRun: (runMs: number) => number): void =>
+    keep(recordOf({ suite: 'model', case: name, metric, unit }, allMs.map(ofRun)))
+  record('step', 'ms', (runMs) => runMs)
+  record('tokens', 'tokens/s', (runMs) => (numTokens * 1000) / runMs)
+  record('packed weights read', 'GB/s', (runMs) => weightsBytes / runMs / 1e6)
+  record('multiply-adds of matrices', 'GMAC/s', (runMs) => (model.macsPerToken * numTokens) / runMs / 1e6)
   const perSecond = (amount: number): number => amount / medianMs / 1e6
   console.log(
     `${String(numSequences).padStart(3)} x ${String(numNew).padEnd(4)} context ${String(context).padEnd(5)}`,

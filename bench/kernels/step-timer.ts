@@ -56,6 +56,8 @@ export function greedySampling(numRows: number): SamplingBatch {
 export interface StepTiming {
   readonly medianMs: number
   readonly minMs: number
+  /** All runs, in order of length. */
+  readonly allMs: readonly number[]
   /** Processor time of all threads a step: on a busy machine the one honest figure, with one thread. */
   readonly cpuMs: number
 }
@@ -75,5 +77,5 @@ export async function timeStep(executor: Executor, batch: StepBatch, budgetMs: n
   const { user, system } = process.cpuUsage(cpuStart)
   const cpuMs = (user + system) / 1000 / times.length
   times.sort((a, b) => a - b)
-  return { medianMs: times[times.length >> 1]!, minMs: times[0]!, cpuMs }
+  return { medianMs: times[times.length >> 1]!, minMs: times[0]!, allMs: times, cpuMs }
 }

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { Tokenizer as PeerTokenizer } from '@huggingface/tokenizers'
 import { SeededRandom } from '#base/random'
+import { keep, recordOf } from '../record.ts'
 import { loadTokenizerFromFolder } from '#engine/tokenizers/load-tokenizer'
 
 const TEXT_BYTES = 1_000_000
@@ -65,6 +66,15 @@ function measure(path: string, text: string): void {
   const numTokens = tokenizer.encode(text, options).length
   const peer = new PeerTokenizer(tokenizerJson as object, {})
   const peerRate = rate(text, () => peer.encode(text, { add_special_tokens: false }))
+  const record = (metric: string, rates: readonly number[]): void =>
+    keep({
+      ...recordOf({ suite: 'tokenizer', case: path.split('/').at(-1)!, metric, unit: 'MB/s' }, rates),
+      peer: '@huggingface/tokenizers',
+      peerValue: peerRate,
+      ratio: median(rates) / peerRate,
+    })
+  record('cold', coldRates)
+  record('warm', warmRates)
   const first = coldRates[0]!.toFixed(1)
   console.log(
     `${path.split('/').at(-1)}: first ${first}, cold ${median(coldRates).toFixed(1)}, warm ${median(warmRates).toFixed(1)}, @huggingface/tokenizers ${peerRate.toFixed(2)} (${numTokens} tokens)`,

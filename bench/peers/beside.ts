@@ -1,5 +1,5 @@
 /** Records of our figures beside those of peers. */
-import type { BenchRecord } from '../record.ts'
+import { type BenchRecord, emit } from '../record.ts'
 import type { Subject } from './subject.ts'
 
 /** One subject's figures, one a round. */
@@ -20,7 +20,7 @@ export interface Metric {
 /** Records on standard output, the best peer on standard error. The first series is ours. */
 export function printBeside(metric: Metric, series: readonly Series[]): void {
   const records = recordsBeside(metric, series)
-  for (const record of records) console.log(JSON.stringify(record))
+  for (const record of records) emit(record)
   const best = bestPeer(records)
   if (best !== null)
     console.error(`${best.case}, ${best.metric}: ${round(best.value)}, best peer ${best.peer} ${round(best.peerValue!)}, ratio ${round(best.ratio!)}`)

@@ -1,5 +1,6 @@
 /** Processes that measure and print what they found. */
 import { spawnSync } from 'node:child_process'
+import { RECORDS_VARIABLE } from '../record.ts'
 import { MEASUREMENT_TIMEOUT_MS } from './subject.ts'
 
 interface ChildOptions {
@@ -9,9 +10,16 @@ interface ChildOptions {
   readonly env?: Readonly<Record<string, string>>
 }
 
-/** Standard output of a process that ends well. Throws where it does not, with the end of its standard error. */
+/** Standard output of a process that ends well, and that keeps no records of its own. Throws where it does not, with the end of its standard error. */
 export function outputOf(command: string, args: readonly string[], { cwd, input = '', env = {} }: ChildOptions): string {
-  const options = { cwd, input, env: { ...process.env, ...env }, encoding: 'utf8', maxBuffer: 1 << 26, timeout: MEASUREMENT_TIMEOUT_MS } as const
+  const options = {
+    cwd,
+    input,
+    env: { ...process.env, [RECORDS_VARIABLE]: '', ...env },
+    encoding: 'utf8',
+    maxBuffer: 1 << 26,
+    timeout: MEASUREMENT_TIMEOUT_MS,
+  } as const
   const run = spawnSync(command, args, options)
   if (run.status === 0) return run.stdout
   const outcome = run.error?.message ?? `ended with ${run.status ?? run.signal}`

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { divergence } from '../engine/kl-divergence.ts'
 import { MAX_SEQUENCE_LENGTH, tokenLogits } from '../engine/token-logits.ts'
-import type { BenchRecord } from '../record.ts'
+import { type BenchRecord, emit } from '../record.ts'
 import { lastLineOf } from './child-output.ts'
 import { nodeLlamaCpp } from './node-llama-cpp.ts'
 
@@ -65,5 +65,5 @@ function report(name: string, metric: string, unit: string, value: number, peerV
     peerValue,
     ratio: value / peerValue,
   }
-  console.log(JSON.stringify(record))
+  emit(record)
 }

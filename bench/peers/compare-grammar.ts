@@ -8,7 +8,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import path from 'node:path'
-import type { BenchRecord } from '../record.ts'
+import { type BenchRecord, emit } from '../record.ts'
 
 export interface GrammarSpeed {
   readonly decodeTokensPerS: number
@@ -75,9 +75,9 @@ function report(rates: Record<Side, Record<Mode, number[]>>, label: string): voi
     ratio: median(ratiosOf(mine, theirs)),
   })
   const { ours, peer } = rates
-  console.log(JSON.stringify(record('decode without a grammar', 'tokens/s', ours.plain, peer.plain)))
-  console.log(JSON.stringify(record('decode with the grammar', 'tokens/s', ours.grammar, peer.grammar)))
-  console.log(JSON.stringify(record('with the grammar / without', '', ratiosOf(ours.grammar, ours.plain), ratiosOf(peer.grammar, peer.plain))))
+  emit(record('decode without a grammar', 'tokens/s', ours.plain, peer.plain))
+  emit(record('decode with the grammar', 'tokens/s', ours.grammar, peer.grammar))
+  emit(record('with the grammar / without', '', ratiosOf(ours.grammar, ours.plain), ratiosOf(peer.grammar, peer.plain)))
 }
 
 function median(values: readonly number[]): number {

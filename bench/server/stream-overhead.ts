@@ -15,6 +15,7 @@ import type { ServedModel } from '#platform/registry/served-model'
 import { createServer, type InferenceServer } from '#server/http/listener'
 import { openaiFamily } from '#server/protocols/openai/routes'
 import { decodeCall, EMPTY_REPORT, incomingOf } from '../../tests/conformance/decode-call.ts'
+import { keep, recordOf } from '../record.ts'
 
 const NUM_WORDS = 100
 const NUM_CONNECTIONS = 32
@@ -139,6 +140,9 @@ function median(values: readonly number[]): number {
 
 function report(name: string, results: readonly RoundResult[]): void {
   const rates = results.map(({ streamsPerSecond }) => streamsPerSecond)
+  keep(recordOf({ suite: 'stream', case: name, metric: 'streams', unit: '1/s' }, rates))
+  const each = results.map(({ cpuMicrosPerEvent }) => cpuMicrosPerEvent)
+  keep(recordOf({ suite: 'stream', case: name, metric: 'processor time an event', unit: 'us' }, each))
   const cpu = median(results.map(({ cpuMicrosPerEvent }) => cpuMicrosPerEvent))
   const spread = `${Math.min(...rates).toFixed(0)}-${Math.max(...rates).toFixed(0)}`
   console.log(

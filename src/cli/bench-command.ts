@@ -10,7 +10,12 @@ const SETTINGS = {
 
 export function addBenchCommand(program: Command, signal: AbortSignal): void {
   const command = program.command('bench').description('measure a server of the OpenAI dialect: latencies, throughput and goodput by load')
-  addSettings(command, SETTINGS)
+  addBenchOptions(command).action(async (flags: object) => (await import('./bench.ts')).bench(flags, signal))
+}
+
+/** Of the suite of our own server too. */
+export function addBenchOptions(command: Command): Command {
+  return addSettings(command, SETTINGS)
     .option('--model <NAME>', 'whom to ask (default: the only model of the server)')
     .addOption(
       new Option('--endpoint <NAME>', 'chat, or completions (default: chat; completions with --prompt-ids)').choices(['chat', 'completions']),
@@ -36,5 +41,4 @@ export function addBenchCommand(program: Command, signal: AbortSignal): void {
     .option('--json <FILE>', 'write the report as JSON; - for standard output instead of the table')
     .option('--html <FILE>', 'write the report as one page with charts')
     .option('--svg <FILE>', 'write the charts')
-    .action(async (flags: object) => (await import('./bench.ts')).bench(flags, signal))
 }

@@ -1,9 +1,11 @@
 /**
- * `npm run bench` lists the suites; `npm run bench -- SUITE [arguments]` runs one. Figures go to standard output, one JSON record a
- * line where a suite has them (bench/record.ts). What was measured, and where: bench/README.md.
+ * `npm run bench` lists the suites; `npm run bench -- SUITE [arguments] [--json FILE]` runs one. Figures go to standard output in words, and to FILE
+ * as one JSON record a line (bench/record.ts). What was measured, and where: bench/README.md.
  */
 import { spawnSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { RECORDS_VARIABLE } from './record.ts'
 
 const SUITES: Readonly<Record<string, { readonly script: string; readonly doc: string }>> = {
   matmul: { script: 'kernels/matmul.ts', doc: 'matmul by format and tokens: GMAC/s and GB/s' },
@@ -22,6 +24,14 @@ const SUITES: Readonly<Record<string, { readonly script: string; readonly doc: s
   structured: {
     script: 'engine/structured.ts',
     doc: 'MODEL [STREAMS PROMPT OUTPUT THREADS ROUNDS]: throughput with a JSON schema on every stream, and without',
+  },
+  server: {
+    script: 'server/load.ts',
+    doc: 'MODEL [ROUNDS] [options of inferd bench]: latencies, throughput and goodput of our server by load, closed and open, over HTTP',
+  },
+  'ttft-under-prefill': {
+    script: 'engine/ttft-under-prefill.ts',
+    doc: 'MODEL [PREFILL STREAMS SHORT THREADS ROUNDS]: first token of a short request while a long prompt is prefilled, and what running streams feel',
   },
   start: { script: 'server/start.ts', doc: '[MODEL]: from spawn to ready and to the first streamed token' },
   restart: { script: 'server/restart.ts', doc: '[LIVES]: from spawn to ready after kill -9, idle and under load of every kind' },
@@ -63,6 +73,10 @@ const SUITES: Readonly<Record<string, { readonly script: string; readonly doc: s
     script: 'peers/compare-prefix.ts',
     doc: 'MODEL [REQUESTS PREFIX SUFFIX OUTPUT THREADS ROUNDS] [--peers LIST] [--slots LIST]: requests that share a prefix, beside them',
   },
+  'peers-all': {
+    script: 'peers/compare-all.ts',
+    doc: 'ROUNDS MODEL [MODEL ...] [--peers LIST]: the three above, one after the other',
+  },
   'peers-accuracy': {
     script: 'peers/compare-accuracy.ts',
     doc: '[MODEL ...]: KL divergence of the next token to the same file computed in F32, beside node-llama-cpp',
@@ -79,5 +93,16 @@ if (suite === undefined) {
   for (const [key, { doc }] of Object.entries(SUITES)) console.log(`${key.padEnd(17)} ${doc}`)
   process.exit(name === undefined ? 0 : 1)
 }
-const run = spawnSync(process.execPath, ['--conditions=inferd-source', path.join(import.meta.dirname, suite.script), ...args], { stdio: 'inherit' })
+const place = args.indexOf('--json')
+const [, file] = place < 0 ? [] : args.splice(place, 2)
+if (place >= 0 && file === undefined) {
+  console.error('--json FILE')
+  process.exit(1)
+}
+// The records of an earlier run would stand among ours.
+if (file !== undefined) writeFileSync(file, '')
+const run = spawnSync(process.execPath, ['--conditions=inferd-source', path.join(import.meta.dirname, suite.script), ...args], {
+  stdio: 'inherit',
+  env: { ...process.env, [RECORDS_VARIABLE]: file === undefined ? '' : path.resolve(file) },
+})
 process.exit(run.status ?? 1)

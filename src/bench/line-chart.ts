@@ -31,6 +31,8 @@ export interface Box {
 const COLORS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#7f7f7f', '#a65628']
 const MARGIN = { left: 62, right: 22, top: 30, bottom: 66 }
 const MAX_MARKS = 6
+/** Longer curves have none. */
+const MAX_DOTS = 32
 const LEGEND_ROW = 14
 const CHARACTER = 6.2
 
@@ -125,7 +127,7 @@ function frame({ xLabel, xNames }: LineChart, plot: Box, { xAxis, yAxis, atX, at
   const [right, bottom] = [plot.x + plot.width, plot.y + plot.height]
   const across = yAxis.marks.map((mark) => {
     const y = atY(mark)
-    return `<line class="grid" x1="${round(plot.x)}" y1="${round(y)}" x2="${round(right)}" y2="${round(y)}"/>${text(plot.x - 6, y + 4, markText(mark), 'class="mark" text-anchor="end"')}`
+    return horizontal(plot.x, right, y, 'class="grid"') + text(plot.x - 6, y + 4, markText(mark), 'class="mark" text-anchor="end"')
   })
   const down = xAxis.marks.map((mark) =>
     text(atX(mark), bottom + 16, xNames === null ? markText(mark) : (xNames[mark] ?? ''), 'class="mark" text-anchor="middle"'),
@@ -137,8 +139,7 @@ function frame({ xLabel, xNames }: LineChart, plot: Box, { xAxis, yAxis, atX, at
 
 function seriesShape(points: readonly (readonly [number, number])[], color: string): string {
   const path = points.map(([x, y], index) => `${index === 0 ? 'M' : 'L'}${round(x)} ${round(y)}`).join('')
-  // A curve of many points needs no dots.
-  const dots = points.length > 24 ? [] : points.map(([x, y]) => `<circle cx="${round(x)}" cy="${round(y)}" r="2.6" fill="${color}"/>`)
+  const dots = points.length > MAX_DOTS ? [] : points.map(([x, y]) => `<circle cx="${round(x)}" cy="${round(y)}" r="2.6" fill="${color}"/>`)
   return `<path d="${path}" fill="none" stroke="${color}" stroke-width="1.8"/>${dots.join('')}`
 }
 
@@ -152,10 +153,14 @@ function legendShape(names: readonly string[], left: number, top: number, width:
       if (row > 1) return ''
       const [atX, atY] = [left + x, top + row * LEGEND_ROW]
       x += needed
-      const color = COLORS[index % COLORS.length]!
-      return `<line x1="${round(atX)}" y1="${round(atY - 4)}" x2="${round(atX + 14)}" y2="${round(atY - 4)}" stroke="${color}" stroke-width="2.4"/>${text(atX + 19, atY, name, 'class="mark"')}`
+      const stroke = `stroke="${COLORS[index % COLORS.length]!}" stroke-width="2.4"`
+      return horizontal(atX, atX + 14, atY - 4, stroke) + text(atX + 19, atY, name, 'class="mark"')
     })
     .join('')
+}
+
+function horizontal(fromX: number, toX: number, y: number, attributes: string): string {
+  return `<line x1="${round(fromX)}" y1="${round(y)}" x2="${round(toX)}" y2="${round(y)}" ${attributes}/>`
 }
 
 function text(x: number, y: number, content: string, attributes: string): string {

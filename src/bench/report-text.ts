@@ -80,7 +80,7 @@ export function notes({ levels, objective }: BenchReport): string[] {
   ].filter((note) => note !== '')
 }
 
-export function objectiveText({ ttftMs, tpotMs, e2eMs }: Objective): string {
+function objectiveText({ ttftMs, tpotMs, e2eMs }: Objective): string {
   const limits: readonly (readonly [string, number | null])[] = [
     ['TTFT', ttftMs],
     ['TPOT', tpotMs],

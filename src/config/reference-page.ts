@@ -26,7 +26,7 @@ ${table(SERVER_SETTINGS)}
 
 ${table(DATA_SETTINGS)}
 
-## A running server (\`inferd apply\`, \`inferd diff\`, \`inferd status\`, \`inferd delete\`)
+## A running server (\`inferd apply\`, \`inferd diff\`, \`inferd status\`, \`inferd delete\`, \`inferd bench\`)
 
 ${table(CLIENT_SETTINGS)}
 `

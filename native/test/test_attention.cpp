@@ -65,6 +65,30 @@ void test_shape(const KernelTable& kernels, const Shape& s, Random& random) {
   }
 }
 
+/** A key that is no number makes its head's outputs so from its position on, and no others. */
+void test_not_a_number(const KernelTable& kernels, Random& random) {
+  constexpr int32_t kContext = 70, kHeadDim = 20, kPadded = 32, kNumKvHeads = 2, kPoisoned = 66, kWidth = kNumKvHeads * kHeadDim, kBlocks = 5;
+  const int64_t blockBytes = kNumKvHeads * 16 * (kHeadDim + kPadded) * 4;
+  Guarded<uint8_t> cache(static_cast<size_t>(blockBytes * kBlocks));
+  const KvLayer kv = {cache.data(), blockBytes, 16, 16, kNumKvHeads, kHeadDim, kPadded, false};
+  Guarded<float> k(kContext * kWidth), v(kContext * kWidth), q(kContext * kWidth), out(kContext * kWidth);
+  fill(k, random), fill(v, random), fill(q, random);
+  k[kPoisoned * kWidth + kHeadDim + 3] = NAN;
+  Guarded<int32_t> table(kBlocks), slots(kContext);
+  for (int32_t b = 0; b < kBlocks; b++) table[static_cast<size_t>(b)] = b;
+  for (int32_t p = 0; p < kContext; p++) slots[static_cast<size_t>(p)] = p;
+  kernels.kvWrite(kv, {k.data(), kWidth}, {v.data(), kWidth}, slots.data(), 0, kContext);
+  Guarded<float> scratch(static_cast<size_t>((attention_scratch_floats(kPadded) + 15) / 16 * 16));
+  for (int32_t head = 0; head < kNumKvHeads; head++) {
+    for (int32_t first = 0; first < kContext; first += 35) {
+      const AttentionTask task = {kv, {q.data(), kWidth}, {out.data(), kWidth}, kNumKvHeads, head, first, first + 35, first, table.data(), 0.3f, 0.0f, 0, scratch.data()};
+      kernels.attention(task);
+    }
+  }
+  for (int32_t token = 0; token < kContext; token++)
+    for (int32_t i = 0; i < kWidth; i++) expect(std::isnan(out[static_cast<size_t>(token * kWidth + i)]) == (token >= kPoisoned && i >= kHeadDim), "attention loses a NaN");
+}
+
 }  // namespace
 
 void test_attention(const KernelTable& kernels) {
@@ -75,6 +99,7 @@ void test_attention(const KernelTable& kernels) {
       {16, 16, 6, 2, 33, 129, 7, 0, true, 0.5f}, {8, 8, 5, 5, 48, 90, 9, 70, false, 2.0f}, {16, 16, 3, 1, 7, 65, 1, 64, false},  {16, 16, 2, 1, 256, 16, 16, 0, true},
   };
   for (const Shape& shape : shapes) test_shape(kernels, shape, random);
+  test_not_a_number(kernels, random);
 }
 
 }  // namespace inferd::test

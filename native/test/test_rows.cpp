@@ -81,6 +81,25 @@ void test_rms_norm(const KernelTable& kernels, int32_t groupWidth, int32_t numGr
   });
 }
 
+/** What is no number must reach the logits, where it is reported: no minimum, maximum or comparison may lose it. */
+void test_not_a_number(const KernelTable& kernels, Random& random) {
+  constexpr int32_t kWidth = 37, kAt = 34;
+  Guarded<float> weight(kWidth);
+  fill(weight, random);
+  const auto expect_nan = [](Matrix& m, bool isWholeRow, const char* what) {
+    for (int32_t i = 0; i < kWidth; i++) expect(std::isnan(m.at(0, i)) == (isWholeRow || i == kAt), what);
+  };
+  Matrix a(kWidth, random), b(kWidth, random), out(kWidth, random);
+  a.rows().row(0)[kAt] = NAN;
+  kernels.addRows(b.rows(), a.rows(), out.rows(), kWidth, 0, 1), expect_nan(out, false, "add loses a NaN");
+  for (const bool isGelu : {false, true}) {
+    kernels.gatedActivation(a.rows(), b.rows(), out.rows(), kWidth, isGelu, 0, 1), expect_nan(out, false, "gated activation loses a NaN");
+    kernels.gatedActivation(b.rows(), a.rows(), out.rows(), kWidth, isGelu, 0, 1), expect_nan(out, false, "gated activation loses a NaN");
+  }
+  kernels.rmsNorm(a.rows(), out.rows(), kWidth, kWidth, 1e-5f, weight.data(), 0, 1), expect_nan(out, true, "rms norm loses a NaN");
+  kernels.softcapRows(a.rows(), kWidth, 2.0f, 0, 1), expect_nan(a, false, "softcap loses a NaN");
+}
+
 /** Bit by bit, over more rows than a tile has; groups of zeros, of the smallest and largest numbers, and of what is no number. */
 void test_quantize(const KernelTable& kernels, Random& random) {
   constexpr int32_t kRows = 11, kGroups = 3, kWidth = kGroups * kGroupColumns, kStride = kWidth + kGap;
@@ -139,6 +158,7 @@ void test_rows(const KernelTable& kernels) {
   for (const bool inPlace : {false, true})
     for (const int32_t groupWidth : {1, 16, 20, 47, 128}) test_rms_norm(kernels, groupWidth, 1 + random.below(3), inPlace, random);
   test_quantize(kernels, random);
+  test_not_a_number(kernels, random);
   for (const bool interleaved : {false, true})
     for (const int32_t rotaryDim : {2, 12, 32, 40}) test_rope(kernels, 40, rotaryDim, interleaved, random);
 }

@@ -21,11 +21,13 @@ function caseOf(name: string, headDim = 8, numKvHeads = 1): CaseBuilder {
 }
 
 function embedCases(): ProgramCase[] {
-  return ALL_DTYPES.map((dtype) => {
-    const builder = caseOf(`embed ${dtype}`)
-    const x = builder.program.embed({ name: 'x', table: builder.weight('table', dtype, VOCAB_SIZE, 256), scale: 2.5 })
-    return builder.finish(x, 256)
-  })
+  return ALL_DTYPES.flatMap((dtype) =>
+    [256, { 1: 19, 32: 96, 256: 512 }[DTYPES[dtype].blockSize]!].map((width) => {
+      const builder = caseOf(`embed ${dtype} ${width}`)
+      const x = builder.program.embed({ name: 'x', table: builder.weight('table', dtype, VOCAB_SIZE, width), scale: 2.5 })
+      return builder.finish(x, width)
+    }),
+  )
 }
 
 interface LinearShape {
@@ -45,7 +47,7 @@ function linearCases(): ProgramCase[] {
     if (blockSize === 1) shapes.push({ numRows: 7, numColumns: 40 }, { numRows: 33, numColumns: 19 }, { numRows: 1, numColumns: 3 })
     return shapes.map((shape) => linearCase(dtype, shape))
   })
-  return [...cases, ...(['f32', 'bf16', 'q8_0', 'q4_0', 'q4_k', 'q6_k'] as const).flatMap(linearVariants)]
+  return [...cases, ...ALL_DTYPES.flatMap(linearVariants)]
 }
 
 function linearCase(dtype: DType, { numRows, numColumns }: LinearShape): ProgramCase {
@@ -55,7 +57,8 @@ function linearCase(dtype: DType, { numRows, numColumns }: LinearShape): Program
 }
 
 function linearVariants(dtype: DType): ProgramCase[] {
-  const [numRows, numColumns] = [96, 256]
+  // Rows that fill five panels and a part of a sixth.
+  const [numRows, numColumns] = [91, 256]
   const bias = caseOf(`linear ${dtype} bias`)
   const biased = bias.program.linear({
     name: 'out',

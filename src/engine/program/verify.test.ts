@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { DType } from '#engine/tensor/dtype'
 import type { TensorFile, TensorInfo } from '#engine/weights/tensor-file'
 import { ProgramBuilder } from './program-builder.ts'
 import type { Op, Program, Value, ValueId, Weight, WeightId } from './program.ts'
@@ -105,11 +106,20 @@ test.each<[string, Program]>([
   ['op 7 (attention heads): scale must be positive, is Infinity', withOps({ attention: { scale: Infinity } })],
   ['op 9 (select_rows hidden): out has 32 columns, hidden 31', withValue('hidden', { width: 31 })],
   ['op 9 (select_rows hidden): hidden has rows of tokens, outputs expected', withValue('hidden', { rows: 'tokens' })],
-  ['weight 2 (q): rows of 32 elements are no multiple of the 256 of a q4_k block', withWeight('q', { dtype: 'q4_k' })],
-  ['weight 2 (q): its parts have 32 rows, 40 expected', withWeight('q', { numRows: 40 })],
-  ['weight 2 (q): only an unquantized vector takes an offset', withWeight('q', { offset: 1 })],
+  ['op 2 (linear q): weight 2 (q): rows of 32 elements are no multiple of the 256 of a q4_k block', withWeight('q', { dtype: 'q4_k' })],
+  ['op 2 (linear q): weight 2 (q): its parts have 32 rows, 40 expected', withWeight('q', { numRows: 40 })],
+  ['op 2 (linear q): weight 2 (q): unknown type iq1_s', withWeight('q', { dtype: 'iq1_s' as DType })],
+  ['op 1 (rms_norm norm): weight 1 (norm): shape 0 x 32 is not made of positive integers of 31 bits', withWeight('norm', { numRows: 0 })],
+  ['op 8 (linear out): weight 6 (out): part out has rows -1 + 32', withWeight('out', { parts: [{ tensor: 'out', rowStart: -1, numRows: 32 }] })],
+  [
+    'op 2 (linear q): weight 3 (q.bias): shape 1 x 2147483648 is not made of positive integers of 31 bits',
+    withWeight('q.bias', { numColumns: 2 ** 31 }),
+  ],
+  ['op 2 (linear q): weight 2 (q): only an unquantized vector takes an offset', withWeight('q', { offset: 1 })],
   ['program sound: hidden must be a whole value with rows of outputs', { ...sound(), hidden: idOf('out') }],
-  ['program sound: headDim must be a positive integer, is 0.5', { ...sound(), headDim: 0.5 }],
+  ['program sound: headDim must be a positive integer of 31 bits, is 0.5', { ...sound(), headDim: 0.5 }],
+  ['program sound: vocabSize must be a positive integer of 31 bits, is 4294967296', { ...sound(), vocabSize: 2 ** 32 }],
+  ['value 1 (norm): width must be a positive integer of 31 bits, is 2147483648', withValue('norm', { width: 2 ** 31 })],
 ])('%s', (message, program) => {
   expect(() => verifyProgram(program)).toThrow(
     expect.objectContaining({ code: 'unsupported_model', message: expect.stringContaining(message) as string }) as Error,

@@ -5,17 +5,20 @@
 import { InferdError } from '#contract/errors'
 import { DTYPES } from '#engine/tensor/dtype'
 import type { TensorFile } from '#engine/weights/tensor-file'
-import { describeOp } from './operands.ts'
+import { describeOp, weightsOf } from './operands.ts'
 import type { Program, RopeTable, Value, Weight, WeightPart } from './program.ts'
 import { verifyOps } from './verify-ops.ts'
+
+/** Kernels count rows and columns in 32 bits. */
+const MAX_COUNT = 2 ** 31 - 1
 
 /** Throws InferdError('unsupported_model') at the first fault. */
 export function verifyProgram(program: Program): void {
   for (const field of ['vocabSize', 'numLayers', 'numKvHeads', 'headDim'] as const) {
-    check(isCount(program[field]), `program ${program.name}: ${field} must be a positive integer, is ${program[field]}`)
+    check(isCount(program[field]), `program ${program.name}: ${field} must be a positive integer of 31 bits, is ${program[field]}`)
   }
   program.values.forEach((value, index) => verifyValue(program, value, index))
-  program.weights.forEach(verifyWeight)
+  program.weights.forEach((weight, index) => verifyWeight(program, weight, index))
   program.tables.forEach(verifyTable)
   const fault = verifyOps(program)
   check(fault === null, fault === null ? '' : `${describeOp(program, fault.opIndex)}: ${fault.problem}`)
@@ -46,7 +49,7 @@ function partProblem(weight: Weight, part: WeightPart, tensors: TensorFile): str
 function verifyValue(program: Program, value: Value, index: number): void {
   const at = `value ${index} (${value.name})`
   check(value.id === index, `${at}: id is ${value.id}`)
-  check(isCount(value.width), `${at}: width must be a positive integer, is ${value.width}`)
+  check(isCount(value.width), `${at}: width must be a positive integer of 31 bits, is ${value.width}`)
   if (value.view === null) return
   const base = program.values[value.view.of]
   check(base !== undefined, `${at}: views value ${value.view.of}, which does not exist`)
@@ -59,27 +62,26 @@ function verifyValue(program: Program, value: Value, index: number): void {
   )
 }
 
-function verifyWeight(weight: Weight, index: number): void {
-  const at = `weight ${index} (${weight.name})`
-  check(weight.id === index, `${at}: id is ${weight.id}`)
-  check(isCount(weight.numRows) && isCount(weight.numColumns), `${at}: shape ${weight.numRows} x ${weight.numColumns} is not positive`)
-  check(weight.dtype in DTYPES, `${at}: unknown type ${weight.dtype}`)
-  const { blockSize } = DTYPES[weight.dtype]
-  check(
-    weight.numColumns % blockSize === 0,
-    `${at}: rows of ${weight.numColumns} elements are no multiple of the ${blockSize} of a ${weight.dtype} block`,
-  )
-  let numRows = 0
-  for (const part of weight.parts) {
-    check(
-      Number.isSafeInteger(part.rowStart) && part.rowStart >= 0 && isCount(part.numRows),
-      `${at}: part ${part.tensor} has rows ${part.rowStart} + ${part.numRows}`,
-    )
-    numRows += part.numRows
-  }
-  check(numRows === weight.numRows, `${at}: its parts have ${numRows} rows, ${weight.numRows} expected`)
-  check(Number.isFinite(weight.offset), `${at}: offset ${weight.offset} is not finite`)
-  check(weight.offset === 0 || (weight.numRows === 1 && blockSize === 1), `${at}: only an unquantized vector takes an offset`)
+/** A fault names the first op that uses the weight. */
+function verifyWeight(program: Program, weight: Weight, index: number): void {
+  const problem = weightProblem(weight, index)
+  if (problem === null) return
+  const opIndex = program.ops.findIndex((op) => weightsOf(op).some((id) => id === index))
+  check(false, `${opIndex < 0 ? '' : `${describeOp(program, opIndex)}: `}weight ${index} (${weight.name}): ${problem}`)
+}
+
+function weightProblem({ id, dtype, numRows, numColumns, parts, offset }: Weight, index: number): string | null {
+  if (id !== index) return `id is ${id}`
+  if (!isCount(numRows) || !isCount(numColumns)) return `shape ${numRows} x ${numColumns} is not made of positive integers of 31 bits`
+  if (!(dtype in DTYPES)) return `unknown type ${dtype}`
+  const { blockSize } = DTYPES[dtype]
+  if (numColumns % blockSize !== 0) return `rows of ${numColumns} elements are no multiple of the ${blockSize} of a ${dtype} block`
+  const badPart = parts.find((part) => !Number.isSafeInteger(part.rowStart) || part.rowStart < 0 || !isCount(part.numRows))
+  if (badPart !== undefined) return `part ${badPart.tensor} has rows ${badPart.rowStart} + ${badPart.numRows}`
+  const numPartRows = parts.reduce((sum, part) => sum + part.numRows, 0)
+  if (numPartRows !== numRows) return `its parts have ${numPartRows} rows, ${numRows} expected`
+  if (!Number.isFinite(offset)) return `offset ${offset} is not finite`
+  return offset === 0 || (numRows === 1 && blockSize === 1) ? null : 'only an unquantized vector takes an offset'
 }
 
 function verifyTable(table: RopeTable, index: number): void {
@@ -103,7 +105,7 @@ function verifyResults(program: Program): void {
 }
 
 function isCount(count: number): boolean {
-  return Number.isSafeInteger(count) && count > 0
+  return Number.isSafeInteger(count) && count > 0 && count <= MAX_COUNT
 }
 
 function check(condition: boolean, message: string): asserts condition {

@@ -86,7 +86,10 @@ void test_not_a_number(const KernelTable& kernels, Random& random) {
     }
   }
   for (int32_t token = 0; token < kContext; token++)
-    for (int32_t i = 0; i < kWidth; i++) expect(std::isnan(out[static_cast<size_t>(token * kWidth + i)]) == (token >= kPoisoned && i >= kHeadDim), "attention loses a NaN");
+    for (int32_t i = 0; i < kWidth; i++) {
+      const bool isPoisoned = token >= kPoisoned && i >= kHeadDim;
+      expect(std::isnan(out[static_cast<size_t>(token * kWidth + i)]) == isPoisoned, "attention loses a NaN");
+    }
 }
 
 }  // namespace

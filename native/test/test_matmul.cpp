@@ -110,7 +110,7 @@ class Case {
   }
 
   double activation(int32_t token, int32_t column) {
-    if (!is_quantized(matrix_.format)) return static_cast<double>(x_[static_cast<size_t>(token) * static_cast<size_t>(matrix_.numColumns + kGap) + static_cast<size_t>(column)]);
+    if (!is_quantized(matrix_.format)) return static_cast<double>(rows(x_, matrix_.numColumns).row(token)[column]);
     const ActGroup& group = act_[static_cast<size_t>(token / 8 * (matrix_.numColumns / 32) + column / 32)];
     return static_cast<double>(group.d[token % 8]) * group.q[token % 8][column % 32];
   }

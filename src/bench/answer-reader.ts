@@ -1,5 +1,6 @@
 /** The answer of an OpenAI-compatible server to one request, read as it comes: when its pieces came, its usage, how it ended. */
-import { SseReader } from '#upstreams/sse-reader'
+import { InferdError } from '#contract/errors'
+import { type ServerEvent, SseReader } from '#upstreams/sse-reader'
 import type { RequestError } from './request-outcome.ts'
 
 export interface ReadAnswer {
@@ -44,9 +45,13 @@ export class StreamedAnswer {
   private isEnded = false
   private error: RequestError | null = null
 
-  /** Throws InferdError when an event is too long. */
+  /** What comes now changes nothing any more. */
+  get hasFailed(): boolean {
+    return this.error !== null
+  }
+
   push(bytes: Uint8Array, atMs: number): void {
-    for (const { data } of this.sse.push(bytes)) {
+    for (const { data } of this.events(bytes)) {
       if (data === '[DONE]') this.isEnded = true
       else this.addBody(bodyOf(data), data, atMs)
     }
@@ -58,6 +63,16 @@ export class StreamedAnswer {
     if (!this.isEnded) return { kind: 'broken stream', words: 'the stream ended before its end' }
     if (this.firstMs === null) return { kind: 'no tokens', words: 'the answer ended without a token' }
     return { firstMs: this.firstMs, gapsMs: this.gapsMs, ...tokensOf(this.usage, this.gapsMs.length + 1) }
+  }
+
+  private events(bytes: Uint8Array): readonly ServerEvent[] {
+    try {
+      return this.sse.push(bytes)
+    } catch (error) {
+      if (!(error instanceof InferdError)) throw error
+      this.error ??= { kind: 'unreadable', words: error.message }
+      return []
+    }
   }
 
   private addBody(body: Body | null, data: string, atMs: number): void {

@@ -97,7 +97,13 @@ export class OpenAiServer {
     if (answer.status !== 200) return { kind: `http ${answer.status}`, words: refusalWords(await textOf(answer.body, MAX_REFUSAL_BYTES)) }
     if (!isStreamed) return readWholeAnswer(await textOf(answer.body, MAX_ANSWER_BYTES))
     const stream = new StreamedAnswer()
-    for await (const chunk of answer.body) stream.push(chunk, this.clock.nowMs())
+    let numBytes = 0
+    for await (const chunk of answer.body) {
+      stream.push(chunk, this.clock.nowMs())
+      numBytes += chunk.length
+      if (numBytes > MAX_ANSWER_BYTES) return { kind: 'unreadable', words: `the answer has more than ${MAX_ANSWER_BYTES / 2 ** 20} MiB` }
+      if (stream.hasFailed) break
+    }
     return stream.end()
   }
 
@@ -130,6 +136,10 @@ function connectionError(error: unknown): RequestError {
   if (error instanceof InferdError && error.code === 'upstream_failed' && error.cause === undefined)
     return { kind: 'unreadable', words: error.message }
   const { code, message } = error as { readonly code?: unknown; readonly message?: unknown }
+  const isLate = typeof code === 'string' && /TIMEOUT/.test(code)
+  // An attempt at several addresses fails with a code and no message.
+  return { kind: isLate ? 'timeout' : 'connection', words: [code, message].filter((part) => typeof part === 'string' && part !== '').join(': ') }
+}
   const isLate = typeof code === 'string' && /TIMEOUT/.test(code)
   return { kind: isLate ? 'timeout' : 'connection', words: `${typeof code === 'string' ? `${code}: ` : ''}${String(message)}`.trim() }
 }

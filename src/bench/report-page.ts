@@ -4,7 +4,7 @@ import type { Distribution } from './distribution.ts'
 import { FORMULAS } from './formulas.ts'
 import { escapeMarkup, type LineChart, lineChart } from './line-chart.ts'
 import { loadName } from './load.ts'
-import { headline, latencyTable, notes, rateTable, type Table } from './report-text.ts'
+import { headline, latencyTable, notes, rateTable, type Table, wordColumns } from './report-text.ts'
 
 const COLUMNS = 2
 const CHART = { width: 480, height: 300 }
@@ -46,7 +46,7 @@ body{font:14px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding
 h1{font-size:1.3rem}h2{font-size:1.05rem;margin-top:2rem}
 .table{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{padding:.2rem .7rem;text-align:right;white-space:nowrap;border-bottom:1px solid color-mix(in srgb,currentColor 18%,transparent)}
-th:first-child,td:first-child{text-align:left}
+.word{text-align:left}
 svg{width:100%;height:auto}dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem}dt{font-weight:600}dd{margin:0}
 .partial{color:#c2410c;font-weight:600}
 </style>
@@ -161,7 +161,10 @@ function spread<T>(items: readonly T[], count: number): readonly T[] {
   return Array.from({ length: count }, (_, index) => items[Math.round((index * (items.length - 1)) / (count - 1))]!)
 }
 
-function tableHtml([heads = [], ...rows]: Table): string {
-  const cells = (row: readonly string[], tag: string): string => row.map((cell) => `<${tag}>${escapeMarkup(cell)}</${tag}>`).join('')
+function tableHtml(table: Table): string {
+  const [heads = [], ...rows] = table
+  const classes = wordColumns(table).map((isText) => (isText ? ' class="word"' : ''))
+  const cells = (row: readonly string[], tag: string): string =>
+    row.map((cell, column) => `<${tag}${classes[column]}>${escapeMarkup(cell)}</${tag}>`).join('')
   return `<div class="table"><table><tr>${cells(heads, 'th')}</tr>${rows.map((row) => `<tr>${cells(row, 'td')}</tr>`).join('')}</table></div>`
 }

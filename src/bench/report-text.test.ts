@@ -96,7 +96,7 @@ test('figures have four digits at most', () => {
 test('the page holds table, charts and formulas, and asks for nothing from anywhere', () => {
   const page = reportPage({ ...REPORT, model: '<b>', levels: [LEVEL, { ...LEVEL, load: { kind: 'closed', concurrency: 4 } }] })
   expect(page.match(/<svg /g)).toHaveLength(1)
-  expect(page).toContain('<th>load</th>')
+  expect(page).toContain('<th class="word">load</th><th>answered</th>')
   expect(page).toContain('<h1>&lt;b&gt; at http://127.0.0.1:8484')
   expect(page).toContain('Time to first token (TTFT) by load, ms')
   expect(page).toContain('Whole answer (E2E), cumulative, %')

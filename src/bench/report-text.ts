@@ -106,10 +106,14 @@ function cells(distribution: Distribution | null): string[] {
   return [mean, p50, p90, p95, p99, max].map(figure)
 }
 
-/** The first two columns of words to the left, figures to the right. */
+/** Which columns hold words, and stand to the left; figures stand to the right. */
+export function wordColumns([heads = [], ...rows]: Table): readonly boolean[] {
+  return heads.map((_, column) => column === 0 || (rows.length > 0 && rows.every((row) => /^[A-Za-z]/.test(row[column] ?? ''))))
+}
+
 function tableText(rows: Table): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-  const isText = widths.map((_, column) => column === 0 || rows.slice(1).every((row) => /^[A-Za-z]/.test(row[column] ?? '')))
+  const isText = wordColumns(rows)
   const pad = (cell: string, column: number): string =>
     isText[column] === true ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)
   return rows.map((row) => row.map(pad).join('  ').trimEnd()).join('\n')

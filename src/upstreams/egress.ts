@@ -92,8 +92,18 @@ export class Egress {
     return url
   }
 
-  /** The address to connect to. Throws upstream_failed; the words are for the operator, and name no address. */
+  /** An address to connect to. Throws upstream_failed; the words are for the operator, and name no address. */
   async addressOf(url: URL): Promise<ResolvedAddress> {
+    return (await this.addressesOf(url))[0]!
+  }
+
+  /** As addressOf for an address in the URL, which a connector never looks up; a name is left to the connector's lookup. */
+  async checkAddress(url: URL): Promise<void> {
+    if (isIP(hostOf(url)) !== 0) await this.addressOf(url)
+  }
+
+  /** All that may be connected to, at least one; a connector tries them in turn. */
+  private async addressesOf(url: URL): Promise<readonly ResolvedAddress[]> {
     const host = hostOf(url)
     const listed = this.hosts.get(host)
     if (listed === undefined) throw new InferdError('upstream_failed', 'the host of the upstream is not allowed')
@@ -106,13 +116,13 @@ export class Egress {
     // One bad address among good ones is a name that plays with us.
     if (usable.length === 0 || usable.length < addresses.length)
       throw new InferdError('upstream_failed', 'the host of the upstream has an address that is not allowed')
-    return usable[0]!
+    return usable
   }
 
   /** For a connector: the resolver and the judgement in one, asked at each new connection. */
   readonly lookup: LookupFunction = (host, { all }, callback) => {
-    this.addressOf(new URL(`http://${host}/`)).then(
-      ({ address, family }) => (all === true ? callback(null, [{ address, family }]) : callback(null, address, family)),
+    this.addressesOf(new URL(`http://${host}/`)).then(
+      (addresses) => (all === true ? callback(null, [...addresses]) : callback(null, addresses[0]!.address, addresses[0]!.family)),
       (error: unknown) => callback(error as NodeJS.ErrnoException, ''),
     )
   }

@@ -85,3 +85,12 @@ test('a caller that leaves before the answer ends the connection, with its own r
   await expect(ask(url, caller.signal)).rejects.toMatchObject({ code: 'cancelled' })
   await expect.poll(() => hasClosed).toBe(true)
 })
+
+test('a name with several addresses is tried at each of them', async () => {
+  const { port } = await serve((_request, reply) => reply.end('there'))
+  // Nobody listens on the first one, as on ::1 of many a localhost.
+  const addresses = async () => ['127.0.0.9', '127.0.0.1'].map((address) => ({ address, family: 4 as const }))
+  const made = new UpstreamClient(new Egress([{ host: 'several.example', allowPrivate: true }], addresses))
+  open.push(() => made.close())
+  expect(await made.postWhole('m', { url: new URL(`http://several.example:${port}/`), headers: {}, body: '' }, NEVER)).toBe('there')
+})

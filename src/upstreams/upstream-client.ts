@@ -93,7 +93,7 @@ export class UpstreamClient {
    * aborts, and with what the connection failed of.
    */
   async answer({ url, headers, body }: WirePost, signal: AbortSignal): Promise<WireAnswer> {
-    await this.egress.addressOf(url)
+    await this.egress.checkAddress(url)
     const { statusCode, body: pieces } = await send(url, { method: 'POST', headers, body, dispatcher: this.agent, signal })
     return { status: statusCode, body: pieces }
   }

@@ -133,13 +133,8 @@ async function textOf(chunks: AsyncIterable<Uint8Array>, maxBytes: number): Prom
 }
 
 function connectionError(error: unknown): RequestError {
-  if (error instanceof InferdError && error.code === 'upstream_failed' && error.cause === undefined)
-    return { kind: 'unreadable', words: error.message }
   const { code, message } = error as { readonly code?: unknown; readonly message?: unknown }
   const isLate = typeof code === 'string' && /TIMEOUT/.test(code)
   // An attempt at several addresses fails with a code and no message.
   return { kind: isLate ? 'timeout' : 'connection', words: [code, message].filter((part) => typeof part === 'string' && part !== '').join(': ') }
-}
-  const isLate = typeof code === 'string' && /TIMEOUT/.test(code)
-  return { kind: isLate ? 'timeout' : 'connection', words: `${typeof code === 'string' ? `${code}: ` : ''}${String(message)}`.trim() }
 }

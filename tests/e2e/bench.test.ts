@@ -71,6 +71,8 @@ test('levels of both kinds are measured and told as table, JSON, page and charts
   expect(readFileSync(svg, 'utf8')).toMatch(/^<svg .*<\/svg>\n$/s)
   expect(model.requests).toHaveLength(NUM_FITTING + 2 + 4 * 6)
   expect(model.requests.at(-1)).toMatchObject({ maxTokens: 3, ignoreEos: true })
+  // Of no request is the prompt in the prefix cache because of another one.
+  expect(new Set(model.requests.map(({ input }) => JSON.stringify(input))).size).toBe(model.requests.length)
 })
 
 test('the same seed sends the same prompts, of exact length where ids are asked for', async () => {

@@ -150,6 +150,11 @@ report(
   'steps',
   done.map((round) => round.long.numSteps),
 )
+report(
+  'a step beside the prefill, mean',
+  'ms',
+  done.map((round) => round.long.ms / round.long.numSteps),
+)
 if (numStreams > 0) {
   const [idle, beside] = [done.flatMap((round) => round.idleGaps), done.flatMap((round) => round.besideGaps)]
   report(

@@ -2,9 +2,9 @@
  * Our server under load over HTTP, as `inferd bench` measures any: MODEL [ROUNDS] [options of `inferd bench`]. Every round is a fresh server with the
  * model in the page cache; rounds differ by their seed. Without --concurrency and --rate: 1, 4, 16 at a time, then 0.5 and 0.8 of the requests
  * a second that 16 at a time gave, as an open loop. Prompts are token ids that the made models have, unless --endpoint chat is given.
- * SERVER options, such as --threads, go behind `--`.
+ * Options of `inferd serve`, such as --threads, go behind `--`. --html and --svg show the last round.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Command } from 'commander'
@@ -14,6 +14,7 @@ import { FORMULAS } from '#bench/formulas'
 import { type Load, loadName } from '#bench/load'
 import { type BenchPlan, measureServer } from '#bench/measure-server'
 import type { TokenRange } from '#bench/prompt-maker'
+import { reportPage, reportSvg } from '#bench/report-page'
 import { reportText } from '#bench/report-text'
 import { benchArguments, type BenchFlags } from '#cli/bench-arguments'
 import { addBenchOptions } from '#cli/bench-command'
@@ -32,7 +33,8 @@ const command = addBenchOptions(new Command('server').argument('<model>').argume
 command.parse(ours, { from: 'user' })
 const [modelPath = '', rounds = '3'] = command.args
 const flags = command.opts<BenchFlags>()
-const { plan } = benchArguments(flags.endpoint === 'chat' ? flags : { promptIds: PROMPT_IDS, ...flags })
+if (flags.url !== undefined || flags.key !== undefined || flags.model !== undefined) throw new Error('the suite starts its own server')
+const { plan, html, svg } = benchArguments(flags.endpoint === 'chat' ? flags : { promptIds: PROMPT_IDS, ...flags })
 const hasOwnLoads = flags.concurrency !== undefined || flags.rate !== undefined
 const closedLoads = CALLERS.map((concurrency): Load => ({ kind: 'closed', concurrency }))
 let loads = hasOwnLoads ? plan.loads : closedLoads
@@ -47,6 +49,8 @@ for (let round = 0; round < Number(rounds); round++) {
   reports.push(open === null ? report : { ...report, levels: [...report.levels, ...open.levels] })
   console.error(reportText(reports.at(-1)!, { isExplained: false }))
 }
+if (html !== null) writeFileSync(html, reportPage(reports.at(-1)!))
+if (svg !== null) writeFileSync(svg, reportSvg(reports.at(-1)!))
 for (const { name, words } of FORMULAS) console.log(`${name.padEnd(16)} ${words}`)
 for (const [index, load] of loads.entries())
   emitLevel(

@@ -57,7 +57,7 @@ function requestOf(tokenIds: readonly number[], maxTokens: number | null): Gener
 let gaps: number[] | null = null
 let numStreamTokens = 0
 
-async function runStream(tokenIds: readonly number[]): Promise<void> {
+async function runStream(tokenIds: readonly number[]): Promise<never> {
   let lastMs: number | null = null
   for await (const event of generate(engine, requestOf(tokenIds, null), stop.signal)) {
     if (event.type !== 'text-delta') continue
@@ -111,18 +111,16 @@ async function runRound(longPrompt: readonly number[], shortPrompt: readonly num
 }
 
 const running = differentPrompts(numStreams, STREAM_PROMPT, 1).map((prompt) => runStream(prompt))
-const failed = Promise.all(running).catch((error: unknown) => {
-  if (!stop.signal.aborted) throw error
-})
 const [longPrompts, shortPrompts] = [differentPrompts(numRounds + 1, numPrefill, 2), differentPrompts(numRounds + 1, numShort, 3)]
 const done: Round[] = []
 for (const [round, longPrompt] of longPrompts.entries()) {
-  const figures = await Promise.race([runRound(longPrompt, shortPrompts[round]!), failed.then(() => Promise.reject(new Error('the streams ended')))])
+  // A stream that ends before us does so by an error.
+  const figures = await Promise.race([runRound(longPrompt, shortPrompts[round]!), ...running])
   // Round 0 warms up.
   if (round > 0) done.push(figures)
 }
 stop.abort()
-await failed
+await Promise.allSettled(running)
 await engine.close()
 
 const name = `${path.basename(modelPath)}, ${numPrefill} tokens in steps of ${stepTokens}, ${numStreams} streams, ${threads} threads`

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { expect, test } from 'vitest'
 import { parse as parseYaml } from 'yaml'
+import { FORMULAS } from '#bench/formulas'
 import { parsePlatformFile, readPlatformFile } from '#config/platform-file'
 import { deploymentFileJsonSchema, parseDeclaration } from '#config/deployment-file'
 import { platformFileJsonSchema, platformFilePage } from '#config/platform-file-page'
@@ -62,4 +63,9 @@ test('the page and the JSON schema of the platform file equal what the schema in
 test('the reference of errors lists every code', () => {
   const page = readFileSync(path.join(ROOT, 'docs/reference/errors.md'), 'utf8')
   expect(Object.keys(ERRORS).filter((code) => !page.includes(`\`${code}\``))).toEqual([])
+})
+
+test('the page of benchmarks has the formulas that reports print', () => {
+  const page = readFileSync(path.join(ROOT, 'docs/reference/bench.md'), 'utf8')
+  expect(FORMULAS.filter(({ name, words }) => !page.includes(`| ${name} | ${words} |`))).toEqual([])
 })

@@ -25,7 +25,7 @@
     {
       "target_name": "inferd_kernels",
       "sources": [
-        "binding/addon.cpp", "binding/grammar_binding.cpp", "binding/read_config.cpp", "binding/read_step.cpp", "src/dispatch/dispatch.cpp", "src/executor/executor.cpp", "src/executor/weights.cpp",
+        "binding/addon.cpp", "binding/grammar_binding.cpp", "binding/read_config.cpp", "binding/read_step.cpp", "src/dispatch/dispatch.cpp", "src/executor/attention_phase.cpp", "src/executor/executor.cpp", "src/executor/weights.cpp",
         "src/grammar/automaton.cpp", "src/grammar/configurations.cpp", "src/grammar/free_text.cpp", "src/grammar/mask_cache.cpp",
         "src/grammar/mask_composer.cpp", "src/grammar/matcher.cpp", "src/grammar/token_trie.cpp", "src/memory/file_mapping.cpp", "src/memory/huge_buffer.cpp",
         "src/pack/pack_rows.cpp", "src/pack/unpack_block.cpp", "src/pool/thread_pool.cpp", "src/sampling/sample_row.cpp",

@@ -73,7 +73,7 @@ ExecutorConfig read_config(const Napi::Object& object) {
   config.hiddenSize = read_int(object, "hiddenSize");
   config.numBlocks = read_int(object, "numBlocks");
   config.blockSize = read_int(object, "blockSize");
-  config.kvIsF16 = read_int(object, "kvIsF16") != 0;
+  config.kvType = static_cast<KvType>(read_int(object, "kvType"));
   config.maxTokens = read_int(object, "maxTokens");
   config.maxSequences = read_int(object, "maxSequences");
   config.maxOutputs = read_int(object, "maxOutputs");

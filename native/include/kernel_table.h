@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 
+#include "kv_layer.h"
 #include "packed_format.h"
 
 namespace inferd {
@@ -27,18 +28,10 @@ struct MatmulTask {
   int32_t panelBegin, panelEnd, tokenBegin, tokenEnd;
 };
 
-/** Paged keys and values of one layer. A block holds for each KV head its keys, (blockSize / tile) x (headDim, tile), then its values, (blockSize, headDimPadded). */
-struct KvLayer {
-  uint8_t* base;
-  int64_t blockBytes;
-  int32_t blockSize;
-  /** Positions per key tile: the greatest common divisor of blockSize and 16. */
-  int32_t keyTile;
-  int32_t numKvHeads, headDim, headDimPadded;
-  bool isF16;
-};
-
-/** New tokens [tokenBegin, tokenEnd) (rows of the step) of one sequence against one KV head. */
+/**
+ * New tokens [tokenBegin, tokenEnd) (rows of the step) of one sequence against one KV head. Positions are taken in spans of kAttentionSpan, each
+ * with its own sums, added up in order: who computes which span changes no bit.
+ */
 struct AttentionTask {
   KvLayer kv;
   Rows q, out;
@@ -50,8 +43,14 @@ struct AttentionTask {
   float scale, softcap;
   /** 0 = none. */
   int32_t window;
+  /** The spans to be computed; all of them where spanStates is null. */
+  int32_t spanBegin, spanEnd;
+  /** Null: `out` is written. Otherwise the states of the spans go here, attention_state_floats(rows) apart, for mergeSpans. */
+  float* spanStates;
   /** f32 scratch of the calling thread, attention_scratch_floats() long, 64-byte aligned. */
   float* scratch;
+
+  int32_t num_rows() const { return (tokenEnd - tokenBegin) * (numHeads / kv.numKvHeads); }
 };
 
 struct KernelTable {
@@ -65,6 +64,8 @@ struct KernelTable {
   void (*rope)(Rows x, int32_t width, int32_t headDim, int32_t rotaryDim, bool interleaved, const float* cosSin, int32_t rowBegin, int32_t rowEnd);
   void (*kvWrite)(const KvLayer& kv, Rows k, Rows v, const int32_t* slots, int32_t rowBegin, int32_t rowEnd);
   void (*attention)(const AttentionTask& task);
+  /** Adds up the states of the spans [spanBegin, spanEnd) and writes `out`. */
+  void (*mergeSpans)(const AttentionTask& task);
   void (*gatedActivation)(Rows gate, Rows up, Rows out, int32_t width, bool isGelu, int32_t rowBegin, int32_t rowEnd);
   void (*addRows)(Rows a, Rows b, Rows out, int32_t width, int32_t rowBegin, int32_t rowEnd);
   void (*softcapRows)(Rows x, int32_t width, float cap, int32_t rowBegin, int32_t rowEnd);
@@ -72,11 +73,18 @@ struct KernelTable {
 
 /** Query rows that one attention task may hold: its tokens times the heads of its KV head. */
 constexpr int kAttentionRows = 64;
+/** Positions whose scores are taken together; they begin at multiples of it. */
 constexpr int kAttentionTile = 64;
+/** Positions that share sums, a multiple of the tile; they begin at multiples of it. */
+constexpr int kAttentionSpan = 512;
 
-/** Scratch floats of one attention task: outputs, scores, maxima, sums (16 lanes a row), and room to gather a tile of K and V. */
+/** Of a row: weighted sums of values, sixteen partial sums of weights, the maximum of its scores (one of sixteen floats). */
+constexpr int32_t attention_state_stride(int32_t headDimPadded) { return headDimPadded + 32; }
+constexpr int64_t attention_state_floats(int32_t numRows, int32_t headDimPadded) { return static_cast<int64_t>(numRows) * attention_state_stride(headDimPadded); }
+/** Scratch floats of one attention task: see Scratch in attention.cpp. */
 constexpr int64_t attention_scratch_floats(int32_t headDimPadded) {
-  return static_cast<int64_t>(kAttentionRows) * (headDimPadded + kAttentionTile + 32) + 2 * kAttentionTile * static_cast<int64_t>(headDimPadded) + 64;
+  return 2 * attention_state_floats(kAttentionRows, headDimPadded) + 8 * kAttentionTile + kAttentionRows * static_cast<int64_t>(headDimPadded) +
+         2 * kAttentionTile * static_cast<int64_t>(headDimPadded) + kAttentionTile * static_cast<int64_t>(num_kv_groups(headDimPadded));
 }
 
 namespace scalar { const KernelTable& kernel_table(); }

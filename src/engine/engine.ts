@@ -17,6 +17,7 @@ import type {
   Usage,
 } from '#contract/generate'
 import type { PackedWeightsPlace } from './kernels/kernels.ts'
+import type { KvDType } from './kernels/kv-dtype.ts'
 
 /** Far above what one request can emit: every event but a few carries a token. */
 const MAX_QUEUED_EVENTS = 1 << 24
@@ -94,7 +95,7 @@ export interface EngineOptions {
   readonly contextLength: number | null
   /** null = room for 8 full contexts, at most a quarter of the free memory. */
   readonly kvCacheBytes: number | null
-  readonly kvDType: 'f16' | 'f32'
+  readonly kvDType: KvDType
   /** Where weights are kept as the kernels have them, for starts in a fraction of the time; null = nowhere. */
   readonly packedWeights: PackedWeightsPlace | null
   readonly blockSize: number

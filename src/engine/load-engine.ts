@@ -9,6 +9,7 @@ import { EngineCore } from './engine-core.ts'
 import type { Engine, EngineOptions, EnginePlan } from './engine.ts'
 import { createReferenceVocabulary } from './grammar/reference-matcher.ts'
 import type { Executor, Kernels } from './kernels/kernels.ts'
+import { kvRowBytes } from './kernels/kv-dtype.ts'
 import { createNativeKernels } from './kernels/native/native-kernels.ts'
 import { createNativeVocabulary } from './kernels/native/native-vocabulary.ts'
 import { referenceKernels } from './kernels/reference/reference-kernels.ts'
@@ -16,6 +17,7 @@ import { kvBytesPerToken } from './kv-cache/memory-plan.ts'
 import { LocalEngine } from './local-engine.ts'
 import { prepareModel } from './prepare-model.ts'
 import { planMemory } from './program/memory-plan.ts'
+import type { Program } from './program/program.ts'
 import { PromptEncoder } from './prompt-encoder.ts'
 import { GrammarLibrary } from './structured-output/grammar-library.ts'
 import type { Tokenizer } from './tokenizers/tokenizer.ts'
@@ -26,6 +28,8 @@ const WEIGHT_LAYOUT_FACTOR = 1.05
 /** Of each thread that computes, beside what grows with the vocabulary. */
 const THREAD_SCRATCH_BYTES = 1 << 20
 const SAMPLING_BYTES_PER_TOKEN = 16
+/** kAttentionSpan of the kernels. */
+const ATTENTION_SPAN = 512
 /** A model that just came up has callers waiting. */
 const KEEP_AFTER_MS = 1000
 
@@ -63,7 +67,7 @@ export async function planEngine(options: EngineOptions, freeBytes: number): Pro
     const numThreads = options.numThreads ?? availableParallelism()
     // The reference computes on f32 alone.
     const isWide = options.kernels === 'reference'
-    const bytesPerToken = kvBytesPerToken({ ...program, bytesPerElement: isWide || options.kvDType === 'f32' ? 4 : 2 })
+    const bytesPerToken = kvBytesPerToken({ ...program, rowBytes: kvRowBytes(isWide ? 'f32' : options.kvDType, program.headDim) })
     return {
       facts,
       memory: {
@@ -71,12 +75,19 @@ export async function planEngine(options: EngineOptions, freeBytes: number): Pro
         kvCacheBytes: core.numBlocks * core.blockSize * bytesPerToken,
         activationBytes:
           planMemory(program, stepLimits(core)).arenaLength * Float32Array.BYTES_PER_ELEMENT +
+          spanStateBytes(program, core.numBlocks * core.blockSize) +
           numThreads * (THREAD_SCRATCH_BYTES + program.vocabSize * SAMPLING_BYTES_PER_TOKEN),
       },
     }
   } finally {
     await files.tensors.close()
   }
+}
+
+/** Sums of the attention of one token over every 512 cached positions, for all its heads: what its threads hand to each other. */
+function spanStateBytes(program: Program, numPositions: number): number {
+  const numHeads = program.ops.reduce((max, op) => (op.kind === 'attention' ? Math.max(max, op.numHeads) : max), 0)
+  return Math.ceil(numPositions / ATTENTION_SPAN) * numHeads * (Math.ceil(program.headDim / 16) * 16 + 32) * Float32Array.BYTES_PER_ELEMENT
 }
 
 async function buildEngine(files: ModelFiles, options: EngineOptions, hooks: LoadHooks): Promise<Engine> {

@@ -4,6 +4,7 @@ import type { ModelFacts } from '#contract/generate'
 import { ChatTemplate } from './chat-format/chat-template.ts'
 import { engineCoreOptions, type EngineCoreOptions } from './engine-core-options.ts'
 import type { EngineOptions } from './engine.ts'
+import { kvRowBytes } from './kernels/kv-dtype.ts'
 import { kvBytesPerToken, planKvCache } from './kv-cache/memory-plan.ts'
 import type { ModelConfig } from './models/architecture.ts'
 import { findArchitecture } from './models/registry.ts'
@@ -91,7 +92,7 @@ function coreOptions({ files, options, freeBytes, config, contextLength, tokeniz
   const plan = planKvCache({
     availableBytes: options.kvCacheBytes ?? (freeBytes - weightsBytes) * DEFAULT_KV_MEMORY_SHARE,
     blockSize,
-    bytesPerToken: kvBytesPerToken({ ...program, bytesPerElement: options.kvDType === 'f32' ? 4 : 2 }),
+    bytesPerToken: kvBytesPerToken({ ...program, rowBytes: kvRowBytes(options.kvDType, program.headDim) }),
     contextLength,
     maxSequences: options.kvCacheBytes === null ? Math.min(DEFAULT_KV_CONTEXTS, maxSequences) : maxSequences,
   })

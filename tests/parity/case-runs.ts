@@ -1,6 +1,7 @@
 /** Runs program cases over random ragged batches, on any kernels. */
 import { SeededRandom, type Random } from '#base/random'
-import type { Executor, Kernels, KvDType } from '#engine/kernels/kernels'
+import type { Executor, Kernels } from '#engine/kernels/kernels'
+import type { KvDType } from '#engine/kernels/kv-dtype'
 import type { Program } from '#engine/program/program'
 import type { ProgramCase } from './case-builder.ts'
 import { PagedSequences, type StepPart } from './paged-sequences.ts'

@@ -16,7 +16,13 @@ const OP_CASES = opCases()
 /** Contexts of more than one and more than two attention tiles (64 positions). */
 const LONG_LENGTHS = [67, 130]
 /** Blocks of whole sub-tiles, of a part of one, and of one and a half. */
-const LONG_CACHES: readonly CaseCache[] = [F32_CACHE, { dtype: 'f16', blockSize: 16 }, { dtype: 'f32', blockSize: 24 }]
+const LONG_CACHES: readonly CaseCache[] = [
+  F32_CACHE,
+  { dtype: 'f16', blockSize: 16 },
+  { dtype: 'f32', blockSize: 24 },
+  { dtype: 'q8_0', blockSize: 16 },
+  { dtype: 'q8_0', blockSize: 12 },
+]
 const LONG_CASES = OP_CASES.filter(({ name }) => name.startsWith('attention')).flatMap((opCase) =>
   LONG_CACHES.map((cache) => [`${opCase.name}, ${cache.dtype} in blocks of ${cache.blockSize},`, cache, opCase] as const),
 )

@@ -151,23 +151,24 @@ const ATTENTION_VARIANTS: readonly AttentionVariant[] = [
 ]
 
 function attentionCases(): ProgramCase[] {
-  return ATTENTION_VARIANTS.map((variant) => {
-    const { headDim, numHeads, numKvHeads, window, softcap } = variant
-    const builder = caseOf(`attention ${numHeads}/${numKvHeads} x ${headDim} window ${window} softcap ${softcap}`, headDim, numKvHeads)
-    const [qWidth, kvWidth] = [numHeads * headDim, numKvHeads * headDim]
-    const qkv = builder.input('qkv', qWidth + 2 * kvWidth)
-    builder.program.kvWrite({ layer: 0, k: builder.program.view(qkv, qWidth, kvWidth), v: builder.program.view(qkv, qWidth + kvWidth, kvWidth) })
-    const out = builder.program.attention({
-      name: 'out',
-      layer: 0,
-      q: builder.program.view(qkv, 0, qWidth),
-      numHeads,
-      scale: 1 / Math.sqrt(headDim),
-      window,
-      softcap,
-    })
-    return builder.finish(out, qWidth)
+  return ATTENTION_VARIANTS.map(attentionCase)
+}
+
+export function attentionCase({ headDim, numHeads, numKvHeads, window, softcap }: AttentionVariant): ProgramCase {
+  const builder = caseOf(`attention ${numHeads}/${numKvHeads} x ${headDim} window ${window} softcap ${softcap}`, headDim, numKvHeads)
+  const [qWidth, kvWidth] = [numHeads * headDim, numKvHeads * headDim]
+  const qkv = builder.input('qkv', qWidth + 2 * kvWidth)
+  builder.program.kvWrite({ layer: 0, k: builder.program.view(qkv, qWidth, kvWidth), v: builder.program.view(qkv, qWidth + kvWidth, kvWidth) })
+  const out = builder.program.attention({
+    name: 'out',
+    layer: 0,
+    q: builder.program.view(qkv, 0, qWidth),
+    numHeads,
+    scale: 1 / Math.sqrt(headDim),
+    window,
+    softcap,
   })
+  return builder.finish(out, qWidth)
 }
 
 function elementwiseCases(): ProgramCase[] {

@@ -88,6 +88,10 @@ inline float f_max_lane(f32x16 v) {
   const __m128 c = _mm_max_ps(b, _mm_movehl_ps(b, b));
   return _mm_cvtss_f32(_mm_max_ss(c, _mm_movehdup_ps(c)));
 }
+inline bool f_any_greater(f32x16 v, float x) {
+  const __m256 other = _mm256_set1_ps(x);
+  return _mm256_movemask_ps(_mm256_or_ps(_mm256_cmp_ps(v.lo, other, _CMP_GT_OQ), _mm256_cmp_ps(v.hi, other, _CMP_GT_OQ))) != 0;
+}
 inline __m256 exp8(__m256 x) {
   const __m256 vanishes = _mm256_cmp_ps(x, _mm256_set1_ps(-87.0f), _CMP_LT_OQ);
   x = _mm256_min_ps(_mm256_set1_ps(88.3f), _mm256_max_ps(_mm256_set1_ps(-87.3f), x));
@@ -104,6 +108,20 @@ inline __m256 exp8(__m256 x) {
 }
 /** e^x to about 2e-7 relative; 0 below -87. */
 inline f32x16 f_exp(f32x16 x) { return {exp8(x.lo), exp8(x.hi)}; }
+inline __m256 exp2_8(__m256 x) {
+  const __m256 vanishes = _mm256_cmp_ps(x, _mm256_set1_ps(-126.0f), _CMP_LT_OQ);
+  const __m256 n = _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m256 r = _mm256_sub_ps(x, n);
+  __m256 p = _mm256_fmadd_ps(_mm256_set1_ps(1.3264727e-3f), r, _mm256_set1_ps(9.6715127e-3f));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(5.5507337e-2f));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(2.4022242e-1f));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(6.9314698e-1f));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
+  const __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+  return _mm256_andnot_ps(vanishes, _mm256_mul_ps(p, _mm256_castsi256_ps(power)));
+}
+/** 2^x for x <= 0, to about 2e-7 relative, and exactly 1 at 0; 0 below -126. */
+inline f32x16 f_exp2(f32x16 x) { return {exp2_8(x.lo), exp2_8(x.hi)}; }
 
 inline i32x16 i_set(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
 inline f32x16 i_to_f(i32x16 v) { return {_mm256_cvtepi32_ps(v.lo), _mm256_cvtepi32_ps(v.hi)}; }

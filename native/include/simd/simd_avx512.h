@@ -60,6 +60,7 @@ inline float f_max_lane(f32x16 v) {
   const __m128 c = _mm_max_ps(b, _mm_movehl_ps(b, b));
   return _mm_cvtss_f32(_mm_max_ss(c, _mm_movehdup_ps(c)));
 }
+inline bool f_any_greater(f32x16 v, float x) { return _mm512_cmp_ps_mask(v, _mm512_set1_ps(x), _CMP_GT_OQ) != 0; }
 /** e^x to about 2e-7 relative; 0 below -87. */
 inline f32x16 f_exp(f32x16 x) {
   const mask16 vanishes = _mm512_cmp_ps_mask(x, f_set(-87.0f), _CMP_LT_OQ);
@@ -73,6 +74,18 @@ inline f32x16 f_exp(f32x16 x) {
   p = f_fma(p, r, f_set(5.0000001201e-1f));
   p = f_fma(f_mul(p, r), r, f_add(r, f_set(1.0f)));
   return _mm512_mask_mov_ps(_mm512_scalef_ps(p, n), vanishes, f_zero());
+}
+/** 2^x for x <= 0, to about 2e-7 relative, and exactly 1 at 0; 0 below -126. */
+inline f32x16 f_exp2(f32x16 x) {
+  const mask16 stays = _mm512_cmp_ps_mask(x, f_set(-126.0f), _CMP_NLT_UQ);
+  const f32x16 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const f32x16 r = f_sub(x, n);
+  f32x16 p = f_fma(f_set(1.3264727e-3f), r, f_set(9.6715127e-3f));
+  p = f_fma(p, r, f_set(5.5507337e-2f));
+  p = f_fma(p, r, f_set(2.4022242e-1f));
+  p = f_fma(p, r, f_set(6.9314698e-1f));
+  p = f_fma(p, r, f_set(1.0f));
+  return _mm512_maskz_scalef_ps(stays, p, n);
 }
 
 inline i32x16 i_set(int32_t x) { return _mm512_set1_epi32(x); }

@@ -90,6 +90,11 @@ inline float f_max_lane(f32x16 v) {
   const float32x4_t b = max4(a, vextq_f32(a, a, 2));
   return vgetq_lane_f32(max4(b, vextq_f32(b, b, 1)), 0);
 }
+inline bool f_any_greater(f32x16 v, float x) {
+  const float32x4_t other = vdupq_n_f32(x);
+  const uint32x4_t low = vorrq_u32(vcgtq_f32(v.part[0], other), vcgtq_f32(v.part[1], other));
+  return vmaxvq_u32(vorrq_u32(low, vorrq_u32(vcgtq_f32(v.part[2], other), vcgtq_f32(v.part[3], other)))) != 0;
+}
 inline float32x4_t exp4(float32x4_t x) {
   const uint32x4_t vanishes = vcltq_f32(x, vdupq_n_f32(-87.0f));
   x = min4(vdupq_n_f32(88.3f), max4(vdupq_n_f32(-87.3f), x));
@@ -106,6 +111,19 @@ inline float32x4_t exp4(float32x4_t x) {
 }
 /** e^x to about 2e-7 relative; 0 below -87. */
 inline f32x16 f_exp(f32x16 x) { INFERD_PARTS(f32x16, exp4(x.part[i])); }
+inline float32x4_t exp2_4(float32x4_t x) {
+  const uint32x4_t vanishes = vcltq_f32(x, vdupq_n_f32(-126.0f));
+  const float32x4_t n = vrndnq_f32(x), r = vsubq_f32(x, n);
+  float32x4_t p = vfmaq_f32(vdupq_n_f32(9.6715127e-3f), vdupq_n_f32(1.3264727e-3f), r);
+  p = vfmaq_f32(vdupq_n_f32(5.5507337e-2f), p, r);
+  p = vfmaq_f32(vdupq_n_f32(2.4022242e-1f), p, r);
+  p = vfmaq_f32(vdupq_n_f32(6.9314698e-1f), p, r);
+  p = vfmaq_f32(vdupq_n_f32(1.0f), p, r);
+  const int32x4_t power = vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23);
+  return vbslq_f32(vanishes, vdupq_n_f32(0.0f), vmulq_f32(p, vreinterpretq_f32_s32(power)));
+}
+/** 2^x for x <= 0, to about 2e-7 relative, and exactly 1 at 0; 0 below -126. */
+inline f32x16 f_exp2(f32x16 x) { INFERD_PARTS(f32x16, exp2_4(x.part[i])); }
 
 inline i32x16 i_set(int32_t x) { INFERD_PARTS(i32x16, vdupq_n_s32(x)); }
 inline f32x16 i_to_f(i32x16 v) { INFERD_PARTS(f32x16, vcvtq_f32_s32(v.part[i])); }

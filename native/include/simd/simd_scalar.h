@@ -64,8 +64,15 @@ inline float f_max_lane(f32x16 v) {
   for (int i = 1; i < 16; i++) best = v.lane[i] > best ? v.lane[i] : best;
   return best;
 }
+inline bool f_any_greater(f32x16 v, float x) {
+  bool any = false;
+  for (int i = 0; i < 16; i++) any = any || v.lane[i] > x;
+  return any;
+}
 /** e^x; 0 below -87. */
 inline f32x16 f_exp(f32x16 x) { INFERD_LANES(x.lane[i] < -87.0f ? 0.0f : expf(x.lane[i])); }
+/** 2^x for x <= 0; 0 below -126. */
+inline f32x16 f_exp2(f32x16 x) { INFERD_LANES(x.lane[i] < -126.0f ? 0.0f : exp2f(x.lane[i])); }
 
 inline f32x16 i_to_f(i32x16 v) { INFERD_LANES(static_cast<float>(v.lane[i])); }
 /** Rounds to nearest even and narrows sixteen lanes to signed bytes; the caller guarantees the range. */

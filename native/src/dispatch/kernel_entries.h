@@ -14,6 +14,7 @@ void rms_norm(Rows x, Rows out, int32_t width, int32_t groupWidth, float epsilon
 void rope(Rows x, int32_t width, int32_t headDim, int32_t rotaryDim, bool interleaved, const float* cosSin, int32_t rowBegin, int32_t rowEnd);
 void kv_write(const KvLayer& kv, Rows k, Rows v, const int32_t* slots, int32_t rowBegin, int32_t rowEnd);
 void attention(const AttentionTask& task);
+void merge_spans(const AttentionTask& task);
 void gated_activation(Rows gate, Rows up, Rows out, int32_t width, bool isGelu, int32_t rowBegin, int32_t rowEnd);
 void add_rows(Rows a, Rows b, Rows out, int32_t width, int32_t rowBegin, int32_t rowEnd);
 void softcap_rows(Rows x, int32_t width, float cap, int32_t rowBegin, int32_t rowEnd);

@@ -20,6 +20,7 @@ static KernelTable make_table() {
   table.rope = rope;
   table.kvWrite = kv_write;
   table.attention = attention;
+  table.mergeSpans = merge_spans;
   table.gatedActivation = gated_activation;
   table.addRows = add_rows;
   table.softcapRows = softcap_rows;

@@ -15,12 +15,11 @@ size_t round_up(size_t value, size_t to) { return (value + to - 1) / to * to; }
 }  // namespace
 
 Executor::Executor(ExecutorConfig config, const KernelTable& kernels)
-    : config_(std::move(config)), kernels_(kernels), weights_(config_.matrices, config_.vectorLengths) {
+    : config_(std::move(config)), kernels_(kernels), weights_(config_.matrices, config_.vectorLengths), attention_(config_) {
   headDimPadded_ = static_cast<int32_t>(round_up(static_cast<size_t>(config_.headDim), 16));
   keyTile_ = std::gcd(config_.blockSize, 16);
-  const int64_t elementBytes = config_.kvIsF16 ? 2 : 4;
-  const int64_t blockElements = static_cast<int64_t>(config_.numKvHeads) * config_.blockSize * (config_.headDim + headDimPadded_);
-  blockBytes_ = static_cast<int64_t>(round_up(static_cast<size_t>(blockElements * elementBytes), 64));
+  headBytes_ = kv_head_bytes(config_.kvType, config_.blockSize, config_.headDim, headDimPadded_);
+  blockBytes_ = static_cast<int64_t>(round_up(static_cast<size_t>(headBytes_ * config_.numKvHeads), 64));
   layerBytes_ = blockBytes_ * config_.numBlocks;
   scratchFloats_ = static_cast<int64_t>(round_up(static_cast<size_t>(attention_scratch_floats(headDimPadded_)), 16));
   for (const Phase& phase : config_.phases) spans_.resize(std::max(spans_.size(), phase.instructions.size()));
@@ -28,19 +27,23 @@ Executor::Executor(ExecutorConfig config, const KernelTable& kernels)
 
 size_t Executor::needed_bytes() const {
   const size_t cacheBytes = static_cast<size_t>(layerBytes_) * static_cast<size_t>(config_.numLayers);
-  const size_t perThread = static_cast<size_t>(scratchFloats_) * sizeof(float) + static_cast<size_t>(config_.vocabSize) * 16;
-  return weights_.bytes() + cacheBytes + static_cast<size_t>(config_.arenaBytes) + static_cast<size_t>(config_.numThreads) * perThread;
+  const size_t sampling = static_cast<size_t>(config_.numThreads) * static_cast<size_t>(config_.vocabSize) * 16;
+  return weights_.bytes() + cacheBytes + static_cast<size_t>(config_.arenaBytes) + scratch_bytes() + sampling;
+}
+
+size_t Executor::scratch_bytes() const {
+  return static_cast<size_t>(config_.numThreads * scratchFloats_ + attention_.room_floats()) * sizeof(float);
 }
 
 bool Executor::allocate(const char* packedPath) {
   const size_t threads = static_cast<size_t>(config_.numThreads);
   const size_t kvCacheBytes = static_cast<size_t>(layerBytes_) * static_cast<size_t>(config_.numLayers);
   if (!weights_.allocate(packedPath) || !kvCache_.allocate(kvCacheBytes) || !arena_.allocate(static_cast<size_t>(config_.arenaBytes)) ||
-      !scratch_.allocate(threads * static_cast<size_t>(scratchFloats_) * sizeof(float)))
+      !scratch_.allocate(scratch_bytes()))
     return false;
+  attention_.take_room(reinterpret_cast<float*>(scratch_.data()) + config_.numThreads * scratchFloats_);
   sampling_.resize(threads);
   for (SamplingScratch& scratch : sampling_) prepare_scratch(scratch, config_.vocabSize);
-  attentionItems_.reserve(static_cast<size_t>(config_.maxTokens));
   pool_ = std::make_unique<ThreadPool>(config_.numThreads);
   return true;
 }
@@ -86,7 +89,6 @@ void Executor::start_step(const StepArrays& step, const SamplingColumns& samplin
   samplingColumns_ = sampling;
   outputs_ = outputs;
   completion_ = completion;
-  attentionItems_.clear();
   pool_->submit(this);
 }
 
@@ -111,7 +113,8 @@ Rows Executor::rows_of(const Operand& operand) const {
 }
 
 KvLayer Executor::kv_layer(int32_t layer) const {
-  return {kvCache_.data() + layer * layerBytes_, blockBytes_, config_.blockSize, keyTile_, config_.numKvHeads, config_.headDim, headDimPadded_, config_.kvIsF16};
+  return {kvCache_.data() + layer * layerBytes_, blockBytes_, headBytes_, config_.blockSize, keyTile_,
+          config_.numKvHeads, config_.headDim, headDimPadded_, config_.kvType};
 }
 
 int64_t Executor::begin_phase(int32_t phase) {
@@ -120,7 +123,7 @@ int64_t Executor::begin_phase(int32_t phase) {
   switch (p.kind) {
     case PhaseKind::rows: return begin_rows(p);
     case PhaseKind::linears: return begin_linears(p);
-    default: return begin_attention(p);
+    default: return attention_.begin(step_, p.instructions[0]);
   }
 }
 
@@ -150,16 +153,6 @@ int64_t Executor::begin_linears(const Phase& phase) {
     numChunks += static_cast<int64_t>(span.numPanelChunks) * ((numRows + kTokensPerChunk - 1) / kTokensPerChunk);
   }
   return numChunks;
-}
-
-int64_t Executor::begin_attention(const Phase& phase) {
-  const Instruction& op = phase.instructions[0];
-  attentionItems_.clear();
-  const int32_t tokensPerItem = std::max(1, kAttentionRows / (op.numHeads / config_.numKvHeads));
-  for (int32_t s = 0; s < step_.numSequences; s++)
-    for (int32_t t = step_.sequenceStarts[s]; t < step_.sequenceStarts[s + 1]; t += tokensPerItem)
-      attentionItems_.push_back({s, t, std::min(t + tokensPerItem, step_.sequenceStarts[s + 1])});
-  return static_cast<int64_t>(attentionItems_.size()) * config_.numKvHeads;
 }
 
 void Executor::run_chunk(int32_t phase, int32_t chunk, int32_t thread) {
@@ -232,24 +225,16 @@ void Executor::run_linear(const Instruction& op, const LinearSpan& span, int32_t
 }
 
 void Executor::run_attention(const Instruction& op, int32_t chunk, int32_t thread) {
-  // Last items first: they see the longest contexts, so short ones are left to fill the end of the phase.
-  const int32_t numItems = static_cast<int32_t>(attentionItems_.size());
-  const AttentionItem& item = attentionItems_[static_cast<size_t>(numItems - 1 - chunk / config_.numKvHeads)];
-  AttentionTask task;
+  AttentionTask task = {};
   task.kv = kv_layer(op.layer);
   task.q = rows_of(op.a);
   task.out = rows_of(op.out);
   task.numHeads = op.numHeads;
-  task.kvHead = chunk % config_.numKvHeads;
-  task.tokenBegin = item.tokenBegin;
-  task.tokenEnd = item.tokenEnd;
-  task.firstPosition = step_.positions[item.tokenBegin];
-  task.blockTable = step_.blockTables + step_.blockTableStarts[item.sequence];
   task.scale = op.scale;
   task.softcap = op.softcap;
   task.window = op.window;
   task.scratch = reinterpret_cast<float*>(scratch_.data()) + thread * scratchFloats_;
-  kernels_.attention(task);
+  attention_.run(kernels_, step_, task, chunk);
 }
 
 void Executor::run_sampling(int32_t row, int32_t thread) {

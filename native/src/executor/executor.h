@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "executor/attention_phase.h"
 #include "executor/lowered_program.h"
 #include "executor/step.h"
 #include "executor/weights.h"
@@ -61,16 +62,14 @@ class Executor final : public Job {
     int64_t firstChunk;
     int32_t panelsPerChunk, numPanelChunks, tokensPerChunk;
   };
-  struct AttentionItem {
-    int32_t sequence, tokenBegin, tokenEnd;
-  };
 
+  /** Of the threads, one after the other, then of split attention. */
+  size_t scratch_bytes() const;
   int32_t count_rows(RowKind kind) const;
   Rows rows_of(const Operand& operand) const;
   KvLayer kv_layer(int32_t layer) const;
   int64_t begin_rows(const Phase& phase);
   int64_t begin_linears(const Phase& phase);
-  int64_t begin_attention(const Phase& phase);
   void run_rows(const Instruction& op, int32_t begin, int32_t end);
   void fill_rotations(const Instruction& op, int32_t begin, int32_t end);
   void run_linear(const Instruction& op, const LinearSpan& span, int32_t chunk);
@@ -83,7 +82,7 @@ class Executor final : public Job {
   HugeBuffer kvCache_, arena_, scratch_;
   std::vector<SamplingScratch> sampling_;
   int32_t headDimPadded_ = 0, keyTile_ = 0;
-  int64_t blockBytes_ = 0, layerBytes_ = 0, scratchFloats_ = 0;
+  int64_t headBytes_ = 0, blockBytes_ = 0, layerBytes_ = 0, scratchFloats_ = 0;
 
   StepArrays step_ = {};
   SamplingColumns samplingColumns_ = {};
@@ -93,7 +92,7 @@ class Executor final : public Job {
   std::atomic<uint32_t> isGateOpen_{1};
   int32_t rowsPerChunk_ = 1, numPhaseRows_ = 0;
   std::vector<LinearSpan> spans_;
-  std::vector<AttentionItem> attentionItems_;
+  AttentionPhase attention_;
   /** Last, so that its threads are joined before anything goes that a running step still reads. */
   std::unique_ptr<ThreadPool> pool_;
 };

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kv_layer.h"
 #include "packed_format.h"
 
 namespace inferd {
@@ -59,7 +60,7 @@ struct ExecutorConfig {
   int32_t numThreads = 1;
   int32_t numLayers = 0, numKvHeads = 0, headDim = 0, vocabSize = 0, hiddenSize = 0;
   int32_t numBlocks = 0, blockSize = 0;
-  bool kvIsF16 = false;
+  KvType kvType = KvType::f32;
   int32_t maxTokens = 0, maxSequences = 0, maxOutputs = 0;
   int64_t arenaBytes = 0;
   std::vector<MatrixShape> matrices;

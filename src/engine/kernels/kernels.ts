@@ -6,12 +6,11 @@ import type { Clock } from '#base/clock'
 import type { Program } from '#engine/program/program'
 import type { SampledColumns, SamplingBatch } from '#engine/sampling/sampling-columns'
 import type { TensorFile } from '#engine/weights/tensor-file'
+import type { KvDType } from './kv-dtype.ts'
 
 /** Part of this contract, defined where sampling is. */
 export { MAX_TOP_LOGPROBS } from '#engine/sampling/sampling-columns'
 export type { SamplingBatch } from '#engine/sampling/sampling-columns'
-
-export type KvDType = 'f32' | 'f16'
 
 /** Where weights are kept as the kernels have them in memory (native kernels only). */
 export interface PackedWeightsPlace {

@@ -19,5 +19,5 @@ test('less memory than one context needs is refused with need and have', () => {
 })
 
 test('a token takes a key row and a value row in every layer', () => {
-  expect(kvBytesPerToken({ numLayers: 22, numKvHeads: 4, headDim: 64, bytesPerElement: 2 })).toBe(2 * 22 * 4 * 64 * 2)
+  expect(kvBytesPerToken({ numLayers: 22, numKvHeads: 4, rowBytes: 128 })).toBe(2 * 22 * 4 * 128)
 })

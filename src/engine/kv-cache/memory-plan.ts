@@ -40,11 +40,11 @@ export function planKvCache(facts: KvCacheFacts): KvCachePlan {
 interface KvShape {
   readonly numLayers: number
   readonly numKvHeads: number
-  readonly headDim: number
-  readonly bytesPerElement: number
+  /** Bytes of the key row, or of the value row, of one head. */
+  readonly rowBytes: number
 }
 
 /** K and V of one token in all layers. */
 export function kvBytesPerToken(shape: KvShape): number {
-  return 2 * shape.numLayers * shape.numKvHeads * shape.headDim * shape.bytesPerElement
+  return 2 * shape.numLayers * shape.numKvHeads * shape.rowBytes
 }

@@ -9,7 +9,7 @@ import type { Op, Program, ValueId, WeightId } from '#engine/program/program'
 import { DTYPES } from '#engine/tensor/dtype'
 import type { BindOptions } from '../kernels.ts'
 import { groupPhases, type PhaseDraft, type QuantizedActivation, type Step } from './group-phases.ts'
-import { formatCode, opCode, phaseKind, rowKind, type ExecutorConfig, type Instruction, type Operand } from './lowered-program.ts'
+import { formatCode, kvTypeCode, opCode, phaseKind, rowKind, type ExecutorConfig, type Instruction, type Operand } from './lowered-program.ts'
 import { planArena, rowStride, type ArenaPlan } from './plan-arena.ts'
 
 /** Query heads of one KV head that a task of the attention kernel can hold (kAttentionRows). */
@@ -37,7 +37,7 @@ export function lowerProgram({ program, kvCache, limits }: Pick<BindOptions, 'pr
     hiddenSize: valueOf(program, program.hidden).width,
     numBlocks: kvCache.numBlocks,
     blockSize: kvCache.blockSize,
-    kvIsF16: kvCache.dtype === 'f16' ? 1 : 0,
+    kvType: kvTypeCode(kvCache.dtype),
     ...limits,
     arenaBytes: lowering.plan.arenaBytes,
     matrices: matrices.map((id) => {

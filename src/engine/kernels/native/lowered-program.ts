@@ -3,6 +3,7 @@
  * the tables here list the same names in the same order.
  */
 import { DTYPES, type DType } from '#engine/tensor/dtype'
+import { KV_DTYPES, type KvDType } from '../kv-dtype.ts'
 import type { RowKind } from '#engine/program/program'
 
 const OP_CODES = ['fillRotations', 'embed', 'rmsNorm', 'quantize', 'linear', 'rope', 'kvWrite', 'attention', 'gatedActivation', 'add', 'selectRows', 'softcap'] as const
@@ -27,6 +28,11 @@ export function rowKind(name: RowKind): number {
 /** The addon's formats follow the order of DTYPES. */
 export function formatCode(dtype: DType): number {
   return Object.keys(DTYPES).indexOf(dtype)
+}
+
+/** The addon's KvType follows the order of KV_DTYPES. */
+export function kvTypeCode(dtype: KvDType): number {
+  return KV_DTYPES.indexOf(dtype)
 }
 
 /** Rows of an activation: floats from the arena's start, floats from row to row. */
@@ -76,7 +82,7 @@ export interface ExecutorConfig {
   readonly hiddenSize: number
   readonly numBlocks: number
   readonly blockSize: number
-  readonly kvIsF16: number
+  readonly kvType: number
   readonly maxTokens: number
   readonly maxSequences: number
   readonly maxOutputs: number

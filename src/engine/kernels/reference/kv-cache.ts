@@ -1,15 +1,18 @@
 /**
  * The paged cache of keys and values: per layer, slot after slot, one row of numKvHeads * headDim each. Slots hold f32 also
- * for an f16 cache, whose rounding (nearest, ties to even) happens on write: the oracle wants the values, not the bytes.
+ * for an f16 or q8_0 cache, whose rounding happens on write: the oracle wants the values, not the bytes.
  */
-import type { KvDType } from '../kernels.ts'
+import type { KvDType } from '../kv-dtype.ts'
 import type { Matrix } from './matrix.ts'
+import { quantizeKvRow } from './quantize-kv-row.ts'
 
 interface KvCacheShape {
   readonly numLayers: number
   readonly numBlocks: number
   readonly blockSize: number
   readonly kvWidth: number
+  /** A divisor of kvWidth. */
+  readonly headDim: number
   readonly dtype: KvDType
 }
 
@@ -20,14 +23,16 @@ export class KvCache {
   readonly keys: readonly Float32Array[]
   readonly values: readonly Float32Array[]
   readonly numBytes: number
+  private readonly headDim: number
   private readonly dtype: KvDType
 
-  constructor({ numLayers, numBlocks, blockSize, kvWidth, dtype }: KvCacheShape) {
+  constructor({ numLayers, numBlocks, blockSize, kvWidth, headDim, dtype }: KvCacheShape) {
     const length = numBlocks * blockSize * kvWidth
     this.keys = Array.from({ length: numLayers }, () => new Float32Array(length))
     this.values = Array.from({ length: numLayers }, () => new Float32Array(length))
     this.blockSize = blockSize
     this.kvWidth = kvWidth
+    this.headDim = headDim
     this.dtype = dtype
     this.numBytes = 2 * numLayers * length * Float32Array.BYTES_PER_ELEMENT
   }
@@ -57,5 +62,7 @@ export class KvCache {
       const value = from.data[fromStart + i]!
       to[toStart + i] = this.dtype === 'f16' ? Math.f16round(value) : value
     }
+    if (this.dtype !== 'q8_0') return
+    for (let i = 0; i < this.kvWidth; i += this.headDim) quantizeKvRow(to, toStart + i, this.headDim)
   }
 }

@@ -49,7 +49,7 @@ export class ReferenceExecutor implements Executor {
     this.weights = weights
     this.limits = limits
     this.arena = new Float32Array(plan.arenaLength)
-    this.cache = new KvCache({ ...kvCache, numLayers: program.numLayers, kvWidth: program.numKvHeads * program.headDim })
+    this.cache = new KvCache({ ...kvCache, numLayers: program.numLayers, kvWidth: program.numKvHeads * program.headDim, headDim: program.headDim })
     this.matrices = program.values.map(({ id, width }) => ({ data: this.arena, offset: plan.offsets[id]!, stride: plan.strides[id]!, width }))
     this.rotations = program.tables.map(({ inverseFrequencies }) => ({
       cosines: new Float32Array(limits.maxTokens * inverseFrequencies.length),

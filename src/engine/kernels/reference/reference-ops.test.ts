@@ -108,11 +108,19 @@ test('activations, add, softcap and row selection follow their formulas', () => 
 })
 
 test('an f16 cache rounds what is written, and blocks are copied in all layers', () => {
-  const cache = new KvCache({ numLayers: 2, numBlocks: 2, blockSize: 2, kvWidth: 1, dtype: 'f16' })
+  const cache = new KvCache({ numLayers: 2, numBlocks: 2, blockSize: 2, kvWidth: 1, headDim: 1, dtype: 'f16' })
   for (const layer of [0, 1]) cache.write(layer, matrix(1, 0.1, 70000), matrix(1, 1 + layer, 2), Int32Array.of(3, 2), 2)
   expect([...cache.keys[0]!]).toEqual([0, 0, Infinity, Math.f16round(0.1)])
   cache.copyBlocks(Int32Array.of(1, 0))
   expect([...cache.values[1]!]).toEqual([2, 2, 2, 2])
+})
+
+test('a q8_0 cache rounds each head on its own', () => {
+  const cache = new KvCache({ numLayers: 1, numBlocks: 1, blockSize: 1, kvWidth: 4, headDim: 2, dtype: 'q8_0' })
+  cache.write(0, matrix(4, 127, 0.4, 1.27, 0.4), matrix(4, 0, 0, -254, 3), Int32Array.of(0), 1)
+  expect([...cache.keys[0]!].slice(0, 2)).toEqual([127, 0])
+  expect(cache.keys[0]![3]).toBeCloseTo(0.4, 2)
+  expect([...cache.values[0]!]).toEqual([0, 0, -254, 4])
 })
 
 /** Softmax attention of one query straight over lists, no cache. */
@@ -134,7 +142,7 @@ test.each([
 ])('attention over scattered blocks equals plain attention: %o', ({ window, softcap: cap }) => {
   const random = new SeededRandom(8)
   const [headDim, numHeads, length] = [3, 4, 7]
-  const cache = new KvCache({ numLayers: 1, numBlocks: 6, blockSize: 2, kvWidth: 2 * headDim, dtype: 'f32' })
+  const cache = new KvCache({ numLayers: 1, numBlocks: 6, blockSize: 2, kvWidth: 2 * headDim, headDim, dtype: 'f32' })
   const values = (count: number): number[] => Array.from({ length: count }, () => Math.fround(random.nextFloat() * 4 - 2))
   const [q, k, v] = [matrix(12, ...values(length * 12)), matrix(6, ...values(length * 6)), matrix(6, ...values(length * 6))]
   const blocks = [5, 0, 3, 1]

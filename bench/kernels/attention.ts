@@ -1,17 +1,22 @@
 /**
- * Attention alone: one layer whose other ops are small. Decode shows bytes of cache a second, prefill multiply-adds.
- *   node --conditions=inferd-source bench/kernels/attention.ts [ISA]
+ * Attention alone: layers without any other work. Decode of one stream over 8,192 positions shows bytes of cache a second, the last 512 tokens of a
+ * prompt of 4,096 multiply-adds. With one thread processor time counts, with more the clock.
+ *   npm run bench -- attention [THREADS] [ISA]
  */
 import { createNativeKernels } from '#engine/kernels/native/native-kernels'
 import type { IsaName } from '#engine/kernels/native/addon'
+import { KV_DTYPES, kvRowBytes } from '#engine/kernels/kv-dtype'
 import { ProgramBuilder } from '#engine/program/program-builder'
 import type { Program } from '#engine/program/program'
-import { keep, recordOf } from '../record.ts'
+import { emit, recordOf } from '../record.ts'
 import { RandomTensors } from './random-tensors.ts'
-import { BLOCK_SIZE, steadyStep, timeStep } from './step-timer.ts'
+import { BLOCK_SIZE, greedySampling, steadyStep, timeStep, type StepTiming } from './step-timer.ts'
 
-const [isa = ''] = process.argv.slice(2)
-const NUM_LAYERS = 16
+const [threads = '1', isa = ''] = process.argv.slice(2)
+const NUM_LAYERS = 8
+const DECODE_CONTEXT = 8192
+const PROMPT_LENGTH = 4096
+const STEP_TOKENS = 512
 
 function attentionModel(numHeads: number, numKvHeads: number, headDim: number): { readonly program: Program; readonly tensors: RandomTensors } {
   const builder = new ProgramBuilder({ name: 'bench', vocabSize: 64, numLayers: NUM_LAYERS, numKvHeads, headDim })
@@ -37,33 +42,33 @@ function attentionModel(numHeads: number, numKvHeads: number, headDim: number): 
 
 for (const [numHeads, numKvHeads, headDim] of [
   [32, 4, 64],
-  [32, 8, 128],
+  [32, 8, 64],
   [16, 16, 64],
+  [64, 8, 128],
+  [32, 8, 128],
 ] as const) {
   const { program, tensors } = attentionModel(numHeads, numKvHeads, headDim)
-  for (const dtype of ['f16', 'f32'] as const) {
+  for (const dtype of KV_DTYPES) {
     const kernels = createNativeKernels({ isa: isa === '' ? null : (isa as IsaName) })
-    const limits = { maxTokens: 256, maxSequences: 1, maxOutputs: 1 }
     const executor = await kernels.bind({
       program,
       tensors,
-      kvCache: { numBlocks: 4096 / BLOCK_SIZE, blockSize: BLOCK_SIZE, dtype },
-      limits,
-      numThreads: 1,
+      kvCache: { numBlocks: DECODE_CONTEXT / BLOCK_SIZE, blockSize: BLOCK_SIZE, dtype },
+      limits: { maxTokens: STEP_TOKENS, maxSequences: 1, maxOutputs: 1 },
+      numThreads: Number(threads),
     })
-    const cacheBytes = 2 * 4096 * numKvHeads * headDim * (dtype === 'f16' ? 2 : 4) * NUM_LAYERS
-    const macs = 2 * (4096 - 128) * 256 * numHeads * headDim * NUM_LAYERS
-    const decode = await timeStep(executor, steadyStep(1, 1, 4096), 250)
-    const prefill = await timeStep(executor, steadyStep(1, 256, 4096), 250)
-    const name = `${numHeads}/${numKvHeads} heads x ${headDim}, ${dtype} cache, context 4096`
-    const record = (metric: string, unit: string, amount: number): void => keep(recordOf({ suite: 'attention', case: name, metric, unit }, [amount]))
-    record('decode', 'GB/s', cacheBytes / decode.cpuMs / 1e6)
-    record('decode, a layer', 'ms', decode.cpuMs / NUM_LAYERS)
-    record('prefill of 256', 'GMAC/s', macs / prefill.cpuMs / 1e6)
-    console.log(
-      `${numHeads}/${numKvHeads} x ${headDim} ${dtype} at 4096, one thread: decode ${(cacheBytes / decode.cpuMs / 1e6).toFixed(1)} GB/s`,
-      `prefill 256 ${(macs / prefill.cpuMs / 1e6).toFixed(0)} GMAC/s`,
-    )
+    // Positions that were never written would all be one page of zeros.
+    for (let end = STEP_TOKENS; end <= DECODE_CONTEXT; end += STEP_TOKENS) await executor.runStep(steadyStep(1, STEP_TOKENS, end), greedySampling(1))
+    const millisecondsOf = ({ cpuMs, medianMs }: StepTiming): number => (threads === '1' ? cpuMs : medianMs)
+    const decodeMs = millisecondsOf(await timeStep(executor, steadyStep(1, 1, DECODE_CONTEXT), 300))
+    const prefillMs = millisecondsOf(await timeStep(executor, steadyStep(1, STEP_TOKENS, PROMPT_LENGTH), 300))
+    const cacheBytes = 2 * DECODE_CONTEXT * numKvHeads * kvRowBytes(dtype, headDim) * NUM_LAYERS
+    const macs = 2 * (PROMPT_LENGTH - STEP_TOKENS / 2) * STEP_TOKENS * numHeads * headDim * NUM_LAYERS
+    const name = `${numHeads}/${numKvHeads} heads x ${headDim}, ${dtype} cache, ${threads} threads`
+    const record = (metric: string, unit: string, amount: number): void => emit(recordOf({ suite: 'attention', case: name, metric, unit }, [amount]))
+    record(`decode at ${DECODE_CONTEXT}`, 'GB/s', cacheBytes / decodeMs / 1e6)
+    record(`decode at ${DECODE_CONTEXT}, a layer`, 'ms', decodeMs / NUM_LAYERS)
+    record(`prefill of ${STEP_TOKENS} up to ${PROMPT_LENGTH}`, 'GMAC/s', macs / prefillMs / 1e6)
     await executor.close()
   }
 }

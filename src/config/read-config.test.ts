@@ -14,6 +14,12 @@ test('a value out of range names the flag, the range and what was given', () => 
   expect(() => readConfig(ENGINE_SETTINGS, { kernels: 'cuda' }, {})).toThrow("--kernels must be one of native, reference, not 'cuda'")
 })
 
+test('the KV cache has one of three types', () => {
+  expect(readConfig(ENGINE_SETTINGS, {}, {}).kvType).toBe('f16')
+  for (const kvType of ['f32', 'f16', 'q8_0']) expect(readConfig(ENGINE_SETTINGS, {}, { INFERD_KV_TYPE: kvType }).kvType).toBe(kvType)
+  expect(() => readConfig(ENGINE_SETTINGS, { kvType: 'q4_0' }, {})).toThrow("--kv-type must be one of f16, f32, q8_0, not 'q4_0'")
+})
+
 test('flag and variable names follow from the key', () => {
   expect(flagName('kvCacheMib')).toBe('--kv-cache-mib')
   expect(environmentName('kvCacheMib')).toBe('INFERD_KV_CACHE_MIB')

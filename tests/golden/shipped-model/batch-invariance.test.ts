@@ -62,16 +62,25 @@ async function answer(engine: Engine, request: GenerateRequest, note: () => void
   return { tokens, logprobs, cachedTokens }
 }
 
-for (const seed of [1, 2]) {
-  test(`64 requests in one mix get bit for bit what each gets alone (seed ${seed})`, async () => {
+for (const [seed, kvDType] of [
+  [1, 'f16'],
+  [2, 'q8_0'],
+] as const) {
+  test(`64 requests in one mix get bit for bit what each gets alone (seed ${seed}, ${kvDType} cache)`, async () => {
     const requests = makeRequests(seed)
-    const quiet = await smallEngine(MODEL, { maxSequences: 1 })
+    const quiet = await smallEngine(MODEL, { maxSequences: 1, kvDType })
     const alone: Answer[] = []
     for (const request of requests) alone.push(await answer(quiet, { ...request, cacheSalt: request.requestId }))
     await quiet.close()
 
     // Room for about six of the 64 sequences: the rest waits or is preempted.
-    const crowded = await smallEngine(MODEL, { maxSequences: 32, maxTokensPerStep: 96, kvCacheBytes: 3 * 2 ** 20, contextLength: 512 })
+    const crowded = await smallEngine(MODEL, {
+      maxSequences: 32,
+      maxTokensPerStep: 96,
+      kvDType,
+      kvCacheBytes: (kvDType === 'f16' ? 3 : 1.6) * 2 ** 20,
+      contextLength: 512,
+    })
     const random = new SeededRandom(seed + 100)
     const arrivals = new Arrivals()
     let numInside = 0

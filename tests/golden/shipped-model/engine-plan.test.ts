@@ -23,6 +23,7 @@ const CASES: readonly (readonly [string, Partial<EngineOptions>])[] = [
   ['models/inferd-chat/inferd-chat-Q8_0.gguf', {}],
   ['models/inferd-chat/inferd-chat-Q4_0.gguf', { contextLength: 512 }],
   ['models/inferd-chat/inferd-chat-Q4_K_M.gguf', { kvDType: 'f32' }],
+  ['models/inferd-chat/inferd-chat-Q8_0.gguf', { kvDType: 'q8_0' }],
   ['models/inferd-chat/model.safetensors', { maxTokensPerStep: 2048, numThreads: 1 }],
   ['models/inferd-draft/inferd-draft-Q8_0.gguf', { kernels: 'reference', maxSequences: 4 }],
 ]
